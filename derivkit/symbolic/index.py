@@ -1,0 +1,328 @@
+"""Sizes, typed indices and affine subscripts: the arithmetic of positions, exact and free of conditions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from derivkit.errors import DerivkitError, echo
+
+_counter = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class FloorDiv:
+    """The atom ``numerator // denominator`` of a size polynomial."""
+
+    numerator: Size
+    denominator: Size
+
+    def __str__(self) -> str:
+        """Return program text."""
+        return f"({self.numerator})//{_tight(self.denominator)}"
+
+
+SizeAtom = Union[str, FloorDiv]
+
+
+class Size:
+    """An integer polynomial in size names, canonical: equal sizes compare equal.
+
+    ``terms`` maps a sorted monomial (a tuple of atoms) to its non-zero integer coefficient.
+
+    >>> R, L = Size.of("R"), Size.of("L")
+    >>> str(L - R * 2 + 1), L + R == R + L
+    ('L-2*R+1', True)
+    """
+
+    __slots__ = ("_hash", "terms")
+    terms: tuple[tuple[tuple[SizeAtom, ...], int], ...]
+
+    def __init__(self, terms: Mapping[tuple[SizeAtom, ...], int]) -> None:
+        """Keep the non-zero ``terms`` in canonical order."""
+        kept = sorted(((m, c) for m, c in terms.items() if c), key=lambda item: (-len(item[0]), [str(a) for a in item[0]]))
+        self.terms = tuple(kept)
+        self._hash = hash(self.terms)
+
+    @staticmethod
+    def of(value: Size | int | str) -> Size:
+        """Return ``value`` (an integer, a size name or a size) as a size."""
+        if isinstance(value, Size):
+            return value
+        if isinstance(value, int):
+            return Size({(): value})
+        return Size({(value,): 1})
+
+    @property
+    def literal(self) -> int | None:
+        """The integer that this size is, or ``None`` when it has names."""
+        if not self.terms:
+            return 0
+        if len(self.terms) == 1 and not self.terms[0][0]:
+            return self.terms[0][1]
+        return None
+
+    @property
+    def name(self) -> str | None:
+        """The bare name that this size is, or ``None``."""
+        if len(self.terms) == 1:
+            monomial, coefficient = self.terms[0]
+            if coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], str):
+                return monomial[0]
+        return None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the size names in it, each once, in order of appearance."""
+        found: dict[str, None] = {}
+        for monomial, _ in self.terms:
+            for atom in monomial:
+                inner = (atom,) if isinstance(atom, str) else (*atom.numerator.names(), *atom.denominator.names())
+                found.update(dict.fromkeys(inner))
+        return tuple(found)
+
+    def evaluate(self, sizes: Mapping[str, int]) -> int:
+        """Return the integer at the given ``sizes``; DK041 when one is missing."""
+        total = 0
+        for monomial, coefficient in self.terms:
+            for atom in monomial:
+                if isinstance(atom, str):
+                    if atom not in sizes:
+                        raise DerivkitError(f"size '{echo(atom)}' is not fixed by any input", code="DK041")
+                    coefficient *= sizes[atom]
+                else:
+                    coefficient *= atom.numerator.evaluate(sizes) // atom.denominator.evaluate(sizes)
+            total += coefficient
+        return total
+
+    def substitute(self, values: Mapping[str, Size]) -> Size:
+        """Return the size with names replaced by sizes."""
+        if not any(n in values for n in self.names()):
+            return self
+        total = ZERO
+        for monomial, coefficient in self.terms:
+            product = Size.of(coefficient)
+            for atom in monomial:
+                if isinstance(atom, str):
+                    product = product * values.get(atom, Size.of(atom))
+                else:
+                    product = product * (atom.numerator.substitute(values) // atom.denominator.substitute(values))
+            total = total + product
+        return total
+
+    def __add__(self, other: Size | int) -> Size:
+        """Return the sum."""
+        terms = dict(self.terms)
+        for monomial, coefficient in Size.of(other).terms:
+            terms[monomial] = terms.get(monomial, 0) + coefficient
+        return Size(terms)
+
+    def __sub__(self, other: Size | int) -> Size:
+        """Return the difference."""
+        return self + Size.of(other) * -1
+
+    def __mul__(self, other: Size | int) -> Size:
+        """Return the product."""
+        terms: dict[tuple[SizeAtom, ...], int] = {}
+        for (m1, c1), (m2, c2) in itertools.product(self.terms, Size.of(other).terms):
+            monomial = tuple(sorted(m1 + m2, key=str))
+            terms[monomial] = terms.get(monomial, 0) + c1 * c2
+        return Size(terms)
+
+    def __floordiv__(self, other: Size | int) -> Size:
+        """Return the floor of the quotient, exact where it is a polynomial."""
+        divisor = Size.of(other)
+        n = divisor.literal
+        if n == 0:
+            raise DerivkitError("a size is divided by zero", code="DK020")
+        if n is not None and all(c % n == 0 for _, c in self.terms):
+            return Size({m: c // n for m, c in self.terms})
+        if self.literal is not None and n is not None:
+            return Size.of(self.literal // n)
+        if self == divisor:
+            return ONE
+        return Size({(FloorDiv(self, divisor),): 1})
+
+    def __eq__(self, other: object) -> bool:
+        """Compare canonical forms."""
+        return isinstance(other, Size) and self._hash == other._hash and self.terms == other.terms
+
+    def __hash__(self) -> int:
+        """Hash the canonical form."""
+        return self._hash
+
+    def __str__(self) -> str:
+        """Return program text."""
+        if not self.terms:
+            return "0"
+        parts = []
+        for monomial, coefficient in self.terms:
+            names = "*".join(str(a) for a in monomial)
+            size = abs(coefficient)
+            body = names if names and size == 1 else f"{size}*{names}" if names else str(size)
+            parts.append(("-" if coefficient < 0 else "+") + body)
+        return "".join(parts).removeprefix("+")
+
+    def __repr__(self) -> str:
+        """Return a short form."""
+        return f"Size({self})"
+
+
+def _tight(size: Size) -> str:
+    text = str(size)
+    return text if text.isalnum() else f"({text})"
+
+
+ZERO = Size.of(0)
+ONE = Size.of(1)
+
+
+class Index:
+    """A typed index: a letter to print and the size it runs over.  Two indices are the same only by identity.
+
+    >>> i = Index("i", Size.of("N"))
+    >>> i.fresh() == i, i.hint
+    (False, 'i')
+    """
+
+    __slots__ = ("free", "hint", "size", "uid")
+
+    def __init__(self, hint: str, size: Size) -> None:
+        """Make a new index; ``hint`` is the letter that printing tries first."""
+        self.hint = hint
+        self.size = size
+        self.uid = next(_counter)
+        self.free = frozenset((self,))
+
+    def fresh(self) -> Index:
+        """Return another index with the same letter and size."""
+        return Index(self.hint, self.size)
+
+    def __repr__(self) -> str:
+        """Return the letter with the size."""
+        return f"{self.hint}<{self.size}>"
+
+    def __reduce__(self) -> str | tuple[object, ...]:
+        """Pickle by identity within one pickle (the memo keeps sharing)."""
+        return (Index, (self.hint, self.size))
+
+
+class Affine:
+    """A subscript: Σ coefficient·atom + constant, the atoms being indices and integer-valued tensor references.
+
+    >>> i, p = Index("i", Size.of("N")), Index("p", Size.of("P"))
+    >>> Affine.of(i).bare is i, (Affine.of(i) + p).bare, str(Affine.of(i) + p - 1)
+    (True, None, 'i+p-1')
+    """
+
+    __slots__ = ("_hash", "const", "free", "terms")
+    terms: tuple[tuple[object, Size], ...]
+
+    def __init__(self, terms: Iterable[tuple[object, Size]], const: Size) -> None:
+        """Collect equal atoms, dropping those that vanish."""
+        collected: dict[object, Size] = {}
+        for atom, coefficient in terms:
+            collected[atom] = collected[atom] + coefficient if atom in collected else coefficient
+        self.terms = tuple((a, c) for a, c in collected.items() if c.terms)
+        self.const = const
+        free: frozenset[Index] = frozenset()
+        for atom, _ in self.terms:
+            free |= atom.free  # type: ignore[attr-defined]
+        self.free = free
+        self._hash = hash((frozenset(self.terms), const))
+
+    @staticmethod
+    def of(value: object) -> Affine:
+        """Return an index, an integer, a size or an integer-valued reference as a subscript."""
+        if isinstance(value, Affine):
+            return value
+        if isinstance(value, int | Size):
+            return Affine((), Size.of(value))
+        return Affine(((value, ONE),), ZERO)
+
+    @property
+    def bare(self) -> Index | None:
+        """The index that this subscript is, or ``None``."""
+        if len(self.terms) == 1 and not self.const.terms:
+            atom, coefficient = self.terms[0]
+            if isinstance(atom, Index) and coefficient == ONE:
+                return atom
+        return None
+
+    @property
+    def constant(self) -> Size | None:
+        """The size that this subscript is, or ``None`` when it has atoms."""
+        return None if self.terms else self.const
+
+    def indices(self) -> tuple[Index, ...]:
+        """Return the indices that appear as atoms (not those inside integer tensors), in order."""
+        return tuple(a for a, _ in self.terms if isinstance(a, Index))
+
+    def coefficient(self, index: Index) -> Size:
+        """Return the coefficient of ``index`` as an atom (0 when absent)."""
+        for atom, coefficient in self.terms:
+            if atom is index:
+                return coefficient
+        return ZERO
+
+    def substitute(self, mapping: Mapping[Index, Affine]) -> Affine:
+        """Return the subscript with indices replaced (also inside integer-valued references)."""
+        if self.free.isdisjoint(mapping):
+            return self
+        bare = self.bare
+        if bare is not None:
+            return mapping[bare]
+        result = Affine((), self.const)
+        for atom, coefficient in self.terms:
+            if isinstance(atom, Index):
+                new = mapping.get(atom, Affine.of(atom))
+            else:
+                new = Affine.of(atom.substituted(mapping))  # type: ignore[attr-defined]
+            result = result + new.scaled(coefficient)
+        return result
+
+    def scaled(self, factor: Size | int) -> Affine:
+        """Return ``factor`` times the subscript."""
+        size = Size.of(factor)
+        return Affine(((a, c * size) for a, c in self.terms), self.const * size)
+
+    def __add__(self, other: object) -> Affine:
+        """Return the sum."""
+        right = Affine.of(other)
+        return Affine((*self.terms, *right.terms), self.const + right.const)
+
+    def __sub__(self, other: object) -> Affine:
+        """Return the difference."""
+        return self + Affine.of(other).scaled(-1)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare as linear forms, whatever the order of terms."""
+        return (
+            isinstance(other, Affine)
+            and self._hash == other._hash
+            and self.const == other.const
+            and dict(self.terms) == dict(other.terms)
+        )
+
+    def __hash__(self) -> int:
+        """Hash the linear form."""
+        return self._hash
+
+    def __str__(self) -> str:
+        """Return program text with the indices' hints."""
+        parts = []
+        for atom, coefficient in self.terms:
+            name = atom.hint if isinstance(atom, Index) else str(atom)
+            text = str(coefficient)
+            sign = "-" if text.startswith("-") else "+"
+            text = text.lstrip("-")
+            parts.append(sign + (name if text == "1" else f"{text}*{name}"))
+        if self.const.terms or not parts:
+            text = str(self.const)
+            parts.append(text if text.startswith("-") else "+" + text)
+        return "".join(parts).removeprefix("+")
+
+    def __repr__(self) -> str:
+        """Return a short form."""
+        return f"Affine({self})"
