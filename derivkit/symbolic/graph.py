@@ -1,0 +1,101 @@
+"""A program as named definitions in order: the one representation that is derived, run and verified."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from derivkit.symbolic.expr import Expr, Name, Ref, freshen, references, substitute
+from derivkit.symbolic.index import ONE, Affine, Index, Size
+
+#: The kinds an input may be declared to have (language.md); ``label`` is integer-valued, the others are real.
+KINDS = ("real", "onehot", "simplex", "label", "mask", "positive", "symmetric")
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A declared input: its kind, its sizes, and for a label the size that its values run over (``k: label K, N``)."""
+
+    name: Name
+    kind: str
+    shape: tuple[Size, ...]
+    range: Size | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """``name[indices] = rhs``; an axis of literal size 1 has ``None`` for an index.
+
+    ``rhs`` is free of declared facts, so that it may be differentiated again; ``shown`` is the textbook form, which holds
+    under the ``facts`` named.  ``text`` is the author's line (or the formula of the operation), ``line`` its place.
+    """
+
+    name: Name
+    shape: tuple[Size, ...]
+    indices: tuple[Index | None, ...]
+    rhs: Expr
+    shown: Expr | None = None
+    facts: tuple[str, ...] = ()
+    text: str = ""
+    line: int = 0
+
+    @property
+    def best(self) -> Expr:
+        """The textbook form where there is one."""
+        return self.rhs if self.shown is None else self.shown
+
+    @property
+    def bound(self) -> tuple[Index, ...]:
+        """The indices of the axes that have one."""
+        return tuple(i for i in self.indices if i is not None)
+
+    def ref(self) -> Ref:
+        """Return the reference ``name[indices]``."""
+        return Ref(self.name, tuple(Affine.of(0 if i is None else i) for i in self.indices))
+
+    def at(self, subs: tuple[Affine, ...], body: Expr | None = None) -> Expr:
+        """Return the right side (or ``body``) read at ``subs``, its bound indices new."""
+        pairs = {i: s for i, s in zip(self.indices, subs, strict=True) if i is not None}
+        return substitute(freshen(self.rhs if body is None else body), pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Inputs and definitions, in the order of the program; the last definition need not be the output."""
+
+    inputs: Mapping[Name, Input]
+    definitions: tuple[Definition, ...]
+    output: Name
+    assumed: tuple[str, ...] = ()
+    source: str = ""
+    extra: Mapping[Name, Input] = field(default_factory=dict)  # declared, not used by the program
+
+    def __iter__(self) -> Iterator[Definition]:
+        """Iterate over the definitions."""
+        return iter(self.definitions)
+
+    def __getitem__(self, name: Name) -> Definition:
+        """Return the definition of ``name``."""
+        for definition in self.definitions:
+            if definition.name == name:
+                return definition
+        raise KeyError(name)
+
+    def shape(self, name: Name) -> tuple[Size, ...]:
+        """Return the shape of an input or a definition."""
+        if name in self.inputs:
+            return self.inputs[name].shape
+        return self.extra[name].shape if name in self.extra else self[name].shape
+
+    def dependents(self, roots: frozenset[Name]) -> frozenset[Name]:
+        """Return ``roots`` and every definition that depends on one of them."""
+        found = set(roots)
+        for definition in self.definitions:
+            if not found.isdisjoint(references(definition.rhs)):
+                found.add(definition.name)
+        return frozenset(found)
+
+
+def axes(shape: tuple[Size, ...], hints: str = "ijklmnpq") -> tuple[Index | None, ...]:
+    """Return new indices for ``shape``, ``None`` where the size is literally 1."""
+    return tuple(None if s == ONE else Index(hints[n % len(hints)], s) for n, s in enumerate(shape))

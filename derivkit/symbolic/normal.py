@@ -1,0 +1,407 @@
+"""The normalising constructors: they flatten, collect, cancel and contract, and keep the order of first appearance.
+
+Every function takes normal operands and returns a normal expression of equal value; none of them ever reorders what the
+author wrote, opens a bracket without need, or makes a condition on an index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from math import isqrt
+
+from derivkit.symbolic.expr import (
+    ONE_EXPR,
+    ZERO_EXPR,
+    Add,
+    Const,
+    Delta,
+    Expr,
+    Fn,
+    Inside,
+    Mul,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    SizeOf,
+    Sum,
+    freshen,
+    key,
+    substitute,
+)
+from derivkit.symbolic.index import Affine, Index, Size
+
+#: Elementwise operations whose value is 0 or 1, so that a power of them is themselves.
+INDICATORS = frozenset({"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "step"})
+_HALF = Fraction(1, 2)
+_POWER_LIMIT = 1024
+
+
+def num(value: Fraction | int) -> Num:
+    """Return a number."""
+    return Num(value)
+
+
+def coefficient(expr: Expr) -> tuple[Fraction, Expr]:
+    """Split ``expr`` into its rational coefficient and the rest.
+
+    >>> c, rest = coefficient(mul((num(3), Const("pi"))))
+    >>> c, rest.name
+    (Fraction(3, 1), 'pi')
+    """
+    if isinstance(expr, Num):
+        return expr.value, ONE_EXPR
+    if isinstance(expr, Mul) and isinstance(expr.args[0], Num):
+        rest = expr.args[1:]
+        return expr.args[0].value, rest[0] if len(rest) == 1 else Mul(rest)
+    return Fraction(1), expr
+
+
+def terms_of(expr: Expr) -> tuple[Expr, ...]:
+    """Return the terms of a sum (itself when it is no sum)."""
+    return expr.args if isinstance(expr, Add) else (expr,)
+
+
+def factors_of(expr: Expr) -> tuple[Expr, ...]:
+    """Return the factors of a product (itself when it is no product)."""
+    return expr.args if isinstance(expr, Mul) else (expr,)
+
+
+def _flat(kind: type[Expr], operands: Iterable[Expr]) -> Iterator[Expr]:
+    stack = [iter(operands)]
+    while stack:
+        for operand in stack[-1]:
+            if isinstance(operand, kind):
+                stack.append(iter(operand.children))
+                break
+            yield operand
+        else:
+            stack.pop()
+
+
+def add(operands: Iterable[Expr]) -> Expr:
+    """Return the sum, like terms collected where the first of them stood, numbers last."""
+    collected: dict[int, tuple[Fraction, Expr]] = {}
+    number = Fraction(0)
+    first_number = -1
+    for term in _flat(Add, operands):
+        c, rest = coefficient(term)
+        if rest is ONE_EXPR:
+            if first_number < 0:
+                first_number = len(collected)
+            number += c
+            continue
+        k = key(rest)
+        collected[k] = (collected[k][0] + c, collected[k][1]) if k in collected else (c, rest)
+    made = [scaled(c, rest) if c else None for c, rest in collected.values()]
+    if number:
+        made.insert(first_number, num(number))
+    kept = [m for m in made if m is not None]
+    if not kept:
+        return ZERO_EXPR
+    return kept[0] if len(kept) == 1 else Add(tuple(kept))
+
+
+def scaled(c: Fraction | int, expr: Expr) -> Expr:
+    """Return ``c`` times a normal expression."""
+    c0, rest = coefficient(expr)
+    value = c0 * c
+    if value == 0:
+        return ZERO_EXPR
+    if rest is ONE_EXPR:
+        return num(value)
+    return rest if value == 1 else Mul((num(value), *factors_of(rest)))
+
+
+def negative(expr: Expr) -> Expr:
+    """Return minus the expression, spread over the terms of a sum."""
+    return add(scaled(-1, t) for t in terms_of(expr))
+
+
+def mul(operands: Iterable[Expr]) -> Expr:
+    """Return the product: numbers in front, powers of the same base merged where the base first stood."""
+    number = Fraction(1)
+    bases: dict[int, tuple[Expr, list[Expr]]] = {}
+    for factor in _flat(Mul, operands):
+        if isinstance(factor, Num):
+            number *= factor.value
+            if not number:
+                return ZERO_EXPR
+            continue
+        base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE_EXPR)
+        k = key(base)
+        if k in bases:
+            bases[k][1].append(exponent)
+        else:
+            bases[k] = (base, [exponent])
+    made: list[Expr] = []
+    for base, exponents in bases.values():
+        power_ = exponents[0] if len(exponents) == 1 else add(exponents)
+        if len(exponents) == 1 and power_ is ONE_EXPR:
+            made.append(base)
+            continue
+        piece = power(base, power_)
+        c, rest = coefficient(piece)
+        number *= c
+        if rest is not ONE_EXPR:
+            made.extend(factors_of(rest))
+    if not number:
+        return ZERO_EXPR
+    if not made:
+        return num(number)
+    if len({key(m) for m in made}) < len(made) or any(isinstance(m, Mul) for m in made):
+        return mul((num(number), *made))  # merging made a base meet itself again, as in (ab)**2 / a
+    if number != 1:
+        made.insert(0, num(number))
+    return made[0] if len(made) == 1 else Mul(tuple(made))
+
+
+def is_indicator(expr: Expr) -> bool:
+    """Say whether the value is always 0 or 1."""
+    return isinstance(expr, Delta | Inside) or (isinstance(expr, Fn) and expr.op in INDICATORS)
+
+
+def power(base: Expr, exponent: Expr) -> Expr:
+    """Return ``base ** exponent``; integer powers are spread over products."""
+    if isinstance(exponent, Num):
+        e = exponent.value
+        if e == 0:
+            return ONE_EXPR
+        if e == 1:
+            return base
+        if isinstance(base, Num):
+            exact = _number_power(base.value, e)
+            if exact is not None:
+                return num(exact)
+        if e > 0 and is_indicator(base):
+            return base
+        if isinstance(base, Pow) and isinstance(base.exponent, Num) and _powers_merge(base.exponent.value, e):
+            return power(base.base, num(base.exponent.value * e))
+        if isinstance(base, Mul) and e.denominator == 1:
+            return mul(power(f, exponent) for f in base.args)
+        if isinstance(base, SizeOf) and base.size.literal is not None:
+            return power(num(base.size.literal), exponent)
+    return Pow(base, exponent)
+
+
+def _powers_merge(inner: Fraction, outer: Fraction) -> bool:
+    # (x^a)^b = x^(ab) for integer b, and where x^a already needs x >= 0
+    return outer.denominator == 1 or inner.denominator != 1
+
+
+def _number_power(value: Fraction, exponent: Fraction) -> Fraction | None:
+    if exponent.denominator == 1 and abs(exponent) <= _POWER_LIMIT and (value or exponent > 0):
+        bits = max(value.numerator.bit_length(), value.denominator.bit_length())
+        return value**exponent.numerator if bits * abs(exponent) <= 4096 else None
+    if exponent.denominator == 2 and value > 0 and abs(exponent) <= _POWER_LIMIT:
+        top, bottom = isqrt(value.numerator), isqrt(value.denominator)
+        if top * top == value.numerator and bottom * bottom == value.denominator:
+            return _number_power(Fraction(top, bottom), exponent * 2)
+    return None
+
+
+def delta(left: Affine, right: Affine) -> Expr:
+    """Return δ(left, right), decided where both sides are known."""
+    if left == right:
+        return ONE_EXPR
+    gap = (left - right).constant
+    if gap is not None and gap.literal is not None:
+        return ONE_EXPR if gap.literal == 0 else ZERO_EXPR
+    return Delta(left, right)
+
+
+def inside(subscript: Affine, size: Size) -> Expr:
+    """Return [0 ≤ subscript < size], 1 when the subscript is an index over that very size."""
+    bare = subscript.bare
+    if bare is not None and bare.size == size:
+        return ONE_EXPR
+    return Inside(subscript, size)
+
+
+def fn(op: str, args: tuple[Expr, ...]) -> Expr:
+    """Return an elementwise operation, folded where its operands decide it."""
+    if op == "where":
+        condition, yes, no = args
+        if key(yes) == key(no):
+            return yes
+        if isinstance(condition, Num):
+            return yes if condition.value else no
+        if yes is not None and isinstance(yes, Num) and isinstance(no, Num):
+            return _two_valued(condition, yes.value, no.value)
+    if op == "greater" and isinstance(args[1], Num) and args[1].value == 0 and not isinstance(args[0], Num):
+        return Fn("step", (args[0],))
+    if op in INDICATORS and len(args) == 2 and all(isinstance(a, Num) for a in args):
+        return num(int(_COMPARE[op](args[0].value, args[1].value)))  # type: ignore[attr-defined]
+    if op in {"exp", "sin", "tanh", "log", "sign", "relu", "abs", "step", "erf"} and isinstance(args[0], Num):
+        exact = {("exp", 0): 1, ("log", 1): 0}.get((op, args[0].value))  # type: ignore[call-overload]
+        if exact is None and args[0].value == 0 and op not in {"exp", "log"}:
+            exact = 0
+        if exact is not None:
+            return num(exact)
+    return Fn(op, args)
+
+
+_COMPARE = {
+    "greater": Fraction.__gt__,
+    "less": Fraction.__lt__,
+    "greater_equal": Fraction.__ge__,
+    "less_equal": Fraction.__le__,
+    "equal": Fraction.__eq__,
+    "not_equal": Fraction.__ne__,
+}
+
+
+def _two_valued(condition: Expr, yes: Fraction, no: Fraction) -> Expr:
+    if is_indicator(condition) and (yes, no) == (1, 0):
+        return condition
+    return Fn("where", (condition, num(yes), num(no)))
+
+
+# -- sums ---------------------------------------------------------------------------------------------------------------
+
+
+def sum_over(indices: tuple[Index, ...], body: Expr) -> Expr:
+    """Return Σ over ``indices`` of a normal ``body``: constants taken out, deltas contracted, nothing else opened."""
+    if body is ZERO_EXPR or (isinstance(body, Num) and body.value == 0):
+        return ZERO_EXPR
+    absent = [i for i in indices if i not in body.free]
+    if absent:
+        counts = [size_factor(i.size) for i in absent]
+        return mul((*counts, sum_over(tuple(i for i in indices if i in body.free), body)))
+    if not indices:
+        return body
+    if isinstance(body, Sum):
+        inner = freshen(body) if set(body.indices) & set(indices) else body
+        assert isinstance(inner, Sum)
+        return sum_over(indices + inner.indices, inner.body)
+    if isinstance(body, Add):
+        return _sum_of_terms(indices, body)
+    outer, inner_factors = _split(indices, factors_of(body))
+    if outer:
+        return mul((*outer, sum_over(indices, mul(inner_factors))))
+    contracted = _contract(indices, inner_factors)
+    if contracted is not None:
+        return contracted
+    for n, factor in enumerate(inner_factors):
+        if isinstance(factor, Add) and _has_delta(factor, indices):
+            spread = (mul((*inner_factors[:n], t, *inner_factors[n + 1 :])) for t in factor.args)
+            return add(sum_over(indices, t) for t in spread)
+    return Sum(indices, body)
+
+
+def size_factor(size: Size) -> Expr:
+    """Return a size as a factor."""
+    literal = size.literal
+    return SizeOf(size) if literal is None else num(literal)
+
+
+def _split(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> tuple[list[Expr], tuple[Expr, ...]]:
+    bound = frozenset(indices)
+    outer = [f for f in factors if f.free.isdisjoint(bound)]
+    return outer, tuple(f for f in factors if not f.free.isdisjoint(bound))
+
+
+def _has_delta(expr: Expr, indices: tuple[Index, ...]) -> bool:
+    """Say whether a δ or a sum's worth of it stands at the top of a term of ``expr`` and can be contracted."""
+    for term in terms_of(expr):
+        for factor in factors_of(term):
+            if isinstance(factor, Delta) and _solve(factor, indices) is not None:
+                return True
+            if isinstance(factor, Add) and _has_delta(factor, indices):
+                return True
+    return False
+
+
+def _sum_of_terms(indices: tuple[Index, ...], body: Add) -> Expr:
+    bound = frozenset(indices)
+    split = [t for t in body.args if _has_delta(t, indices) or not bound <= t.free]
+    if not split:
+        return Sum(indices, body)
+    chosen = {id(t) for t in split}
+    rest = [t for t in body.args if id(t) not in chosen]
+    pieces: list[Expr] = []
+    for term in body.args:  # each where it stood; what stays together stands where its first term did
+        if id(term) in chosen:
+            pieces.append(sum_over(indices, term))
+        elif rest and term is rest[0]:
+            pieces.append(sum_over(indices, add(rest)))
+    return add(pieces)
+
+
+def _solve(delta_: Delta, indices: tuple[Index, ...]) -> tuple[int, Index, Affine] | None:
+    """Return (preference, index, its value) for the bound index that ``delta_`` fixes best, or ``None``."""
+    found: tuple[int, Index, Affine] | None = None
+    gap = delta_.left - delta_.right
+    for index in indices:
+        c = gap.coefficient(index).literal
+        if c not in {1, -1} or any(index in a.free for a, _ in gap.terms if a is not index):  # type: ignore[attr-defined]
+            continue
+        value = (Affine.of(index) - gap) if c == 1 else (gap + index)
+        bare = value.bare
+        if bare is not None and bare.size == index.size:
+            preference = 0
+        elif value.constant is not None or (len(value.terms) == 1 and not isinstance(value.terms[0][0], Index)):
+            preference = 1  # a position that the program may read, or a label: in range by declaration
+        else:
+            preference = 2
+        if found is None or preference < found[0]:
+            found = (preference, index, value)
+    return found
+
+
+def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | None:
+    """Use one δ among ``factors`` to do one of the sums, if its range allows."""
+    options = []
+    for n, factor in enumerate(factors):
+        if isinstance(factor, Delta):
+            solved = _solve(factor, indices)
+            if solved is not None:
+                options.append((solved[0], n, solved))
+    for preference, n, (_, index, value) in sorted(options, key=lambda o: o[:2]):
+        others = factors[:n] + factors[n + 1 :]
+        left = tuple(i for i in indices if i is not index)
+        guard: list[Expr] = []
+        if preference == 2 and not any(_reads(f, index) for f in others):
+            guard = [inside(value, index.size)]
+        replaced = [normal(substitute(f, {index: value})) for f in others]
+        return sum_over(left, mul((*replaced, *guard)))
+    return None
+
+
+def _reads(factor: Expr, index: Index) -> bool:
+    """Say whether a factor is 0 whenever ``index`` is out of its range: it reads an array barely at it."""
+    base = factor.base if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value > 0 else factor
+    return isinstance(base, Ref) and any(s.bare is index for s in base.subs)
+
+
+# -- a whole expression --------------------------------------------------------------------------------------------------
+
+
+def normal(expr: Expr) -> Expr:
+    """Return the normal form of a raw expression.
+
+    >>> from derivkit.symbolic.expr import user
+    >>> x = Ref(user("x"))
+    >>> key(normal(Add((x, Mul((num(2), x)))))) == key(normal(Mul((x, num(3)))))
+    True
+    """
+    if isinstance(expr, Add):
+        return add(normal(t) for t in _flat(Add, (expr,)))
+    if isinstance(expr, Mul):
+        return mul(normal(f) for f in _flat(Mul, (expr,)))
+    if isinstance(expr, Pow):
+        return power(normal(expr.base), normal(expr.exponent))
+    if isinstance(expr, Sum):
+        return sum_over(expr.indices, normal(expr.body))
+    if isinstance(expr, Delta):
+        return delta(expr.left, expr.right)
+    if isinstance(expr, Inside):
+        return inside(expr.subscript, expr.size)
+    if isinstance(expr, Fn):
+        return fn(expr.op, tuple(normal(a) for a in expr.args))
+    if isinstance(expr, Prim):
+        return Prim(expr.op, expr.bound, tuple(normal(a) for a in expr.args), expr.at)
+    if isinstance(expr, SizeOf):
+        return size_factor(expr.size)
+    return expr
