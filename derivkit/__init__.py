@@ -1,0 +1,79 @@
+"""Derive gradients at symbolic sizes, run them as NumPy, verify anybody's.
+
+The front door is lazy: importing derivkit loads neither SymPy nor NumPy, and a name's module is imported when the name
+is first used.
+
+>>> import derivkit as dk
+>>> "derive" in dir(dk)
+True
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from derivkit.checking.check import assert_gradient, check_gradient, check_jacobian, check_jvp, check_vjp
+    from derivkit.checking.report import Report
+    from derivkit.errors import DerivationError, DerivkitError
+    from derivkit.numeric.data import load_digits
+    from derivkit.numeric.kernel import compile
+    from derivkit.numeric.train import fit
+    from derivkit.symbolic.derive import PARAMETERS, derive
+    from derivkit.symbolic.gallery import gallery
+    from derivkit.symbolic.parse import program
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "PARAMETERS",
+    "DerivationError",
+    "DerivkitError",
+    "Report",
+    "__version__",
+    "assert_gradient",
+    "check_gradient",
+    "check_jacobian",
+    "check_jvp",
+    "check_vjp",
+    "compile",
+    "derive",
+    "fit",
+    "gallery",
+    "load_digits",
+    "program",
+]
+
+#: Where each public name lives.
+_HOME: dict[str, str] = {
+    "derive": "derivkit.symbolic.derive",
+    "PARAMETERS": "derivkit.symbolic.derive",
+    "program": "derivkit.symbolic.parse",
+    "gallery": "derivkit.symbolic.gallery",
+    "compile": "derivkit.numeric.kernel",
+    "fit": "derivkit.numeric.train",
+    "load_digits": "derivkit.numeric.data",
+    "check_gradient": "derivkit.checking.check",
+    "check_vjp": "derivkit.checking.check",
+    "check_jvp": "derivkit.checking.check",
+    "check_jacobian": "derivkit.checking.check",
+    "assert_gradient": "derivkit.checking.check",
+    "Report": "derivkit.checking.report",
+    "DerivkitError": "derivkit.errors",
+    "DerivationError": "derivkit.errors",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import the module where ``name`` lives, and keep the value for the next time."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'derivkit' has no attribute '{name}'")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """List the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,88 @@
+"""The table of commands; the help, the parser and the dispatch all read it."""
+
+from __future__ import annotations
+
+from derivkit.cli.arguments import Command, Option
+from derivkit.layout import LAYOUTS
+
+KINDS = ("gradient", "jacobian", "hessian", "hvp", "jvp", "vjp")
+
+_PROGRAM = "the program's text; - reads it from standard input"
+_FILE = Option("--file", "PATH", "read the program from a file")
+_WRT = Option("--wrt", "NAMES", "differentiate with respect to these names, separated by commas")
+_SHAPE = Option("--shape", "NAME=SIZES", "declare a name: W1=M,D or 't=onehot K' (repeats)", repeats=True)
+_OUTPUT = Option("--output", "FILE", "write to a file instead of standard output", short="-o")
+
+#: Every command has these.
+COMMON = (
+    Option("--help", "", "show this help", short="-h"),
+    Option("--debug", "", "show the traceback of an error"),
+)
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "derive",
+        "Derive a gradient or a Jacobian at symbolic sizes, step by step.",
+        "PROGRAM",
+        _PROGRAM,
+        (
+            _WRT,
+            _FILE,
+            _SHAPE,
+            Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS),
+            Option("--along", "NAME", "the direction's name, for hvp and jvp"),
+            Option("--layout", "LAYOUT", "the axis order of a derivative", LAYOUTS),
+            Option("--notation", "NOTATION", "index notation, matrix notation, or both", ("index", "matrix", "both")),
+            Option("--steps", "STEPS", "how many of the steps to print", ("full", "brief", "none")),
+            Option("--lemmas", "", "append each lemma with its proof"),
+            Option("--style", "STYLE", "write a Jacobian with δ, or by cases", ("delta", "cases")),
+            Option("--at", "VALUES", "every node and local derivative at a point: 'x0=1, w=[2, 3]'"),
+            Option("--format", "FORMAT", "how to print the result", ("text", "latex", "json", "python", "program")),
+            _OUTPUT,
+            *COMMON,
+        ),
+        "derivkit.cli.derive",
+    ),
+    Command(
+        "kernel",
+        "Print the NumPy module that computes the program and its gradients.",
+        "PROGRAM",
+        _PROGRAM,
+        (
+            _WRT,
+            _FILE,
+            _SHAPE,
+            Option("--batch", "NAMES", "inputs with a batch axis in front, separated by commas"),
+            Option("--reduce", "HOW", "how the loss of a batch is reduced", ("mean", "sum")),
+            _OUTPUT,
+            *COMMON,
+        ),
+        "derivkit.cli.kernel",
+    ),
+    Command(
+        "gallery",
+        "List the textbook programs, or print one, ready to pipe.",
+        "NAME",
+        "the program to print; without it, the list",
+        (_OUTPUT, *COMMON),
+        "derivkit.cli.gallery",
+    ),
+    Command(
+        "train",
+        "Train a network on data with the kernel that derivkit derives for it.",
+        "",
+        "",
+        (
+            Option("--net", "PROGRAM|NAME", "a program with inputs x and t, or a name of the gallery"),
+            Option("--data", "digits|FILE", "the digits that ship with derivkit, or a .npz or .csv file"),
+            Option("--epochs", "N", "how many times to go through the data"),
+            Option("--batch-size", "N", "how many samples to a step"),
+            Option("--lr", "RATE", "the learning rate"),
+            Option("--seed", "N", "the seed of the first parameters and of the shuffling"),
+            Option("--sizes", "SIZES", "sizes that the data do not fix: 'M=64'"),
+            _OUTPUT,
+            *COMMON,
+        ),
+        "derivkit.cli.train",
+    ),
+)

@@ -1,0 +1,122 @@
+"""``derivkit derive``."""
+
+from __future__ import annotations
+
+import json
+
+import derivkit as dk
+from derivkit.cli.arguments import Arguments, usage
+from derivkit.cli.files import read_program
+from derivkit.errors import echo
+
+#: The printing options that mean something for each format; any other one given is a mistake worth saying.
+_PRINTING = {
+    "text": ("--layout", "--notation", "--steps", "--lemmas", "--style"),
+    "latex": ("--layout", "--notation", "--steps", "--lemmas", "--style"),
+    "program": ("--layout", "--notation"),
+    "json": (),
+    "python": (),
+}
+
+
+def run(arguments: Arguments) -> tuple[str, int]:
+    """Return the derivation in the format asked for."""
+    style = arguments.get("--format") or "text"
+    printing = _printing(arguments, style)
+    text = read_program(arguments, "derive")
+    wrt = required_wrt(arguments)
+    shapes = read_shapes(arguments)
+    kind = {"kind": arguments.get("--kind")} if arguments.has("--kind") else {}
+    if style == "python":
+        return dk.compile(text, wrt=wrt, shapes=shapes, batch=(), **kind).source, 0
+    derivation = dk.derive(text, wrt=wrt, shapes=shapes, along=arguments.get("--along"), **kind)
+    if arguments.has("--at"):
+        return str(derivation.at(read_values(arguments.get("--at") or ""))), 0
+    match style:
+        case "json":
+            written = derivation.to_json()
+        case "latex":
+            written = derivation.latex(**printing)
+        case "program":
+            written = derivation.program(**printing)
+        case _:
+            written = derivation.text(**printing)
+    return written, 0
+
+
+def _printing(arguments: Arguments, style: str) -> dict[str, object]:
+    """Return the printing options as keywords; those not given keep the default of the Python call."""
+    known = _PRINTING[style]
+    for name in _PRINTING["text"]:
+        if arguments.has(name) and name not in known:
+            raise usage(f"{name} has no meaning with --format {style}")
+    if arguments.has("--at") and style != "text":
+        raise usage(f"--at has no meaning with --format {style}")
+    if style == "program" and arguments.get("--notation") == "both":
+        raise usage("--notation both has no meaning with --format program", "one of index, matrix")
+    return {name[2:]: name == "--lemmas" or arguments.get(name) for name in known if arguments.has(name)}
+
+
+def required_wrt(arguments: Arguments) -> list[str]:
+    """Return the names of ``--wrt``; without any there is nothing to derive."""
+    wrt = arguments.names("--wrt")
+    if not wrt:
+        raise usage("--wrt is missing", "say what to differentiate with respect to: --wrt W1")
+    return wrt
+
+
+def read_shapes(arguments: Arguments) -> dict[str, str]:
+    """Return ``--shape NAME=SIZES`` as a mapping.
+
+    >>> read_shapes(Arguments(None, {"--shape": ["W1=M, D", "t = onehot K"]}))
+    {'W1': 'M, D', 't': 'onehot K'}
+    """
+    shapes: dict[str, str] = {}
+    for given in arguments.all("--shape"):
+        name, equals, sizes = (part.strip() for part in given.partition("="))
+        if not name or not equals:
+            raise usage(f"--shape needs NAME=SIZES, not '{echo(given)}'", "--shape W1=M,D or --shape 't=onehot K'")
+        if name in shapes:
+            raise usage(f"--shape was given twice for '{echo(name)}'")
+        shapes[name] = sizes
+    return shapes
+
+
+def read_values(text: str) -> dict[str, object]:
+    """Return ``"x0=1, w=[2, 3]"`` as a mapping of names to numbers and lists of numbers.
+
+    >>> read_values("x0=1, w=[2, 3.5]")
+    {'x0': 1, 'w': [2, 3.5]}
+    """
+    values: dict[str, object] = {}
+    for piece in _outer_commas(text):
+        name, equals, given = (part.strip() for part in piece.partition("="))
+        if not name or not equals or name in values:
+            raise usage(f"--at needs NAME=VALUE once for each name, not '{echo(piece.strip())}'", "--at 'x0=1, w=[2, 3]'")
+        try:
+            value: object = json.loads(given)
+        except (ValueError, RecursionError):
+            value = None
+        if not _numeric(value):
+            raise usage(f"--at: '{echo(given)}' is neither a number nor a list of numbers", "--at 'x0=1, w=[2, 3]'")
+        values[name] = value
+    return values
+
+
+def _outer_commas(text: str) -> list[str]:
+    """Split at the commas that stand outside brackets."""
+    pieces, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            pieces.append("")
+        else:
+            pieces[-1] += character
+    return pieces
+
+
+def _numeric(value: object) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_numeric(item) for item in value)
+    # Compared, not converted: an integer may be too large for a float.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e308

@@ -1,0 +1,96 @@
+"""Files at the command line: read with the size checked first, written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+
+from derivkit.cli.arguments import Arguments, usage
+from derivkit.errors import DerivkitError, echo
+from derivkit.limits import FILE_BYTES
+
+
+def read_program(arguments: Arguments, command: str) -> str:
+    """Return the program's text: the positional argument, standard input for ``-``, or the file of ``--file``."""
+    path = arguments.get("--file")
+    if path is not None and arguments.positional is not None:
+        raise usage("a program and --file were both given", "leave one of them out")
+    if path is not None:
+        return _decode(_read_regular(path), path)
+    if arguments.positional is None:
+        raise usage("no program given", f"derivkit {command} 'sum(x**2)' --wrt x, or - for standard input, or --file PATH")
+    return _read_stdin() if arguments.positional == "-" else arguments.positional
+
+
+def _read_regular(path: str) -> bytes:
+    """Return the content of a regular file of at most ``FILE_BYTES``."""
+    try:
+        # Not blocking, so that a pipe put in the file's place is refused and never waited for.
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as error:
+        raise DerivkitError(f"cannot read '{echo(path)}': {_why(error)}", code="DK042") from error
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise DerivkitError(f"'{echo(path)}' is not a regular file", code="DK042")
+        if status.st_size > FILE_BYTES:
+            raise _too_long(f"'{echo(path)}' has {status.st_size} bytes")
+        return file.read(FILE_BYTES + 1)
+
+
+def _read_stdin() -> str:
+    """Return standard input, at most ``FILE_BYTES`` of it."""
+    if sys.stdin is None:
+        raise DerivkitError("standard input is closed", code="DK042")
+    data = sys.stdin.buffer.read(FILE_BYTES + 1)
+    if len(data) > FILE_BYTES:
+        raise _too_long("standard input is longer")
+    return _decode(data, "standard input")
+
+
+def _decode(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        message = f"'{echo(name)}' is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}"
+        raise DerivkitError(message, code="DK042") from error
+
+
+def _too_long(seen: str) -> DerivkitError:
+    return DerivkitError(f"{seen}; the limit is {FILE_BYTES} bytes", code="DK001")
+
+
+def _why(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def check_output(path: str) -> None:
+    """Raise :class:`DerivkitError` (DK042) when ``path`` cannot become a file: asked before the work is done."""
+    target = os.path.realpath(path)
+    folder = os.path.dirname(target)
+    if "\0" in path or not os.path.isdir(folder):
+        raise DerivkitError(f"cannot write '{echo(path)}': its folder does not exist", code="DK042")
+    if os.path.lexists(target) and not os.path.isfile(target):
+        raise DerivkitError(f"cannot write '{echo(path)}': not a regular file", code="DK042", hint="without -o, it is printed")
+
+
+def write_output(path: str, text: str) -> None:
+    """Write ``text`` to a temporary neighbour of ``path`` and rename it: the old file stays until the new one is whole."""
+    target = os.path.realpath(path)
+    neighbour = os.path.join(os.path.dirname(target), f".derivkit-{os.getpid()}.tmp")
+    try:
+        handle = os.open(neighbour, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+                if os.path.exists(target):
+                    os.chmod(neighbour, stat.S_IMODE(os.stat(target).st_mode))
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(neighbour, target)
+        except BaseException:
+            os.unlink(neighbour)
+            raise
+    except (OSError, UnicodeError) as error:
+        raise DerivkitError(f"cannot write '{echo(path)}': {_why(error)}", code="DK042") from error

@@ -1,0 +1,1 @@
+"""Running: differences, data, kernels, training; NumPy arrays in, NumPy arrays out."""
