@@ -26,17 +26,22 @@ def read_program(arguments: Arguments, command: str) -> str:
 def _read_regular(path: str) -> bytes:
     """Return the content of a regular file of at most ``FILE_BYTES``."""
     try:
-        # Not blocking, so that a pipe put in the file's place is refused and never waited for.
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(path, "rb", opener=_without_waiting) as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise DerivkitError(f"cannot read '{echo(path)}': not a regular file", code="DK042")
+            if status.st_size > FILE_BYTES:
+                raise _too_long(f"'{echo(path)}' has {status.st_size} bytes")
+            return file.read(FILE_BYTES + 1)
+    except DerivkitError:
+        raise
     except (OSError, ValueError) as error:
         raise DerivkitError(f"cannot read '{echo(path)}': {_why(error)}", code="DK042") from error
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise DerivkitError(f"'{echo(path)}' is not a regular file", code="DK042")
-        if status.st_size > FILE_BYTES:
-            raise _too_long(f"'{echo(path)}' has {status.st_size} bytes")
-        return file.read(FILE_BYTES + 1)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe put in a file's place at once, to be refused; opened as usual it would be waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read_stdin() -> str:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import os
+import re
 import stat
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -82,7 +85,7 @@ def one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     given = np.asarray(labels)
     if given.ndim != 1 or given.dtype.kind not in "iu":
         raise DerivkitError(f"labels must be a vector of integers, not {given.dtype} of shape {given.shape}", code="DK040")
-    count = classes if classes is not None else int(given.max(initial=-1)) + 1
+    count = classes if classes is not None else int(given.max()) + 1 if given.size else 0
     if count > CLASSES:
         raise DerivkitError(f"{count} classes are too many; the limit is {CLASSES}", code="DK040")
     if given.size and (given.min() < 0 or given.max() >= count):
@@ -106,7 +109,7 @@ def load_file(path: str | os.PathLike[str]) -> tuple[Floats, Ints]:
         hint = did_you_mean(os.fspath(path), ["digits"]) or "one of .npz, .csv"
         raise DerivkitError(f"cannot tell what '{echo(os.fspath(path))}' holds", code="DK042", hint=hint)
     try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb") as file:
+        with open(path, "rb", opener=_without_waiting) as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
                 raise _bad_file(path, "not a regular file")
@@ -118,6 +121,11 @@ def load_file(path: str | os.PathLike[str]) -> tuple[Floats, Ints]:
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise _bad_file(path, getattr(error, "strerror", None) or str(error)) from error
     return _clean(path, samples, labels)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    """Open a pipe put in a file's place at once, to be refused; opened as usual it would be waited for."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _bad_file(path: str | os.PathLike[str], why: str) -> DerivkitError:
@@ -141,10 +149,20 @@ def _clean(path: str | os.PathLike[str], samples: NDArray[np.generic], labels: N
 
 
 def _read_csv(file: IO[bytes]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    first = file.readline(DATA_BYTES)
-    skip = int(any(letter in b"abcdfghijklmnopqrstuvwxyz_" for letter in first.lower().replace(b"nan", b"").replace(b"inf", b"")))
+    first = file.readline()
+    names = (
+        re.search(rb"[a-z_]", re.sub(rb"nan|inf(inity)?|\de[+-]?\d", b"", first.removeprefix(codecs.BOM_UTF8).lower()))
+        is not None
+    )
+    # NumPy only warns about a file without data, so that is asked first.
+    if not any(line.strip() for line in chain([] if names else [first], file)):
+        raise ValueError("it holds no samples")
     file.seek(0)
-    table = np.loadtxt(io.TextIOWrapper(file, encoding="utf-8-sig"), delimiter=",", skiprows=skip, ndmin=2)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig")
+    try:
+        table = np.loadtxt(text, delimiter=",", skiprows=int(names), comments=None, ndmin=2)
+    finally:
+        text.detach()
     return table[:, :-1], table[:, -1]
 
 

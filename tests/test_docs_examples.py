@@ -1,0 +1,219 @@
+"""Every example in README.md and docs/ runs: Python blocks, and console blocks whose printed output is compared."""
+
+from __future__ import annotations
+
+import contextlib
+import doctest
+import io
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from derivkit.cli import main
+
+ROOT = Path(__file__).parent.parent
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted((ROOT / "changelog.d").glob("*.md")),
+]
+IDS = [str(page.relative_to(ROOT)) for page in PAGES]
+
+FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=indent)```\s*$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"(?<!\\)\[[^\]\n]*\]\(<?([^)\s>]+)>?[^)\n]*\)|^\[[^\]\n]+\]: *(\S+)", re.MULTILINE)
+HEADING = re.compile(r"^#+ +(.*?)#* *$", re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """One fenced block of a page."""
+
+    language: str
+    body: str
+    line: int
+
+
+class Shown(NamedTuple):
+    """One command of a console block and the output printed under it (empty: none is shown)."""
+
+    command: str
+    output: str
+
+
+def blocks(text: str) -> Iterator[Block]:
+    for match in FENCE.finditer(text):
+        indent = len(match["indent"])
+        body = "".join(line[indent:] if line.strip() else line for line in match["body"].splitlines(keepends=True))
+        yield Block(match["language"], body, text.count("\n", 0, match.start()) + 2)
+
+
+def commands(body: str) -> Iterator[Shown]:
+    """Yield each ``$`` command, with the lines that it continues on and the lines shown under it."""
+    parts = re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]
+    for part in parts:
+        command, output = [], part.splitlines(keepends=True)
+        while output:
+            line = output.pop(0).rstrip("\n")
+            quoted = "\n".join([*command, line])
+            command.append(line.removesuffix("\\") if line.endswith("\\") else line)
+            # A quotation that is still open goes on in the next line, as in a shell.
+            if not line.endswith("\\") and not _open_quotation(quoted):
+                break
+        yield Shown("\n".join(command), "".join(output))
+
+
+def _open_quotation(text: str) -> bool:
+    try:
+        shlex.split(text)
+    except ValueError:
+        return True
+    return False
+
+
+def run_command(command: str) -> str:
+    """Run a pipeline of ``derivkit`` commands in this process, and return what the last one prints."""
+    words = shlex.shlex(command, posix=True, punctuation_chars="|")
+    words.whitespace_split, words.commenters = True, ""
+    pipeline: list[list[str]] = [[]]
+    for word in words:
+        if word == "|":
+            pipeline.append([])
+        else:
+            pipeline[-1].append(word)
+    printed = ""
+    for program, *arguments in pipeline:
+        assert program == "derivkit", f"only derivkit can be piped here, not {program}"
+        output, errors = io.StringIO(), io.StringIO()
+        stdin = io.TextIOWrapper(io.BytesIO(printed.encode()), encoding="utf-8")
+        with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "stdin", stdin)
+            status = main(arguments)
+        assert status == 0, errors.getvalue()
+        printed = output.getvalue()
+    return printed
+
+
+def matches(shown: str, printed: str) -> bool:
+    """Return whether the output is as shown; ``...`` stands for anything."""
+    want, got = ("\n".join(line.rstrip() for line in text.strip("\n").splitlines()) for text in (shown, printed))
+    return re.fullmatch(".*?".join(re.escape(piece) for piece in want.split("...")), got, re.DOTALL) is not None
+
+
+def run_page(text: str, name: str) -> int:
+    """Run every block of a page, in order and in one namespace; return how many examples there were."""
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    count = 0
+    for block in blocks(text):
+        if block.language == "python" and ">>>" in block.body:
+            test = doctest.DocTestParser().get_doctest(block.body, namespace, name, name, block.line - 1)
+            report = io.StringIO()
+            runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+            runner.run(test, out=report.write, clear_globs=False)
+            namespace.update(test.globs)
+            assert runner.failures == 0, report.getvalue()
+        elif block.language == "python":
+            exec(compile("\n" * (block.line - 1) + block.body, name, "exec"), namespace)
+        elif block.language == "console":
+            for shown in commands(block.body):
+                if shown.command.split()[0] == "derivkit":
+                    printed = run_command(shown.command)
+                    assert not shown.output.strip() or matches(shown.output, printed), f"{shown.command}\nprints\n{printed}"
+        else:
+            continue
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("page", PAGES, ids=IDS)
+def test_every_example_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_page(page.read_text(encoding="utf-8"), str(page.relative_to(ROOT)))
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    plain = FENCE.sub("", text)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in HEADING.findall(plain)}
+
+
+def broken_links(page: Path) -> list[str]:
+    """Return the relative links of a page that lead nowhere."""
+    broken = []
+    text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", page.read_text(encoding="utf-8")))
+    for target in (first or second for first, second in LINK.findall(text)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there.read_text(encoding="utf-8"))):
+            broken.append(target)
+    return broken
+
+
+def test_relative_links_resolve() -> None:
+    assert {page.name: found for page in PAGES if (found := broken_links(page))} == {}
+
+
+def test_a_broken_link_is_found(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# One thing, or two\n[a](#one-thing-or-two) [b](no.md) [c](page.md#x) [d](https://e.org) `[e](no2.md)`\n\n[f]: no3.md\n"
+    )
+    assert broken_links(page) == ["no.md", "page.md#x", "no3.md"]
+
+
+GOOD = """
+```python
+x = 1
+```
+
+- in a list
+  ```python
+  assert x == 1
+  ```
+
+```python
+>>> x + 1
+2
+```
+
+```console
+$ derivkit --version
+derivkit ...
+$ derivkit derive \\
+    --help
+usage: derivkit derive...
+  PROGRAM ...
+$ ls
+```
+"""
+
+
+def test_a_page_runs_in_one_namespace() -> None:
+    assert run_page(GOOD, "good") == 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "```python\nassert False\n```\n",
+        "```python\n>>> 1 + 1\n3\n```\n",
+        "```console\n$ derivkit --version\nderivkit 99\n```\n",
+        "```console\n$ derivkit nonsense\n```\n",
+    ],
+)
+def test_a_wrong_example_fails(text: str) -> None:
+    with pytest.raises(AssertionError):
+        run_page(text, "wrong")
+
+
+def test_commands_are_read_as_a_shell_would() -> None:
+    assert list(commands("$ derivkit derive 'x: D\nsum(x)' --wrt x\nout\n$ derivkit a | derivkit b -\n")) == [
+        Shown("derivkit derive 'x: D\nsum(x)' --wrt x", "out\n"),
+        Shown("derivkit a | derivkit b -", ""),
+    ]
