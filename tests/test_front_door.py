@@ -291,7 +291,10 @@ CALLS: dict[str, tuple[list[str], list[tuple[str, tuple[object, ...], dict[str, 
         [("derive", ("-sum(x)",), {"wrt": ["x"], "shapes": {}, "along": None}), ("text", (), {})],
     ),
     "latex": (
-        "derive f --wrt a,b --shape a=D --kind vjp --along v --format latex --layout numerator --lemmas --style cases --steps brief".split(),
+        (
+            "derive f --wrt a,b --shape a=D --kind vjp --along v --format latex "
+            "--layout numerator --lemmas --style cases --steps brief"
+        ).split(),
         [
             ("derive", ("f",), {"wrt": ["a", "b"], "shapes": {"a": "D"}, "along": "v", "kind": "vjp"}),
             ("latex", (), {"layout": "numerator", "steps": "brief", "lemmas": True, "style": "cases"}),
