@@ -1,0 +1,4 @@
+"""Reading text: our own lexer and Pratt parser; no user text reaches ``eval``, ``ast`` or SymPy."""
+
+from derivkit.symbolic.parse.statements import parse_declaration as parse_declaration
+from derivkit.symbolic.parse.statements import parse_program as parse_program
