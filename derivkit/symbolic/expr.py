@@ -20,7 +20,7 @@ class Name:
     """The structured name of a node.
 
     ``kind`` is ``user`` (the author's word), ``anon`` (made for a step that needs one), ``adjoint`` (∂``output``/∂``of``),
-    ``tangent`` (of ``of``) or ``local`` (``of`` differentiated with respect to ``output``).
+    ``cotangent`` or ``tangent`` (of ``of``) or ``local`` (``of`` differentiated with respect to ``output``).
     """
 
     kind: str
@@ -34,8 +34,8 @@ class Name:
             return f"d{self.output}_d{self.of}"
         if self.kind == "local":
             return f"d{self.of}_d{self.output}"
-        if self.kind == "tangent":
-            return f"{self.of}_dot"
+        if self.kind in {"tangent", "cotangent"}:
+            return f"{self.of}_{'dot' if self.kind == 'tangent' else 'bar'}"
         return self.label
 
 

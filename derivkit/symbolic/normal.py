@@ -14,7 +14,6 @@ from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
     Add,
-    Const,
     Delta,
     Expr,
     Fn,

@@ -1,0 +1,216 @@
+"""What a program's own definitions allow: folding back to its names, and facts about sums.
+
+A *fold* replaces an expression by the name that the author gave it.  A *fact* is Σ = 1 or Σ = 0, declared with an input
+(one-hot, simplex) or proved from the definitions (a softmax, also one written out by hand; centred values).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from derivkit.symbolic.derive.match import match
+from derivkit.symbolic.expr import (
+    ONE_EXPR,
+    Const,
+    Expr,
+    Mul,
+    Name,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    SizeOf,
+    Sum,
+    key,
+    replace,
+    substitute,
+)
+from derivkit.symbolic.graph import Definition, Graph
+from derivkit.symbolic.normal import factors_of, mul, normal, num, power, sum_over
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Σ over the last-but-``axis`` axis of ``name`` is ``value``; ``declared`` facts hold at the point, not around it."""
+
+    name: Name
+    axis: int
+    value: int
+    declared: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A definition that is a monomial: name = Π base ** exponent, over the definition's indices."""
+
+    definition: Definition
+    factors: tuple[tuple[Expr, Num], ...]
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All that folding may use, made once for a graph."""
+
+    relations: tuple[Relation, ...]
+    whole: tuple[Definition, ...]
+    facts: tuple[Fact, ...]
+
+
+def knowledge(graph: Graph) -> Knowledge:
+    """Return the folds and facts of a program."""
+    relations, whole = [], []
+    for d in graph.definitions:
+        if d.name.kind != "user" or isinstance(d.rhs, Ref | Num):
+            continue
+        rhs = normal(d.rhs)
+        whole.append(Definition(d.name, d.shape, d.indices, rhs))
+        relation = _relation(d, rhs)
+        if relation is not None:
+            relations.append(relation)
+    known = Knowledge(tuple(relations), tuple(whole), ())
+    return Knowledge(known.relations, known.whole, (*_declared(graph), *_proved(graph, known)))
+
+
+def _relation(d: Definition, rhs: Expr) -> Relation | None:
+    factors = []
+    for factor in factors_of(rhs):
+        base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE_EXPR)
+        if not isinstance(exponent, Num):
+            return None
+        factors.append((base, exponent))
+    return Relation(d, tuple(factors)) if len(factors) > 1 else None
+
+
+def _declared(graph: Graph) -> list[Fact]:
+    facts = []
+    for given in graph.inputs.values():
+        if given.kind in {"onehot", "simplex"} and given.shape:
+            word = "one-hot" if given.kind == "onehot" else "a distribution"
+            facts.append(Fact(given.name, len(given.shape) - 1, 1, True, f"{given.name} is {word}: {{0}} = 1"))
+    return facts
+
+
+def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
+    facts = []
+    for d in graph.definitions:
+        for axis, index in enumerate(d.indices):
+            if index is None:
+                continue
+            if isinstance(d.rhs, Prim) and d.rhs.op == "softmax" and d.rhs.at[0].bare is index:
+                facts.append(Fact(d.name, axis, 1, False, f"{d.name} is a softmax: {{0}} = 1"))
+                continue
+            if not any(r.definition.name == d.name for r in known.relations):
+                continue
+            total = fold_monomials(fold_whole(sum_over((index,), normal(d.rhs)), known), known)
+            if isinstance(total, Num) and total.value in {0, 1}:
+                value = int(total.value)
+                facts.append(Fact(d.name, axis, value, False, f"by the definition of {d.name}: {{0}} = {value}"))
+    return facts
+
+
+# -- facts --------------------------------------------------------------------------------------------------------------
+
+
+def use_facts(expr: Expr, known: Knowledge, declared: bool) -> tuple[Expr, tuple[tuple[Fact, Expr], ...]]:
+    """Return ``expr`` with every Σ that a fact decides replaced, and the facts used, each with its Σ."""
+    facts = {(f.name, f.axis): f for f in known.facts if declared or not f.declared}
+    if not facts:
+        return expr, ()
+    used: dict[tuple[Name, int], tuple[Fact, Expr]] = {}
+
+    def change(node: Expr) -> Expr | None:
+        if not isinstance(node, Sum):
+            return None
+        for factor in factors_of(node.body):
+            if not isinstance(factor, Ref):
+                continue
+            for axis, sub in enumerate(factor.subs):
+                fact = facts.get((factor.name, axis))
+                index = sub.bare
+                if fact is None or index is None or index not in node.indices:
+                    continue
+                others = [f for f in factors_of(node.body) if f is not factor]
+                if any(index in f.free for f in others) or sum(index in s.free for s in factor.subs) > 1:
+                    continue
+                used.setdefault((fact.name, axis), (fact, Sum((index,), factor)))
+                left = tuple(i for i in node.indices if i is not index)
+                inner = sum_over(left, mul((num(fact.value), *others)))
+                return replace(inner, change)
+        return None
+
+    changed = replace(expr, change)
+    return (normal(changed), tuple(used.values())) if used else (expr, ())
+
+
+# -- folding ------------------------------------------------------------------------------------------------------------
+
+
+def fold_whole(expr: Expr, known: Knowledge) -> Expr:
+    """Return ``expr`` with every sub-expression that is a definition's right side replaced by its name."""
+    if not known.whole:
+        return expr
+
+    def change(node: Expr) -> Expr | None:
+        if isinstance(node, Ref | Num | Const | SizeOf):
+            return node
+        for d in known.whole:
+            binding = match(d.rhs, node, frozenset(d.bound))
+            if binding is not None and all(i in binding for i in d.bound):
+                return substitute(d.ref(), binding)
+        return None
+
+    changed = replace(expr, change)
+    return expr if changed is expr else normal(changed)
+
+
+def fold_monomials(expr: Expr, known: Knowledge) -> Expr:
+    """Return ``expr`` with its products made smaller by the relations name = Π base ** exponent: e/Z is p, p Z is e."""
+    if not known.relations:
+        return expr
+    return _fold_products(expr, known)
+
+
+def _fold_products(expr: Expr, known: Knowledge) -> Expr:
+    if expr.children:
+        children = tuple(_fold_products(c, known) for c in expr.children)
+        if any(a is not b for a, b in zip(children, expr.children, strict=True)):
+            expr = normal(expr.rebuilt(children))
+    if not isinstance(expr, Mul | Pow):
+        return expr
+    while True:
+        better = min(_neighbours(expr, known), key=monomial_cost, default=expr)
+        if monomial_cost(better) >= monomial_cost(expr):
+            return expr
+        expr = better
+
+
+def monomial_cost(expr: Expr) -> int:
+    """Return the length of a product: bases, and what their exponents add."""
+    total = 0
+    for factor in factors_of(expr):
+        if isinstance(factor, Pow):
+            total += factor.base.nodes + 2
+        elif not isinstance(factor, Num):
+            total += factor.nodes
+    return total
+
+
+def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
+    found: dict[int, Expr] = {}
+    for relation in known.relations:
+        bound = frozenset(relation.definition.bound)
+        name = relation.definition.ref()
+        for factor in factors_of(expr):
+            base = factor.base if isinstance(factor, Pow) else factor
+            for pattern in (name, *(b for b, _ in relation.factors)):
+                binding = match(pattern, base, bound)
+                if binding is None or not all(i in binding for i in bound):
+                    continue
+                ratio = [power(substitute(name, binding), num(-1))]
+                ratio += [power(substitute(b, binding), e) for b, e in relation.factors]
+                for sign in (1, -1):
+                    made = mul((expr, *(power(r, num(sign)) for r in ratio)))
+                    found.setdefault(key(made), made)
+    return list(found.values())
+

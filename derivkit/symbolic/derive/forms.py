@@ -1,0 +1,265 @@
+"""Choosing a form: candidates that are equal by construction, the smallest of which is shown.
+
+Deterministic: candidates are made in a fixed order and a later one must be strictly smaller to win.
+Budgets are spent before building: a product is opened only when the number of its terms is known to be small.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fractions import Fraction
+from functools import reduce
+
+from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole
+from derivkit.symbolic.expr import (
+    ONE_EXPR,
+    Add,
+    Delta,
+    Expr,
+    Mul,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    Sum,
+    key,
+    substitute,
+)
+from derivkit.symbolic.index import Affine
+from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over, terms_of
+
+OPEN_TERMS = 40
+WORK_NODES = 400
+
+Change = Callable[[Expr], Expr]
+
+
+def simplify(expr: Expr, known: Knowledge) -> Expr:
+    """Return the smallest of the equal forms of a normal ``expr``; itself when none is smaller."""
+    if expr.nodes > WORK_NODES or expr.nodes <= 2:
+        return expr
+    folded = fold(expr, known)
+    best = folded
+    for candidate in _candidates(folded, known):
+        if cost(candidate) < cost(best):
+            best = candidate
+    return best
+
+
+def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
+    yield factored(expr)
+    yield merged(expr)
+    if opened_terms(expr) <= OPEN_TERMS:
+        opened = fold(expand(expr), known)
+        yield opened
+        yield factored(opened)
+        yield merged(factored(merged(opened)))
+        yield fold(factored(opened), known)
+
+
+def fold(expr: Expr, known: Knowledge) -> Expr:
+    """Return ``expr`` folded back to the program's names."""
+    return fold_monomials(fold_whole(expr, known), known)
+
+
+def cost(expr: Expr) -> int:
+    """Return the length of a form as a reader sees it: two for a name, one for a sign, a number, a function, a power."""
+    total = 0
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        total += _COST.get(type(node), 1)
+        if isinstance(node, Add):
+            total += len(node.args) - 1
+        elif isinstance(node, Pow) and isinstance(node.exponent, Num):
+            stack.append(node.base)
+            continue
+        elif isinstance(node, Mul) and isinstance(node.args[0], Num) and node.args[0].value == -1:
+            stack.extend(node.args[1:])
+            continue
+        stack.extend(node.children)
+    return total
+
+
+_COST: dict[type[Expr], int] = {Add: 0, Mul: 0, Ref: 2, Delta: 2, Sum: 2, Pow: 1}
+
+
+# -- opening ------------------------------------------------------------------------------------------------------------
+
+
+def opened_terms(expr: Expr) -> int:
+    """Return how many terms ``expr`` has once its products are opened (an upper bound, capped)."""
+    cap = OPEN_TERMS + 1
+    if isinstance(expr, Add):
+        return min(cap, sum(opened_terms(a) for a in expr.args))
+    if isinstance(expr, Mul):
+        return min(cap, reduce(lambda a, b: min(cap, a * b), (opened_terms(a) for a in expr.args), 1))
+    if isinstance(expr, Sum):
+        return opened_terms(expr.body)
+    if isinstance(expr, Pow) and isinstance(expr.exponent, Num) and expr.exponent.value in {2, 3}:
+        return min(cap, int(opened_terms(expr.base) ** expr.exponent.value))
+    return 1
+
+
+def expand(expr: Expr) -> Expr:
+    """Return ``expr`` with products over sums opened, and Σ spread over terms; arguments of functions stay."""
+    if isinstance(expr, Add):
+        return add(expand(a) for a in expr.args)
+    if isinstance(expr, Mul):
+        terms: list[tuple[Expr, ...]] = [()]
+        for factor in expr.args:
+            choices = terms_of(expand(factor))
+            terms = [(*t, c) for t in terms for c in choices]
+        return add(mul(t) for t in terms)
+    if isinstance(expr, Sum):
+        return add(sum_over(expr.indices, t) for t in terms_of(expand(expr.body)))
+    if isinstance(expr, Pow) and isinstance(expr.exponent, Num) and expr.exponent.value in {2, 3}:
+        base = expand(expr.base)
+        return expand(Mul((base,) * int(expr.exponent.value))) if isinstance(base, Add) else power(base, expr.exponent)
+    return expr
+
+
+# -- factoring ----------------------------------------------------------------------------------------------------------
+
+
+def everywhere(expr: Expr, change: Change) -> Expr:
+    """Apply ``change`` to every node, children first, keeping the form normal."""
+    if expr.children and not isinstance(expr, Prim):
+        children = tuple(everywhere(c, change) for c in expr.children)
+        if any(a is not b for a, b in zip(children, expr.children, strict=True)):
+            expr = _rebuilt(expr, children)
+    return change(expr)
+
+
+def _rebuilt(expr: Expr, children: tuple[Expr, ...]) -> Expr:
+    if isinstance(expr, Add):
+        return add(children)
+    if isinstance(expr, Mul):
+        return mul(children)
+    if isinstance(expr, Sum):
+        return sum_over(expr.indices, children[0])
+    if isinstance(expr, Pow):
+        return power(*children)
+    return expr.rebuilt(children)
+
+
+def factored(expr: Expr) -> Expr:
+    """Return ``expr`` with what all terms of a sum share taken out, at every depth."""
+    return everywhere(expr, lambda e: _take_out(e) if isinstance(e, Add) else e)
+
+
+def _take_out(expr: Add) -> Expr:
+    powers = [_powers(t) for t in expr.args]
+    shared: list[tuple[Expr, Fraction]] = []
+    for k, (base, exponent) in powers[0].items():
+        if all(k in p for p in powers[1:]):
+            least = min(p[k][1] for p in powers)
+            if least > 0 or all(p[k][1] < 0 for p in powers):
+                common = least if least > 0 else max(p[k][1] for p in powers)
+                shared.append((base, common))
+        del exponent
+    c = _common_number(expr)
+    if not shared and c == 1:
+        return expr
+    divisor = [power(base, num(-e)) for base, e in shared]
+    inner = add(mul((scaled(1 / c, t), *divisor)) for t in expr.args)
+    made = mul((num(c), *(power(base, num(e)) for base, e in shared)))
+    if isinstance(inner, Add):
+        return Mul((*factors_of(made), inner)) if made is not ONE_EXPR else inner
+    return mul((made, inner))
+
+
+def _powers(term: Expr) -> dict[int, tuple[Expr, Fraction]]:
+    found = {}
+    for factor in factors_of(term):
+        base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE_EXPR)
+        if isinstance(exponent, Num) and not isinstance(base, Num):
+            found[key(base)] = (base, exponent.value)
+    return found
+
+
+def _common_number(expr: Add) -> Fraction:
+    values = [coefficient(t)[0] for t in expr.args]
+    size = abs(values[0])
+    if size == 1 or any(abs(v) != size for v in values):
+        return Fraction(1)
+    return size
+
+
+def merged(expr: Expr) -> Expr:
+    """Return ``expr`` with sums over indices of the same size made one where their bodies share a factor."""
+    return everywhere(expr, lambda e: _merge_sums(e) if isinstance(e, Add) else e)
+
+
+def _merge_sums(expr: Add) -> Expr:
+    terms = list(expr.args)
+    for a in range(len(terms)):
+        for b in range(a + 1, len(terms)):
+            joined = _joined(terms[a], terms[b])
+            if joined is not None:
+                rest = terms[:a] + [joined] + terms[a + 1 : b] + terms[b + 1 :]
+                return _merge_sums(Add(tuple(rest))) if len(rest) > 1 else joined
+    return expr
+
+
+def _joined(left: Expr, right: Expr) -> Expr | None:
+    (outer, one), (outer2, two) = _outer_sum(left), _outer_sum(right)
+    if one is None or two is None or key(mul(outer)) != key(mul(outer2)):
+        return None
+    if len(one.indices) != 1 or len(two.indices) != 1 or one.indices[0].size != two.indices[0].size:
+        return None
+    renamed = normal(substitute(two.body, {two.indices[0]: Affine.of(one.indices[0])}))
+    body = _take_out_any(add((one.body, renamed)))
+    return None if body is None else mul((*outer, sum_over(one.indices, body)))
+
+
+def _outer_sum(term: Expr) -> tuple[list[Expr], Sum | None]:
+    factors = list(factors_of(term))
+    sums = [f for f in factors if isinstance(f, Sum)]
+    if len(sums) != 1:
+        return factors, None
+    return [f for f in factors if f is not sums[0]], sums[0]
+
+
+def _take_out_any(expr: Expr) -> Expr | None:
+    if not isinstance(expr, Add):
+        return expr
+    made = _take_out(expr)
+    return made if made is not expr else None
+
+
+# -- the look of a chosen form --------------------------------------------------------------------------------------------
+
+
+def polished(expr: Expr) -> Expr:
+    """Return ``expr`` in the order a textbook uses: a positive term first, sums last in a product, signs absorbed."""
+    return everywhere(expr, _polish)
+
+
+def _polish(expr: Expr) -> Expr:
+    if isinstance(expr, Add):
+        signs = [coefficient(t)[0] < 0 for t in expr.args]
+        if signs[0] and not all(signs):
+            first = signs.index(False)
+            return Add((expr.args[first], *expr.args[:first], *expr.args[first + 1 :]))
+        return expr
+    if not isinstance(expr, Mul):
+        return expr
+    factors = list(expr.args)
+    c, _ = coefficient(expr)
+    if c < 0:
+        for n, factor in enumerate(factors):
+            if isinstance(factor, Add) and 2 * sum(coefficient(t)[0] < 0 for t in factor.args) >= len(factor.args):
+                flipped = _polish(add(scaled(-1, t) for t in factor.args))
+                return _polish(mul((num(-c), *factors[1:n], flipped, *factors[n + 1 :])))
+    ordered = sorted(factors, key=lambda f: 2 if isinstance(f, Sum) else isinstance(f, Add))
+    return expr if ordered == factors else Mul(tuple(ordered))
+
+
+def is_sum_free(expr: Expr) -> bool:
+    """Say whether no Σ and no primitive stands in ``expr``."""
+    if isinstance(expr, Sum | Prim):
+        return False
+    return all(is_sum_free(c) for c in expr.children)
+
+

@@ -1,0 +1,321 @@
+"""Reverse mode over named definitions: every adjoint is itself a definition, so that a second pass is the same function.
+
+A pass only computes; what a reader is told of it is written in ``narrate``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from derivkit.symbolic.derive.differentiate import partial
+from derivkit.symbolic.derive.folds import Fact, Knowledge, knowledge, use_facts
+from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
+from derivkit.symbolic.expr import (
+    ONE_EXPR,
+    ZERO_EXPR,
+    Add,
+    Delta,
+    Expr,
+    Fn,
+    Mul,
+    Name,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    Sum,
+    references,
+    walk,
+)
+from derivkit.symbolic.graph import Definition, Graph
+from derivkit.symbolic.index import Affine, Index
+from derivkit.symbolic.normal import add, delta, mul, sum_over
+
+SUBSTITUTE_NODES = 40
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """What one consumer of a node adds to the node's adjoint: Σ over ``over`` of (consumer's adjoint) · ``local``.
+
+    ``diagonal`` says that the local derivative is 0 but at equal positions (an elementwise operation): then its δ is
+    contracted already and ``local`` is the slope.  ``linear``: the local derivative does not depend on node or consumer.
+    """
+
+    consumer: Definition
+    adjoint: Ref
+    local: Expr
+    slope: Expr | None
+    over: tuple[Index, ...]
+    linear: bool
+    seed: bool
+
+
+@dataclass(frozen=True)
+class Adjoint:
+    """One adjoint as it was found: the ``product`` that a reader starts from, then the ``stages`` to the shown form."""
+
+    of: Name
+    definition: Definition
+    contributions: tuple[Contribution, ...]
+    substituted: bool
+    product: Expr
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A form on the way, and what led to it: ``normal`` (cancelling, contracting), ``fact`` or ``form``."""
+
+    rule: str
+    expr: Expr
+    fact: Fact | None = None
+    total: Expr | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The adjoints of ``graph.output`` with respect to everything between it and ``wrt``, outermost first."""
+
+    graph: Graph
+    outputs: tuple[Index | None, ...]
+    adjoints: tuple[Adjoint, ...]
+    known: Knowledge
+
+    def adjoint(self, of: Name) -> Adjoint | None:
+        """Return the adjoint of a node, ``None`` when the output does not depend on it."""
+        return next((a for a in self.adjoints if a.of == of), None)
+
+
+def reverse(graph: Graph, wrt: tuple[Name, ...], seed: Name | None = None) -> Pass:
+    """Return the adjoints of the output of ``graph``, down to ``wrt`` (inputs or definitions).
+
+    With a ``seed`` (an input of the output's shape, its cotangent) they are vector–Jacobian products; without one they
+    are derivatives of every entry of the output, whose axes come first.
+    """
+    known = knowledge(graph)
+    alive = _between(graph, wrt)
+    run = _Run(graph, alive, known, () if seed else node_indices(graph, graph.output), seed, {})
+    for name in _backwards(graph, alive):
+        run.done[name] = _adjoint(run, name)
+    return Pass(graph, run.outputs, tuple(run.done.values()), known)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What one reverse pass knows while it runs."""
+
+    graph: Graph
+    alive: frozenset[Name]
+    known: Knowledge
+    outputs: tuple[Index | None, ...]
+    seed: Name | None
+    done: dict[Name, Adjoint]
+
+    def name(self, of: Name) -> Name:
+        """Return the name of a node's adjoint."""
+        if self.seed is None:
+            return Name("adjoint", "", of=of, output=self.graph.output)
+        return self.seed if of == self.graph.output else Name("cotangent", "", of=of)
+
+
+def _between(graph: Graph, wrt: tuple[Name, ...]) -> frozenset[Name]:
+    """Return the names that depend on one of ``wrt`` (these included) and on which the output depends."""
+    below = graph.dependents(frozenset(wrt))
+    needed = {graph.output}
+    for d in reversed(graph.definitions):
+        if d.name in needed:
+            needed.update(references(d.rhs))
+    return frozenset(below & needed)
+
+
+def _backwards(graph: Graph, alive: frozenset[Name]) -> list[Name]:
+    order = [n for n in graph.inputs if n in alive] + [d.name for d in graph.definitions if d.name in alive]
+    return order[::-1]
+
+
+def _copies(d: Definition) -> tuple[Index | None, ...]:
+    return tuple(None if i is None else i.fresh() for i in d.indices)
+
+
+def node_indices(graph: Graph, name: Name) -> tuple[Index | None, ...]:
+    """Return new indices for a node: the letters of its definition, for an input those of its first bare reader."""
+    if name not in graph.inputs:
+        return _copies(graph[name])
+    shape = graph.inputs[name].shape
+    letters: list[str | None] = [None] * len(shape)
+    for d in graph.definitions:
+        for node in walk(d.rhs):
+            if isinstance(node, Ref) and node.name == name:
+                for axis, sub in enumerate(node.subs):
+                    if letters[axis] is None and sub.bare is not None:
+                        letters[axis] = sub.bare.hint
+    return tuple(None if s.literal == 1 else Index(h or "i", s) for s, h in zip(shape, letters, strict=True))
+
+
+def reference(name: Name, indices: tuple[Index | None, ...]) -> Ref:
+    """Return ``name[indices]``."""
+    return Ref(name, tuple(Affine.of(0 if i is None else i) for i in indices))
+
+
+# -- one adjoint ----------------------------------------------------------------------------------------------------------
+
+
+def _adjoint(run: _Run, name: Name) -> Adjoint:
+    graph, outputs, known, done = run.graph, run.outputs, run.known, run.done
+    adjoint_name = run.name(name)
+    indices = node_indices(graph, name)
+    if name == graph.output:
+        pairs = zip(outputs, indices, strict=True) if run.seed is None else ()
+        seed = mul((ONE_EXPR, *(delta(Affine.of(p), Affine.of(i)) for p, i in pairs if p is not None and i is not None)))
+        body = seed if run.seed is None else reference(run.seed, indices)
+        definition = Definition(adjoint_name, graph.shape(name) * (1 if run.seed else 2), outputs + indices, body)
+        return Adjoint(name, definition, (), False, body, ())
+    contributions = _contributions(run, name, indices)
+    product, substituted = _choose_product(contributions, done, known)
+    stages = _stages(product, known)
+    shown = stages[-1].expr
+    facts = tuple(s.fact for s in stages if s.fact is not None)
+    exact = _exact(contributions, done, known, substituted, facts)
+    shape = tuple(graph.shape(graph.output) if outputs else ()) + graph.shape(name)
+    sentences = tuple(f.sentence for f in facts)
+    rhs, best = (shown, None) if exact is None else (exact, shown)
+    definition = Definition(adjoint_name, shape, outputs + indices, rhs, best, sentences)
+    return Adjoint(name, definition, contributions, substituted, _raw_product(contributions, done, substituted), stages)
+
+
+def _stages(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
+    """Return the forms from the contracted product to the shown one: facts and shorter forms until nothing changes."""
+    stages = [Stage("normal", product)]
+    for _ in range(4):
+        before = stages[-1].expr
+        made, facts = use_facts(before, known, declared=True)
+        stages.extend(Stage("fact", made, fact, total) for fact, total in facts)
+        shorter = simplify(made, known)
+        if shorter is not made:
+            stages.append(Stage("form", shorter))
+        if stages[-1].expr is before:
+            break
+    last = polished(stages[-1].expr)
+    if last is not stages[-1].expr:
+        stages.append(Stage("form", last))
+    return tuple(stages)
+
+
+def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> tuple[Contribution, ...]:
+    found = []
+    outputs = run.outputs
+    for d in run.graph.definitions:
+        if d.name not in run.alive or name not in references(d.rhs) or d.name == name:
+            continue
+        fresh = _copies(d)
+        here = reference(d.name, fresh)
+        local = partial(d.at(here.subs), name, indices, here)
+        if local is ZERO_EXPR or (isinstance(local, Num) and not local.value):
+            continue
+        over = tuple(i for i in fresh if i is not None)
+        adjoint = Ref(run.name(d.name), reference(d.name, outputs + fresh).subs)
+        slope, over = _diagonal(local, over, indices)
+        if slope is not None:
+            adjoint = Ref(adjoint.name, reference(d.name, outputs + _renamed(fresh, local, indices)).subs)
+        found.append(
+            Contribution(d, adjoint, local if slope is None else slope, slope, over,
+                         _is_linear(d, local, name), d.name == run.graph.output and run.seed is None)
+        )
+    return tuple(found)
+
+
+def _is_linear(d: Definition, local: Expr, name: Name) -> bool:
+    if isinstance(d.rhs, Fn | Prim | Pow):
+        return False
+    read = references(local)
+    return name not in read and d.name not in read
+
+
+def _diagonal(
+    local: Expr, over: tuple[Index, ...], indices: tuple[Index | None, ...]
+) -> tuple[Expr | None, tuple[Index, ...]]:
+    """Return the slope of an elementwise operation: ``local`` is δ (over all its positions) times it; else ``None``."""
+    factors = local.args if isinstance(local, Mul) else (local,)
+    deltas = [f for f in factors if isinstance(f, Delta) and f.left.bare in over and f.right.bare in indices]
+    if not over or len(deltas) != len(over) or {f.left.bare for f in deltas} != set(over):
+        return None, over
+    if len({f.right.bare for f in deltas}) != len(deltas):
+        return None, over
+    return sum_over(over, local), ()
+
+
+def _renamed(
+    fresh: tuple[Index | None, ...], local: Expr, indices: tuple[Index | None, ...]
+) -> tuple[Index | None, ...]:
+    factors = local.args if isinstance(local, Mul) else (local,)
+    pairs = {f.left.bare: f.right.bare for f in factors if isinstance(f, Delta) and f.right.bare in indices}
+    return tuple(None if i is None else pairs[i] for i in fresh)
+
+
+def _value(c: Contribution, done: Mapping[Name, Adjoint], exact: bool = False) -> Expr:
+    definition = done[c.consumer.name].definition
+    return definition.at(c.adjoint.subs, definition.rhs if exact else definition.best)
+
+
+def _trivial(c: Contribution, done: Mapping[Name, Adjoint]) -> bool:
+    best = done[c.consumer.name].definition.best
+    return c.seed or best.nodes <= 2 or isinstance(best, Delta)
+
+
+def _choose_product(
+    contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], known: Knowledge
+) -> tuple[Expr, bool]:
+    """Return Σ of the contributions, consumers' adjoints substituted where that makes the whole smaller."""
+    named, opened, gain = [], [], 0
+    for c in contributions:
+        best = done[c.consumer.name].definition.best
+        small = is_sum_free(best) and best.nodes <= SUBSTITUTE_NODES
+        if _trivial(c, done):
+            named.append(sum_over(c.over, mul((_value(c, done), c.local))))
+            opened.append(named[-1])
+            continue
+        named.append(sum_over(c.over, mul((c.adjoint, c.local))))
+        if small:
+            opened.append(sum_over(c.over, mul((_value(c, done), c.local))))
+            gain += cost(best) - 1
+        else:
+            opened.append(named[-1])
+    with_names, with_values = add(named), add(opened)
+    if gain and with_values.nodes <= 4 * SUBSTITUTE_NODES:
+        shorter = _stages(with_values, known)[-1].expr
+        if cost(shorter) < cost(simplify(with_names, known)) + gain:
+            return with_values, True
+    return with_names, False
+
+
+def _raw_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], substituted: bool) -> Expr:
+    """Return the line a reader starts from: Σ (adjoint) · (local derivative), nothing cancelled yet."""
+    terms: list[Expr] = []
+    for c in contributions:
+        small = is_sum_free(done[c.consumer.name].definition.best)
+        value = _value(c, done) if _trivial(c, done) or (substituted and small) else c.adjoint
+        body: Expr = c.local if isinstance(value, Num) and value.value == 1 else Mul((value, c.local))
+        terms.append(Sum(c.over, body) if c.over else body)
+    return terms[0] if len(terms) == 1 else Add(tuple(terms))
+
+
+def _exact(
+    contributions: tuple[Contribution, ...],
+    done: Mapping[Name, Adjoint],
+    known: Knowledge,
+    substituted: bool,
+    facts: tuple[Fact, ...],
+) -> Expr | None:
+    """Return the adjoint without declared facts, ``None`` when it is the shown one."""
+    declared = any(f.declared for f in facts)
+    if not declared and not any(done[c.consumer.name].definition.shown is not None for c in contributions):
+        return None
+    terms = []
+    for c in contributions:
+        rhs = done[c.consumer.name].definition.rhs
+        use = _trivial(c, done) or (substituted and is_sum_free(rhs) and rhs.nodes <= SUBSTITUTE_NODES)
+        terms.append(sum_over(c.over, mul((_value(c, done, exact=True) if use else c.adjoint, c.local))))
+    total, _ = use_facts(add(terms), known, declared=False)
+    return polished(simplify(total, known))
