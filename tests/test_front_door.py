@@ -169,6 +169,7 @@ def test_values_at_a_point() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [(b"x" * 1_000_001, "the limit is 1000000 bytes"), (b"sum(x)\n\xff", "not UTF-8 text: byte 0xff at offset 7")],
+    ids=["long", "not text"],
 )
 def test_what_is_read_is_checked_first(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "program.txt"
