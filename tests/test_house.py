@@ -77,6 +77,8 @@ ROOMS += [
 
 #: Thin forwards: a record's method may import one verb when it is called.  (importing module, imported module)
 FORWARDS = [
+    ("derivkit.symbolic.steps", "derivkit.symbolic.render*"),
+    ("derivkit.symbolic.steps", "derivkit.symbolic.derive*"),
     ("derivkit.symbolic.derive*", "derivkit.symbolic.render*"),
     ("derivkit.symbolic.derive*", "derivkit.numeric.trace"),
     ("derivkit.symbolic.derive*", "derivkit.checking.verify*"),

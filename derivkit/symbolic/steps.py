@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from numpy.typing import NDArray
+
+from derivkit.errors import DerivkitError
+from derivkit.layout import axis_order, read_layout
 from derivkit.symbolic.expr import Expr, Name
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Index, Size
@@ -15,7 +20,8 @@ class Step:
     """One step: by ``rule``, ``before`` equals ``after``, for the ``reason`` that a reader is given.
 
     A numbered step states a derivative: ``before`` is its reference (∂E/∂z_l) and the ``substeps`` lead there line by line,
-    each beginning where the one before ended.  ``cites`` are the numbers of the steps that it uses, ``lemma`` of its lemma.
+    each reached from the one before; all have the same ``before``.  ``cites`` are the numbers of the steps that it uses,
+    ``lemma`` that of its lemma.  ``{0}``, ``{1}`` in a reason stand for the expressions of ``about``.
     """
 
     rule: str
@@ -27,6 +33,7 @@ class Step:
     cites: tuple[int, ...] = ()
     lemma: int = 0
     facts: tuple[str, ...] = ()
+    about: tuple[Expr, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +70,31 @@ class Result:
     layout: str = "mixed"
     shared: tuple[Definition, ...] = ()
 
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        """The sizes of the result's axes, in the layout that was asked for."""
+        return self.shape_in(self.layout)
 
-@dataclass(frozen=True)
+    def shape_in(self, layout: str) -> tuple[Size, ...]:
+        """Return the sizes of the result's axes in ``layout``."""
+        natural = self.output_shape + self.input_shape
+        order = axis_order(read_layout(layout), len(self.output_shape), len(self.input_shape))
+        return tuple(natural[n] for n in order)
+
+    def program(self, notation: str = "matrix", layout: str | None = None) -> str:
+        """Return the result as one expression of the program language; DK032 where there is no matrix form."""
+        from derivkit.symbolic.render.program import result_program
+
+        return result_program(self, notation, layout or self.layout)
+
+    def __str__(self) -> str:
+        """Return the result as program text."""
+        from derivkit.symbolic.render.program import result_line
+
+        return result_line(self)
+
+
+@dataclass(frozen=True, repr=False)
 class Derivation:
     """Everything that ``derive`` found: see the fields; printing and evaluating are forwards.
 
@@ -83,3 +113,51 @@ class Derivation:
     lets: tuple[Definition, ...] = ()
     checked: str = ""
     layout: str = "mixed"
+
+    @property
+    def result(self) -> Result:
+        """The result, when there is one; DK010 when there are several: ``results[name]``."""
+        if len(self.results) != 1:
+            names = ", ".join(self.results)
+            raise DerivkitError(f"there are several results ({names})", code="DK010", hint="use results[name]")
+        return next(iter(self.results.values()))
+
+    def text(self, **options: Any) -> str:
+        """Return the derivation as plain text; see ``render.text.to_text`` for the options."""
+        from derivkit.symbolic.render.text import to_text
+
+        return to_text(self, **options)
+
+    def latex(self, **options: Any) -> str:
+        """Return a LaTeX fragment (amsmath); see ``render.latex.to_latex`` for the options."""
+        from derivkit.symbolic.render.latex import to_latex
+
+        return to_latex(self, **options)
+
+    def to_json(self, **options: Any) -> str:
+        """Return JSON of the schema ``derivkit.derivation/1``."""
+        from derivkit.symbolic.render.json import to_json
+
+        return to_json(self, **options)
+
+    def program(self, **options: Any) -> str:
+        """Return the results in the program language: the program's lines, then a line for each derivative."""
+        from derivkit.symbolic.render.program import to_program
+
+        return to_program(self, **options)
+
+    def evaluate(self, values: Mapping[str, Any] | None = None, /, *, layout: str | None = None,
+                 sizes: Mapping[str, int] | None = None, **named: Any) -> NDArray[Any]:
+        """Return the derivative at given arrays (a mapping first, or keywords), its axes in ``layout``."""
+        from derivkit.symbolic.derive.value import evaluate_derivation
+
+        return evaluate_derivation(self, {**(values or {}), **named}, layout or self.layout, sizes)
+
+    def __str__(self) -> str:
+        """Return the derivation as plain text."""
+        return self.text()
+
+    def __repr__(self) -> str:
+        """Return a short form."""
+        wrt = ", ".join(map(str, self.wrt))
+        return f"<Derivation: {self.kind} of {self.primal.output} with respect to {wrt}, {len(self.steps)} steps>"

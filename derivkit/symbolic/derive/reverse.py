@@ -279,7 +279,7 @@ def _choose_product(
         named.append(sum_over(c.over, mul((c.adjoint, c.local))))
         if small:
             opened.append(sum_over(c.over, mul((_value(c, done), c.local))))
-            gain += cost(best) - 1
+            gain += cost(best) - 2  # a name costs two
         else:
             opened.append(named[-1])
     with_names, with_values = add(named), add(opened)
@@ -296,7 +296,7 @@ def _raw_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Ad
     for c in contributions:
         small = is_sum_free(done[c.consumer.name].definition.best)
         value = _value(c, done) if _trivial(c, done) or (substituted and small) else c.adjoint
-        body: Expr = c.local if isinstance(value, Num) and value.value == 1 else Mul((value, c.local))
+        body = _raw_factor_pair(value, c.local)
         terms.append(Sum(c.over, body) if c.over else body)
     return terms[0] if len(terms) == 1 else Add(tuple(terms))
 
@@ -319,3 +319,8 @@ def _exact(
         terms.append(sum_over(c.over, mul((_value(c, done, exact=True) if use else c.adjoint, c.local))))
     total, _ = use_facts(add(terms), known, declared=False)
     return polished(simplify(total, known))
+
+
+def _raw_factor_pair(left: Expr, right: Expr) -> Expr:
+    kept = tuple(f for f in (left, right) if not (isinstance(f, Num) and f.value == 1))
+    return kept[0] if len(kept) == 1 else Mul(kept) if kept else ONE_EXPR

@@ -1,0 +1,212 @@
+"""From a reverse pass to steps: each line follows from the one before, and says why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from derivkit.symbolic.derive.forms import polished
+from derivkit.symbolic.derive.inline import written_out
+from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
+from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, walk
+from derivkit.symbolic.graph import Definition
+from derivkit.symbolic.normal import factors_of
+from derivkit.symbolic.ops import DEFINED, OPS
+from derivkit.symbolic.steps import Step
+
+
+class _Teller:
+    """Numbers the steps, and remembers which derivative was shown in which."""
+
+    def __init__(self, done: Pass, lemmas: Mapping[str, int]) -> None:
+        self.done = done
+        self.lemmas = lemmas
+        self.steps: list[Step] = []
+        self.number: dict[Name, int] = {}
+        self.table: Mapping[Name, Definition] = {
+            a.definition.name: a.definition for a in done.adjoints if a.contributions
+        }
+
+    def tell(self, rule: str, before: Expr, lines: list[Step], cites: tuple[int, ...], lemma: int = 0) -> int:
+        n = len(self.steps) + 1
+        last = lines[-1]
+        self.steps.append(Step(rule, before, last.after, lines[0].reason, tuple(lines), n, cites, lemma))
+        return n
+
+
+def narrate(done: Pass, lemmas: Mapping[str, int]) -> tuple[Step, ...]:
+    """Return the numbered steps of a reverse pass; ``lemmas`` are the numbers of the lemmas, by operation."""
+    teller = _Teller(done, lemmas)
+    for adjoint in done.adjoints:
+        if not adjoint.contributions:
+            continue
+        for c in adjoint.contributions:
+            if not c.linear and not c.seed:
+                _tell_local(teller, c, adjoint)
+        _tell_adjoint(teller, adjoint)
+    return tuple(teller.steps)
+
+
+# -- local derivatives ---------------------------------------------------------------------------------------------------
+
+
+def local_name(c: Contribution, adjoint: Adjoint) -> Name:
+    """Return the name ∂consumer/∂node."""
+    return Name("local", "", of=c.consumer.name, output=adjoint.of)
+
+
+def _local_ref(c: Contribution, adjoint: Adjoint, done: Pass) -> Ref:
+    positions = c.adjoint.subs[len(done.outputs) :]
+    own = reference(adjoint.of, adjoint.definition.indices[len(done.outputs) :]).subs
+    return Ref(local_name(c, adjoint), positions + own)
+
+
+def _tell_local(teller: _Teller, c: Contribution, adjoint: Adjoint) -> None:
+    name = local_name(c, adjoint)
+    op = c.consumer.rhs.op if isinstance(c.consumer.rhs, Fn | Prim) else ""
+    before = _local_ref(c, adjoint, teller.done)
+    after = polished(c.local)
+    line = Step("local derivative", before, after, _why_local(c, op), about=_about(c, op))
+    teller.number[name] = teller.tell("local derivative", before, [line], (), teller.lemmas.get(op, 0))
+
+
+def _why_local(c: Contribution, op: str) -> str:
+    return OPS[op].reason if op else "differentiate {0} = {1}"
+
+
+def _about(c: Contribution, op: str) -> tuple[Expr, ...]:
+    return () if op else (c.consumer.ref(), c.consumer.rhs)
+
+
+# -- adjoints -------------------------------------------------------------------------------------------------------------
+
+
+def _tell_adjoint(teller: _Teller, adjoint: Adjoint) -> None:
+    before = adjoint.definition.ref()
+    cites = _cites(teller, adjoint)
+    lines = _distinct(_formal(teller, adjoint, before) + _worked(teller, adjoint, before, cites))
+    rule = "chain rule" if any(not c.seed for c in adjoint.contributions) else "local derivative"
+    teller.number[adjoint.definition.name] = teller.tell(rule, before, lines, cites)
+
+
+def _cites(teller: _Teller, adjoint: Adjoint) -> tuple[int, ...]:
+    used = []
+    for c in adjoint.contributions:
+        used += [teller.number.get(c.adjoint.name, 0), teller.number.get(local_name(c, adjoint), 0)]
+    return tuple(sorted({n for n in used if n}))
+
+
+def _formal(teller: _Teller, adjoint: Adjoint, before: Expr) -> list[Step]:
+    """Return the line Σ_k ∂E/∂y_k · ∂y_k/∂z_l, when some local derivative was worth a step of its own."""
+    if all(c.linear or c.seed for c in adjoint.contributions):
+        return []
+    if len(adjoint.contributions) == 1 and adjoint.contributions[0].slope is not None:
+        return []
+    terms = []
+    for c in adjoint.contributions:
+        shown: Expr = c.local if c.linear or c.seed else _local_ref(c, adjoint, teller.done)
+        body: Expr = shown if c.seed else Mul((c.adjoint, *factors_of(shown)))
+        terms.append(Sum(c.over, body) if c.over else body)
+    after = terms[0] if len(terms) == 1 else Add(tuple(terms))
+    return [Step("chain rule", before, after, _through(adjoint), about=_consumers(adjoint))]
+
+
+def _through(adjoint: Adjoint) -> str:
+    names = [f"{{{n}}}" for n in range(len(adjoint.contributions))]
+    listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
+    return f"chain rule through {listed}"
+
+
+def _consumers(adjoint: Adjoint) -> tuple[Expr, ...]:
+    return tuple(Ref(c.consumer.name) for c in adjoint.contributions)
+
+
+def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, ...]) -> list[Step]:
+    reason, about = _first_reason(adjoint, cites)
+    lines = []
+    product = _display(teller, adjoint.product, raw=True)
+    if any(not c.linear and not c.seed for c in adjoint.contributions):
+        lines.append(Step("substitute", before, product, reason, about=about))
+        reason, about = _normal_reason(adjoint.product, adjoint.stages[0].expr)
+    for n, stage in enumerate(adjoint.stages):
+        why, what = (reason, about) if n == 0 else _stage_reason(stage)
+        facts = (stage.fact.sentence,) if stage.fact is not None else ()
+        lines.append(Step(stage.rule, before, _display(teller, stage.expr), why, about=what, facts=facts))
+    return lines
+
+
+def _display(teller: _Teller, expr: Expr, raw: bool = False) -> Expr:
+    made = written_out(expr, teller.table)
+    if raw and made is expr:
+        return expr
+    return polished(made) if not raw else made
+
+
+def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[Expr, ...]]:
+    if all(c.seed for c in adjoint.contributions):
+        d = adjoint.contributions[0].consumer
+        called = d.text.partition("=")[2].partition("(")[0].strip()
+        if called in DEFINED and DEFINED[called].reason:
+            return DEFINED[called].reason, ()
+        if isinstance(d.rhs, Fn | Prim):
+            return OPS[d.rhs.op].reason, ()
+        return "differentiate {0} = {1}", (d.ref(), d.rhs)
+    if all(c.linear or c.seed for c in adjoint.contributions):
+        if len(adjoint.contributions) == 1:
+            d = adjoint.contributions[0].consumer
+            return "chain rule through {0} = {1}", (d.ref(), d.rhs)
+        return _through(adjoint), _consumers(adjoint)
+    return ("by " + ", ".join(map(str, cites)) if cites else _through(adjoint)), () if cites else _consumers(adjoint)
+
+
+def _normal_reason(product: Expr, result: Expr) -> tuple[str, tuple[Expr, ...]]:
+    """Say what normalising did: which δ was contracted, what cancelled."""
+    gone = {key(n): n for n in walk(product) if isinstance(n, Delta)}
+    for node in walk(result):
+        gone.pop(key(node), None)
+    cancelled = _cancelled(product)
+    parts, about = [], []
+    if cancelled:
+        parts.append("cancel " + ", ".join(f"{{{n}}}" for n in range(len(cancelled))))
+        about += cancelled
+    if gone:
+        parts.append("contract " + ", ".join(f"{{{len(about) + n}}}" for n in range(len(gone))))
+        about += gone.values()
+    return "; ".join(parts) or "multiply out", tuple(about)
+
+
+def _cancelled(product: Expr) -> list[Expr]:
+    found: dict[int, Expr] = {}
+    for node in walk(product):
+        if not isinstance(node, Mul):
+            continue
+        flat: list[Expr] = []
+        for f in node.args:
+            flat += factors_of(f)
+        up = {key(f) for f in flat if not isinstance(f, Pow | Num)}
+        for f in flat:
+            if isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0 and key(f.base) in up:
+                found[key(f.base)] = f.base
+    return list(found.values())
+
+
+def _stage_reason(stage: Stage) -> tuple[str, tuple[Expr, ...]]:
+    if stage.fact is not None and stage.total is not None:
+        return stage.fact.sentence, (stage.total,)
+    return "simplify", ()
+
+
+def _distinct(lines: list[Step]) -> list[Step]:
+    """Drop a line that a reader could not tell from the one before; the later reason of a dropped line is lost."""
+    kept: list[Step] = []
+    for line in lines:
+        if kept and _same_look(kept[-1].after, line.after):
+            if line.rule == "fact":
+                kept[-1] = line
+            continue
+        kept.append(line)
+    return kept
+
+
+def _same_look(left: Expr, right: Expr) -> bool:
+    return left == right or (key(left) == key(right) and not isinstance(left, Sum | Add))
+

@@ -1,0 +1,212 @@
+"""Every derivation checks itself before it is shown: each line against the line before, each result against complex steps.
+
+The points respect the declared kinds; the sizes are distinct, so that a transpose shows, and once all ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.errors import DerivationError, DerivkitError
+from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
+from derivkit.symbolic.expr import Name, Ref, walk
+from derivkit.symbolic.graph import Graph, Input
+from derivkit.symbolic.steps import Result, Step
+
+Array = NDArray[Any]
+TOLERANCE = 1e-7  # of the largest entry: twice the digits that a wrong line could agree in by chance are left
+STEP = 1e-40
+POINTS = 2
+
+
+@dataclass(frozen=True)
+class Checked:
+    """How many lines were checked, at how many sets of sizes and points, and the worst relative error."""
+
+    lines: int
+    sizes: int
+    points: int
+    worst: float
+
+    def __str__(self) -> str:
+        """Return the sentence that is printed under a derivation."""
+        if not self.sizes:
+            return "not checked: no point was found at which the program is finite"
+        return (
+            f"checked: {self.lines} of {self.lines} lines at {self.sizes} sets of sizes × {self.points} points, "
+            f"worst error {self.worst:.0e}"
+        )
+
+
+def selfcheck(primal: Graph, full: Graph, steps: tuple[Step, ...], results: Mapping[str, Result]) -> Checked:
+    """Check every line and every result; raise :class:`DerivationError` (DK033) with the first line that fails."""
+    worst, done = 0.0, 0
+    lines = sum(max(1, len(s.substeps)) for s in steps) + len(results)
+    rng = np.random.default_rng(20)
+    for sizes in size_sets(primal):
+        found = list(points(primal, sizes, rng, POINTS))
+        done += bool(found)
+        for values in found:
+            with np.errstate(all="ignore"):
+                worst = max(worst, _at_point(primal, full, steps, results, values, sizes, rng))
+    return Checked(lines, done, POINTS, worst)
+
+
+def _at_point(
+    primal: Graph,
+    full: Graph,
+    steps: tuple[Step, ...],
+    results: Mapping[str, Result],
+    values: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    rng: np.random.Generator,
+) -> float:
+    env = evaluate_graph(full, values, sizes)
+    worst = 0.0
+    for d in full.definitions:
+        if d.shown is not None:
+            worst = max(worst, _compare(env[d.name], evaluate_expr(d.shown, env, sizes, d.indices), str(d.name)))
+    for step in steps:
+        order = tuple(sorted(step.before.free, key=lambda i: i.uid))
+        name = step.before.name  # type: ignore[attr-defined]
+        last = evaluate_expr(step.after, env, sizes, order)
+        if name.kind != "local":  # a local derivative is checked through the adjoints that use it
+            worst = max(worst, _compare(evaluate_expr(step.before, env, sizes, order), last, f"step {step.number}"))
+        for n, line in enumerate(step.substeps):
+            if _reads_local(line):
+                continue
+            value = evaluate_expr(line.after, env, sizes, order)
+            worst = max(worst, _compare(last, value, f"step {step.number}, line {n + 1}"))
+    for result in results.values():
+        worst = max(worst, _against_complex_step(primal, result, env, values, sizes, rng))
+    return worst
+
+
+def _reads_local(line: Step) -> bool:
+    return any(isinstance(n, Ref) and n.name.kind == "local" for n in walk(line.after))
+
+
+def _compare(left: Array, right: Array, where: str, scale: float = 0.0) -> float:
+    size = max(float(np.max(np.abs(left), initial=0.0)), float(np.max(np.abs(right), initial=0.0)), scale, 1e-3)
+    error = float(np.max(np.abs(left - right), initial=0.0)) / size
+    if not error <= TOLERANCE and np.all(np.isfinite(left)):
+        raise DerivationError(
+            f"{where} fails derivkit's own check (error {error:.1e})", code="DK033", hint="this is a bug in derivkit: please report it"
+        )
+    return error if np.isfinite(error) else 0.0
+
+
+def _against_complex_step(
+    primal: Graph,
+    result: Result,
+    env: Mapping[Name, Array],
+    values: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    rng: np.random.Generator,
+) -> float:
+    """Compare the result along one random direction with Im f(x + ih v) / h of the program (Squire & Trapp 1998)."""
+    shape = tuple(s.evaluate(sizes) for s in result.input_shape)
+    direction = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    claimed = evaluate_expr(result.expr, env, sizes, result.outputs + result.inputs)
+    axes = len(shape)
+    along = np.tensordot(claimed, direction, axes) if axes else claimed * direction
+    out = primal.output
+    start = str(result.wrt)
+    if result.wrt in primal.inputs:
+        moved = {**values, start: np.asarray(values[start], dtype=complex) + 1j * STEP * direction}
+        stepped = evaluate_graph(primal, moved, sizes)[out]
+    else:
+        stepped = _continued(primal, result.wrt, env, direction, sizes)
+    measured = np.imag(stepped) / STEP
+    seed = next((n for n in env if str(n) == f"{out}_bar"), None)
+    if result.name.kind == "cotangent" and seed is not None:
+        measured = np.sum(measured * env[seed])
+    scale = float(np.sum(np.abs(claimed), initial=0.0)) / max(1, claimed.size // max(1, int(np.prod(shape))))
+    return _compare(np.asarray(measured), np.asarray(along), f"the result for {start}", scale)
+
+
+def _continued(
+    primal: Graph, wrt: Name, env: Mapping[Name, Array], direction: Array, sizes: Mapping[str, int]
+) -> Array:
+    """Return the output with the definition ``wrt`` moved: the definitions behind it are evaluated again."""
+    here: dict[Name, Array] = {n: env[n] for n in primal.inputs}
+    for d in primal.definitions:
+        here[d.name] = evaluate_expr(d.rhs, here, sizes, d.indices)
+        if d.name == wrt:
+            here[d.name] = here[d.name] + 1j * STEP * direction
+    return here[primal.output]
+
+
+# -- sizes and points ---------------------------------------------------------------------------------------------------
+
+
+def size_sets(graph: Graph) -> list[dict[str, int]]:
+    """Return sets of sizes for a program: twice all distinct, once all ones (where the program allows it)."""
+    names: dict[str, None] = {}
+    for given in (*graph.inputs.values(), *graph.extra.values()):
+        for size in (*given.shape, *(() if given.range is None else (given.range,))):
+            names.update(dict.fromkeys(size.names()))
+    for d in graph.definitions:
+        for size in d.shape:
+            names.update(dict.fromkeys(size.names()))
+    order = list(names)
+    distinct = {n: 2 + i for i, n in enumerate(order)}
+    other = {n: 2 + (i + 1) % max(1, len(order)) for i, n in enumerate(order)}
+    choices = [distinct, other, dict.fromkeys(order, 1)] if order else [{}]
+    return [c for c in choices if _possible(graph, c)]
+
+
+def _possible(graph: Graph, sizes: Mapping[str, int]) -> bool:
+    shapes = [g.shape for g in graph.inputs.values()] + [d.shape for d in graph.definitions]
+    return all(s.evaluate(sizes) >= 1 for shape in shapes for s in shape)
+
+
+_SAMPLERS = ("spread", "positive", "unit")
+
+
+def points(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, count: int) -> Iterator[dict[str, Array]]:
+    """Yield ``count`` points at which every node of the program is finite; none when none is found."""
+    for sampler in _SAMPLERS:
+        found = []
+        for _ in range(count):
+            values = {str(n): sample(g, sizes, rng, sampler) for n, g in (*graph.inputs.items(), *graph.extra.items())}
+            if _finite(graph, values, sizes):
+                found.append(values)
+        if len(found) == count:
+            yield from found
+            return
+
+
+def _finite(graph: Graph, values: Mapping[str, Array], sizes: Mapping[str, int]) -> bool:
+    with np.errstate(all="ignore"):
+        try:
+            env = evaluate_graph(graph, values, sizes)
+        except (DerivkitError, FloatingPointError, ZeroDivisionError):
+            return False
+    return all(np.all(np.isfinite(a)) for a in env.values() if a.dtype.kind in "fc")
+
+
+def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str = "spread") -> Array:
+    """Return a random array of an input's kind and shape; ``sampler`` is where reals lie: spread, positive or unit."""
+    shape = tuple(s.evaluate(sizes) for s in given.shape)
+    kind = given.kind
+    if kind == "label":
+        return rng.integers(0, 1 if given.range is None else given.range.evaluate(sizes), shape)
+    if kind == "mask":
+        return rng.integers(0, 2, shape).astype(float)
+    if kind == "onehot":
+        return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+    if kind == "simplex":
+        raw = rng.uniform(0.2, 1.0, shape)
+        return np.asarray(raw / raw.sum(axis=-1, keepdims=True))
+    if kind == "positive" or sampler == "positive":
+        return rng.uniform(0.3, 1.7, shape)
+    if sampler == "unit":
+        return rng.uniform(0.15, 0.85, shape)
+    values = rng.uniform(0.2, 1.2, shape) * rng.choice([-1.0, 1.0], shape)
+    return (values + np.swapaxes(values, -1, -2)) / 2 if kind == "symmetric" else values
