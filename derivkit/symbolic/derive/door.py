@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import read_layout
+from derivkit.symbolic.derive.expand import expanded
 from derivkit.symbolic.derive.inline import flattened
 from derivkit.symbolic.derive.lemmas import has_lemma, lemma
 from derivkit.symbolic.derive.narrate import narrate
@@ -59,7 +60,7 @@ def derive(
     '2*W.T @ (W @ x - y)'
     """
     del along
-    graph = _with_expanded(_read(program, shapes), expand)
+    graph = expanded(_read(program, shapes), expand)
     chosen_kind = _kind(graph, kind)
     primal, seed = _seeded(graph, chosen_kind)
     names = _names(primal, wrt)
@@ -138,19 +139,6 @@ def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, 
     return tuple(dict.fromkeys(found))
 
 
-def _with_expanded(graph: Graph, expand: str | Iterable[str]) -> Graph:
-    words = [expand] if isinstance(expand, str) else list(expand)
-    for word in words:
-        graph = expanded(graph, word)
-    return graph
-
-
-def expanded(graph: Graph, op: str) -> Graph:
-    """Return ``graph`` with the operation ``op`` replaced by its formula, its normaliser named."""
-    del op
-    return graph
-
-
 def _lemmas(done: Pass) -> tuple[Lemma, ...]:
     ops: dict[str, None] = {}
     for adjoint in done.adjoints:
@@ -179,7 +167,7 @@ def _result(done: Pass, wrt: Name, layout: str) -> Result:
     table = {o.name: o for o in opened}
     table |= {p.name: p for p in graph.definitions if p.name.kind == "anon" and p.name != wrt}
     order = (*(p.name for p in graph.definitions if p.name in table), *(o.name for o in opened))
-    flat = flattened(d.best, table, order, done.known)
+    flat = flattened(d.best, table, order, done.known.named_by_author())
     rank = len(done.outputs)
     return Result(d.name, wrt, flat.expr, d.indices[:rank], d.indices[rank:], output_shape, graph.shape(wrt), graph,
                   layout, flat.shared)

@@ -56,15 +56,21 @@ class Knowledge:
     whole: tuple[Definition, ...]
     facts: tuple[Fact, ...]
 
+    def named_by_author(self) -> Knowledge:
+        """Return the folds that lead to the author's own names only, for results."""
+        return Knowledge(self.relations, tuple(d for d in self.whole if d.name.kind == "user"), self.facts)
+
 
 def knowledge(graph: Graph) -> Knowledge:
     """Return the folds and facts of a program."""
     relations, whole = [], []
     for d in graph.definitions:
-        if d.name.kind != "user" or isinstance(d.rhs, Ref | Num):
+        if isinstance(d.rhs, Ref | Num):
             continue
         rhs = normal(d.rhs)
         whole.append(Definition(d.name, d.shape, d.indices, rhs))
+        if d.name.kind != "user":
+            continue
         relation = _relation(d, rhs)
         if relation is not None:
             relations.append(relation)

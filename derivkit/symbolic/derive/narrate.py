@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from derivkit.symbolic.derive.forms import polished
 from derivkit.symbolic.derive.inline import written_out
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
-from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, walk
+from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.normal import factors_of
 from derivkit.symbolic.ops import DEFINED, OPS
@@ -128,7 +128,7 @@ def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, .
         lines.append(Step("substitute", before, product, reason, about=about))
         reason, about = _normal_reason(adjoint.product, adjoint.stages[0].expr)
     for n, stage in enumerate(adjoint.stages):
-        why, what = (reason, about) if n == 0 else _stage_reason(stage)
+        why, what = (reason, about) if n == 0 else _stage_reason(teller, adjoint.stages[n - 1].expr, stage)
         facts = (stage.fact.sentence,) if stage.fact is not None else ()
         lines.append(Step(stage.rule, before, _display(teller, stage.expr), why, about=what, facts=facts))
     return lines
@@ -189,24 +189,39 @@ def _cancelled(product: Expr) -> list[Expr]:
     return list(found.values())
 
 
-def _stage_reason(stage: Stage) -> tuple[str, tuple[Expr, ...]]:
+def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tuple[Expr, ...]]:
     if stage.fact is not None and stage.total is not None:
         return stage.fact.sentence, (stage.total,)
+    seen, left = references(before), references(stage.expr)
+    for d in teller.done.graph.definitions:
+        if d.name in left and (d.name not in seen or any(n in seen and n not in left for n in references(d.rhs))):
+            return "fold {0} = {1}", (d.rhs, d.ref())
+    if isinstance(stage.expr, Mul) and isinstance(before, Add):
+        return "take out the common factor", ()
+    if isinstance(stage.expr, Add) and isinstance(before, Mul | Sum):
+        return "multiply out", ()
     return "simplify", ()
 
 
 def _distinct(lines: list[Step]) -> list[Step]:
-    """Drop a line that a reader could not tell from the one before; the later reason of a dropped line is lost."""
+    """Drop a line that differs from the one before only in brackets and order, keeping the later look of a final form."""
     kept: list[Step] = []
     for line in lines:
-        if kept and _same_look(kept[-1].after, line.after):
+        if kept and key(_flat(kept[-1].after)) == key(_flat(line.after)):
+            last = kept[-1]
             if line.rule == "fact":
                 kept[-1] = line
+            elif line.rule == "form":
+                kept[-1] = Step(last.rule, last.before, line.after, last.reason, about=last.about, facts=last.facts)
             continue
         kept.append(line)
     return kept
 
 
-def _same_look(left: Expr, right: Expr) -> bool:
-    return left == right or (key(left) == key(right) and not isinstance(left, Sum | Add))
-
+def _flat(expr: Expr) -> Expr:
+    if not expr.children:
+        return expr
+    children = tuple(_flat(c) for c in expr.children)
+    if isinstance(expr, Mul):
+        return Mul(tuple(f for c in children for f in factors_of(c)))
+    return expr.rebuilt(children)
