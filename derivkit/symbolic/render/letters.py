@@ -1,0 +1,124 @@
+"""The letters of indices: chosen when printing, never those of the author's names, the same on every run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from derivkit.symbolic.expr import Expr, binders
+from derivkit.symbolic.graph import Graph
+from derivkit.symbolic.index import Affine, Index
+
+_ALPHABET = "ijklmnpqrsuvabcdfghowxyzt"
+
+
+class Letters:
+    """The letters of one document.
+
+    A free index keeps its letter through the whole document: its hint, unless that is a name of the program or the letter
+    of an index that stands in one of the same lines.  A bound index differs from every letter in its scope.
+
+    >>> from derivkit.symbolic.index import Size
+    >>> i, other = Index("i", Size.of("N")), Index("i", Size.of("M"))
+    >>> letters = Letters({"j"})
+    >>> letters.together((i, other))
+    >>> letters[i], letters[other]
+    ('i', 'k')
+    """
+
+    def __init__(self, taken: Iterable[str] = ()) -> None:
+        """Start with the names that no index may have."""
+        self.taken = frozenset(taken)
+        self._free: dict[Index, str] = {}
+        self._near: dict[Index, set[Index]] = {}
+
+    @staticmethod
+    def of(graph: Graph) -> Letters:
+        """Return the letters for a program: its names and sizes are taken."""
+        names = [str(n) for n in (*graph.inputs, *graph.extra, *(d.name for d in graph))]
+        shapes = [*(i.shape for i in graph.inputs.values()), *(d.shape for d in graph)]
+        ranges = [i.range for i in graph.inputs.values() if i.range is not None]
+        sizes = [n for size in (*itertools.chain(*shapes), *ranges) for n in size.names()]
+        return Letters((*names, *sizes, "pi", "inf"))
+
+    def together(self, indices: Iterable[Index]) -> None:
+        """Say that ``indices`` are free in one line; say it of every line before the first one is printed."""
+        group = sorted(set(indices), key=lambda i: i.uid)
+        for index in group:
+            self._near.setdefault(index, set()).update(group)
+
+    def __getitem__(self, index: Index) -> str:
+        """Return the letter of a free index."""
+        if index not in self._free:
+            near = {self._free[i] for i in self._near.get(index, ()) if i in self._free}
+            self._free[index] = self._choose(index, near)
+        return self._free[index]
+
+    def _choose(self, index: Index, avoid: set[str]) -> str:
+        return next(c for c in _candidates(index.hint) if c not in avoid and c not in self.taken)
+
+    def bound(self, roots: tuple[Expr, ...], scope: Iterable[Index] = ()) -> dict[Index, str]:
+        """Return the letter of every index free or bound in ``roots``, which stand in one line with ``scope``."""
+        free = sorted({i for root in roots for i in root.free}.union(scope), key=lambda i: i.uid)
+        self._separate(free)
+        chosen = {i: self[i] for i in free}
+        outside = set(chosen.values())
+        order, inner = _binders_of(roots)
+        forbidden: dict[Index, set[str]] = {}
+        for node in order:
+            within = inner[id(node)]
+            for index in binders(node):
+                if index in chosen:
+                    continue
+                avoid = outside | forbidden.get(index, set()) | {chosen[i] for i in within if i in chosen}
+                chosen[index] = self._choose(index, avoid)
+                for i in within:
+                    if i is not index:
+                        forbidden.setdefault(i, set()).add(chosen[index])
+        return chosen
+
+    def _separate(self, free: list[Index]) -> None:
+        """Give another letter to an index that meets, unforeseen, one with the same letter."""
+        self.together(free)
+        seen: set[str] = set()
+        for index in free:
+            if index in self._free and self._free[index] in seen:
+                del self._free[index]
+            seen.add(self[index])
+
+
+def _candidates(hint: str) -> Iterator[str]:
+    yield hint
+    start = _ALPHABET.find(hint) + 1  # the letters after the hint, then those before it: i, j, k for an i
+    yield from _ALPHABET[start:] + _ALPHABET[:start]
+    yield from (f"{letter}{n}" for n in itertools.count(1) for letter in "ijkl")
+
+
+def _binders_of(roots: tuple[Expr, ...]) -> tuple[list[Expr], dict[int, frozenset[Index]]]:
+    """Return the binding nodes, outer before inner in order of reading, and the indices bound in and below each."""
+    order: list[Expr] = []
+    inner: dict[int, frozenset[Index]] = {}
+    stack: list[tuple[Expr, bool]] = [(r, False) for r in reversed(roots)]
+    seen: set[int] = set()
+    nothing: frozenset[Index] = frozenset()
+    while stack:
+        node, done = stack.pop()
+        if done:
+            below = [inner[id(c)] for c in node.children]
+            own = binders(node)
+            parts = [b for b in below if b]
+            inner[id(node)] = nothing.union(own, *parts) if own or len(parts) > 1 else parts[0] if parts else nothing
+            continue
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if binders(node):
+            order.append(node)
+        stack.append((node, True))
+        stack.extend((c, False) for c in reversed(node.children))
+    return order, inner
+
+
+def indices_of(subs: Iterable[Affine]) -> set[Index]:
+    """Return the indices free in some subscripts."""
+    return {i for s in subs for i in s.free}

@@ -1,0 +1,302 @@
+"""The three styles of the one notation, as tables: text with Unicode signs, LaTeX with amsmath, program text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from derivkit.symbolic.expr import Name
+from derivkit.symbolic.index import FloorDiv, Size, SizeAtom
+from derivkit.symbolic.ops import OPS
+from derivkit.symbolic.parse.lexer import GREEK
+
+_TO_GREEK = {name: letter for letter, name in GREEK.items()}
+_SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_ACCENTS = {a: a for a in ("hat", "bar", "tilde", "dot", "ddot", "vec", "check", "breve")}
+_NAME = re.compile(r"(?P<base>.*?)(?P<digits>[0-9]*)(?:_(?P<rest>.+))?")
+_COMPARISON = {"greater": ">", "less": "<", "greater_equal": "≥", "less_equal": "≤", "equal": "=", "not_equal": "≠"}
+_COMPARE_LATEX = {**_COMPARISON, "greater_equal": r"\ge", "less_equal": r"\le", "not_equal": r"\ne"}
+_COMPARE_PROGRAM = {**_COMPARISON, "greater_equal": ">=", "less_equal": "<=", "equal": "==", "not_equal": "!="}
+
+
+@dataclass(frozen=True)
+class Style:
+    """One style: signs, and small functions from texts to text.
+
+    ``times`` joins factors, ``dot`` those that would run together; ``fraction`` is ``None`` where a quotient is written in
+    one line; ``last`` says whether a Σ is written behind the other factors, reaching to the end of its term.
+    """
+
+    name: str
+    minus: str
+    times: str
+    dot: str
+    compare: dict[str, str]
+    greek: Callable[[str], str]
+    subscripted: Callable[[str, tuple[str, ...]], str]
+    paren: Callable[[str], str]
+    fraction: Callable[[str, str], str] | None
+    power: Callable[[str, str, bool], str]
+    sqrt: Callable[[str, bool], str]
+    sum: Callable[[tuple[str, ...], str], str]
+    delta: Callable[[str, str], str]
+    inside: Callable[[str, str], str]
+    derivative: Callable[[str, tuple[str, ...]], str]
+    call: Callable[[str, tuple[str, ...]], str]
+    decimal: Callable[[str], str]
+    last: bool = True
+    constants: dict[str, str] = field(default_factory=dict)
+
+    def variable(self, name: Name) -> str:
+        """Return a name without subscripts."""
+        return self.greek(str(name))
+
+    def size(self, size: Size) -> str:
+        """Return a size polynomial: ``L−2R+1``, ``L-2*R+1``."""
+        return str(size) if self.name == "program" else _size(size, self)
+
+
+# -- names ---------------------------------------------------------------------------------------------------------------
+
+
+def text_name(name: str) -> str:
+    """Return a name with Greek letters: ``alpha`` is α, ``sigma2`` is σ2.
+
+    >>> text_name("sigma2"), text_name("x_hat")
+    ('σ2', 'x_hat')
+    """
+    found = re.fullmatch(r"([A-Za-z]+)(.*)", name)
+    return _TO_GREEK[found[1]] + found[2] if found and found[1] in _TO_GREEK else name
+
+
+def latex_name(name: str) -> tuple[str, str]:
+    r"""Return the LaTeX of a name in two parts: the letter with its accent, and what stands in the subscript.
+
+    >>> latex_name("W1"), latex_name("x_hat"), latex_name("alpha"), latex_name("loss")
+    (('W', '1'), ('\\hat{x}', ''), ('\\alpha', ''), ('\\mathit{loss}', ''))
+    """
+    found = _NAME.fullmatch(name)
+    if found is None or not found["base"]:
+        return rf"\mathit{{{_escape(name)}}}", ""
+    base, digits, rest = found["base"], found["digits"], found["rest"] or ""
+    below = [digits] if digits else []
+    accents: list[str] = []
+    for word in rest.split("_") if rest else ():
+        if word in _ACCENTS and not accents:
+            accents.append(word)
+        elif word:
+            below.append(word if word.isdigit() or len(word) == 1 else rf"\mathrm{{{_escape(word)}}}")
+    if base in GREEK.values():
+        letter = "\\lambda" if base == "lamda" else f"\\{base}"
+    else:
+        letter = base if len(base) == 1 else rf"\mathit{{{_escape(base)}}}"
+    for accent in accents:
+        letter = rf"\{accent}{{{letter}}}"
+    return letter, ",".join(below)
+
+
+def _escape(word: str) -> str:
+    return word.replace("_", r"\_")
+
+
+# -- sizes and subscripts ------------------------------------------------------------------------------------------------
+
+
+def _size(size: Size, style: Style) -> str:
+    def atom(a: SizeAtom) -> str:
+        if isinstance(a, FloorDiv):
+            top, bottom = _size(a.numerator, style), _size(a.denominator, style)
+            bottom = bottom if bottom.isalnum() else f"({bottom})"
+            top = top if top.isalnum() else f"({top})"
+            inner = rf"{top}/{bottom}"
+            return rf"\lfloor {inner} \rfloor" if style.name == "latex" else f"⌊{inner}⌋"
+        return style.subscripted(a, ())
+
+    text = ""
+    for monomial, c in size.terms:
+        names = " ".join(atom(a) for a in monomial) if style.name == "latex" else "".join(atom(a) for a in monomial)
+        if style.name == "text" and any(isinstance(a, str) and len(a) > 1 for a in monomial):
+            names = "·".join(atom(a) for a in monomial)
+        sign = style.minus if c < 0 else "+" if text else ""
+        count = "" if abs(c) == 1 and names else str(abs(c))
+        text += sign + count + (" " if count and style.name == "latex" and names else "") + names
+    return text or "0"
+
+
+def _joined(subs: tuple[str, ...]) -> str:
+    return "".join(subs) if all(len(s) == 1 for s in subs) else ",".join(subs)
+
+
+def _text_subscripted(name: str, subs: tuple[str, ...]) -> str:
+    shown = text_name(name)
+    if not subs:
+        return shown
+    joined = _joined(subs)
+    return f"{shown}_{joined}" if joined.isalnum() else f"{shown}_{{{joined}}}"
+
+
+def _latex_subscripted(name: str, subs: tuple[str, ...]) -> str:
+    letter, below = latex_name(name)
+    joined = _joined(subs)
+    both = ",".join(p for p in (below, joined) if p)
+    return f"{letter}_{{{both}}}" if both else letter
+
+
+def _program_subscripted(name: str, subs: tuple[str, ...]) -> str:
+    return f"{name}[{','.join(subs)}]" if subs else name
+
+
+# -- the records ---------------------------------------------------------------------------------------------------------
+
+
+def _latex_paren(text: str) -> str:
+    tall = any(sign in text for sign in (r"\frac", r"\sum", r"\left", r"\prod"))
+    return rf"\left({text}\right)" if tall else f"({text})"
+
+
+def _text_power(base: str, exponent: str, simple: bool) -> str:
+    if exponent.isdigit():
+        return base + exponent.translate(_SUPERSCRIPT)
+    return f"{base}^{exponent}" if simple else f"{base}^({exponent})"
+
+
+def _text_derivative(top: str, bottoms: tuple[str, ...]) -> str:
+    order = str(len(bottoms)).translate(_SUPERSCRIPT) if len(bottoms) > 1 else ""
+    return f"∂{order}{top}/" + "".join(f"∂{b}" for b in bottoms)
+
+
+def _latex_derivative(top: str, bottoms: tuple[str, ...]) -> str:
+    order = f"^{{{len(bottoms)}}}" if len(bottoms) > 1 else ""
+    return rf"\frac{{\partial{order} {top}}}{{" + r" \, ".join(rf"\partial {b}" for b in bottoms) + "}"
+
+
+def _text_sum(letters: tuple[str, ...], body: str) -> str:
+    return f"Σ_{letters[0]} {body}" if len(letters) == 1 and len(letters[0]) == 1 else f"Σ_{{{','.join(letters)}}} {body}"
+
+
+def _text_delta(left: str, right: str) -> str:
+    return f"δ_{left}{right}" if len(left) == len(right) == 1 else f"δ_{{{left},{right}}}"
+
+
+def _text_call(op: str, args: tuple[str, ...]) -> str:
+    return f"|{args[0]}|" if op == "abs" else f"{op}({', '.join(args)})"
+
+
+def _latex_call(op: str, args: tuple[str, ...]) -> str:
+    row = OPS[op]
+    if not row.latex or any(f"{{{p}}}" not in row.latex for p in row.parameters[: len(args)] if row.group == "elementwise"):
+        return rf"\operatorname{{{_escape(op)}}}" + _latex_paren(", ".join(args))
+    template = row.latex
+    if template.endswith(" {x}"):
+        template = template[:-4] + "({x})"  # \log {x}: always with parentheses, so that it never runs on
+    shown = template.format(**dict(zip(row.parameters, args, strict=False)))
+    opening = template.find("({")
+    if opening >= 0 and template.endswith("})") and _latex_paren(shown).startswith(r"\left"):
+        head = template[:opening].format()
+        return head + _latex_paren(shown[len(head) + 1 : -1])
+    return shown
+
+
+def _latex_decimal(text: str) -> str:
+    mantissa, e, exponent = text.partition("e")
+    if not e:
+        return text
+    power = f"10^{{{exponent}}}"
+    return power if mantissa == "1" else rf"{mantissa} \cdot {power}"
+
+
+TEXT = Style(
+    name="text",
+    minus="−",
+    times=" ",
+    dot=" · ",
+    compare=_COMPARISON,
+    greek=text_name,
+    subscripted=_text_subscripted,
+    paren=lambda t: f"({t})",
+    fraction=None,
+    power=_text_power,
+    sqrt=lambda t, simple: f"√{t}" if simple else f"√({t})",
+    sum=_text_sum,
+    delta=_text_delta,
+    inside=lambda s, n: f"[0 ≤ {s} < {n}]",
+    derivative=_text_derivative,
+    call=_text_call,
+    decimal=lambda t: t,
+    constants={"pi": "π", "inf": "∞"},
+)
+
+LATEX = Style(
+    name="latex",
+    minus="-",
+    times=r" \, ",
+    dot=r" \cdot ",
+    compare=_COMPARE_LATEX,
+    greek=lambda n: _latex_subscripted(n, ()),
+    subscripted=_latex_subscripted,
+    paren=_latex_paren,
+    fraction=lambda a, b: rf"\frac{{{a}}}{{{b}}}",
+    power=lambda b, e, _: f"{b}^{{{e}}}",
+    sqrt=lambda t, _: rf"\sqrt{{{t}}}",
+    sum=lambda letters, body: rf"\sum_{{{','.join(letters)}}} {body}",
+    delta=lambda a, b: rf"\delta_{{{a}{b}}}" if len(a) == len(b) == 1 else rf"\delta_{{{a},{b}}}",
+    inside=lambda s, n: rf"[0 \le {s} < {n}]",
+    derivative=_latex_derivative,
+    call=_latex_call,
+    decimal=_latex_decimal,
+    constants={"pi": r"\pi", "inf": r"\infty"},
+)
+
+PROGRAM = Style(
+    name="program",
+    minus="-",
+    times=" * ",
+    dot=" * ",
+    compare=_COMPARE_PROGRAM,
+    greek=lambda n: n,
+    subscripted=_program_subscripted,
+    paren=lambda t: f"({t})",
+    fraction=None,
+    power=lambda b, e, simple: f"{b}**{e}" if simple else f"{b}**({e})",
+    sqrt=lambda t, _: f"sqrt({t})",
+    sum=lambda letters, body: f"sum[{','.join(letters)}]({body})",
+    delta=lambda a, b: f"delta[{a},{b}]",
+    inside=lambda s, n: f"ones({n})[{s}]",  # reading a vector of ones out of its range gives 0
+    derivative=lambda top, bottoms: f"d{top}_" + "".join(f"d{b}" for b in bottoms),
+    call=lambda op, args: f"{op}({', '.join(args)})",
+    decimal=lambda t: t,
+    last=False,
+    constants={"pi": "pi", "inf": "inf"},
+)
+
+STYLES: dict[str, Style] = {s.name: s for s in (TEXT, LATEX, PROGRAM)}
+
+
+def number(value: Fraction) -> tuple[str, str]:
+    """Return a non-negative rational number as (numerator, denominator), the latter empty for integers and decimals.
+
+    >>> number(Fraction(1, 2)), number(Fraction(2, 3)), number(Fraction("0.044715")), number(Fraction(1, 100000))
+    (('1', '2'), ('2', '3'), ('0.044715', ''), ('1e-5', ''))
+    """
+    top, bottom = value.numerator, value.denominator
+    if bottom == 1:
+        digits = str(top)
+        zeros = len(digits) - len(digits.rstrip("0"))
+        return (f"{digits[:-zeros]}e{zeros}" if zeros > 15 else digits), ""
+    twos = fives = 0
+    rest = bottom
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1 or (fives == 0 and twos <= 4) or max(twos, fives) > 30:
+        return str(top), str(bottom)
+    places = max(twos, fives)
+    digits = str(top * 10**places // bottom)
+    if len(digits) <= places - 3:  # 1e-5, 1.5e-7
+        exponent = len(digits) - 1 - places
+        return (digits[0] + ("." + digits[1:] if digits[1:] else "") + f"e{exponent}"), ""
+    digits = digits.rjust(places + 1, "0")
+    return f"{digits[:-places]}.{digits[-places:]}", ""

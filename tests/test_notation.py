@@ -1,0 +1,245 @@
+"""The printer of index notation: what each expression looks like in each style, and that program text reads back."""
+
+from __future__ import annotations
+
+import time
+from fractions import Fraction as F
+
+import pytest
+
+from derivkit.errors import DerivkitError
+from derivkit.symbolic.expr import Add, Const, Delta, Fn, Inside, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum, bare, user
+from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.ops import ELEMENTWISE
+from derivkit.symbolic.render.letters import Letters
+from derivkit.symbolic.render.notation import NODES, Notation
+from derivkit.symbolic.render.styles import number
+
+i, j, k, l, n, p = (Index(h, Size.of(s)) for h, s in zip("ijklnp", ("D", "M", "K", "K", "N", "P"), strict=True))  # noqa: E741
+N, E = Size.of("N"), user("E")
+
+
+def v(name, *indices):
+    return Ref(user(name), tuple(Affine.of(s) for s in indices))
+
+
+def minus(expr):
+    return Mul((Num(-1), expr))
+
+
+def over(expr):
+    return Pow(expr, Num(-1))
+
+
+x, h, y, t, z = v("x", i), v("h", j), v("y", l), v("t", l), v("z", k)
+residual = Add((y, minus(t)))
+slope = Add((Num(1), minus(Pow(h, Num(2)))))
+dE_dz = Ref(Name("adjoint", "", user("z"), E), (bare(l),))
+dE_dy = Ref(Name("adjoint", "", user("y"), E), (bare(k),))
+dy_dz = Ref(Name("adjoint", "", user("z"), user("y")), (bare(k), bare(l)))
+dh_da = Ref(Name("local", "", user("h"), user("a")), (bare(j),))
+RANKS = {user(m): 1 for m in "xhytzaw"} | {user("E"): 0}
+
+TABLE = [
+    (
+        Mul((x, slope, Sum((l,), Mul((v("W2", l, j), residual))))),
+        "x_i (1 − h_j²) Σ_l W2_lj (y_l − t_l)",
+        r"x_{i} \, (1 - h_{j}^{2}) \, \sum_{l} W_{2,lj} \, (y_{l} - t_{l})",
+        "x[i] * (1 - h[j]**2) * sum[l](W2[l,j] * (y[l] - t[l]))",
+    ),
+    (
+        Mul((Sum((l,), y), slope)),
+        "(1 − h_j²) Σ_l y_l",
+        r"(1 - h_{j}^{2}) \, \sum_{l} y_{l}",
+        "sum[l](y[l]) * (1 - h[j]**2)",
+    ),
+    (minus(Mul((t, over(y)))), "−t_l / y_l", r"-\frac{t_{l}}{y_{l}}", "-t[l] / y[l]"),
+    (Mul((Num(-1), t, over(y))), "−t_l / y_l", r"-\frac{t_{l}}{y_{l}}", "-t[l] / y[l]"),
+    (
+        Mul((v("y", k), Add((Delta(bare(k), bare(l)), minus(y))))),
+        "y_k (δ_kl − y_l)",
+        r"y_{k} \, (\delta_{kl} - y_{l})",
+        "y[k] * (delta[k,l] - y[l])",
+    ),
+    (
+        Sum((k,), Mul((Mul((Num(-1), v("t", k), over(v("y", k)))), v("y", k), Add((Delta(bare(k), bare(l)), minus(y)))))),
+        "Σ_k (−t_k / y_k) · y_k (δ_kl − y_l)",
+        r"\sum_{k} \left(-\frac{t_{k}}{y_{k}}\right) \, y_{k} \, (\delta_{kl} - y_{l})",
+        "sum[k]((-t[k] / y[k]) * y[k] * (delta[k,l] - y[l]))",
+    ),
+    (
+        Add((minus(t), Mul((y, Sum((k,), v("t", k)))))),
+        "−t_l + y_l Σ_k t_k",
+        r"-t_{l} + y_{l} \, \sum_{k} t_{k}",
+        "-t[l] + y[l] * sum[k](t[k])",
+    ),
+    (
+        Sum((k,), Mul((dE_dy, dy_dz))),
+        "Σ_k ∂E/∂y_k · ∂y_k/∂z_l",
+        r"\sum_{k} \frac{\partial E}{\partial y_{k}} \cdot \frac{\partial y_{k}}{\partial z_{l}}",
+        "sum[k](dE_dy[k] * dy_dz[k,l])",
+    ),
+    (dh_da, "∂h_j/∂a_j", r"\frac{\partial h_{j}}{\partial a_{j}}", "dh_da[j]"),
+    (
+        Ref(Name("adjoint", "", user("w"), Name("adjoint", "", user("x"), E)), (bare(i), bare(n))),
+        "∂²E/∂x_i∂w_n",
+        r"\frac{\partial^{2} E}{\partial x_{i} \, \partial w_{n}}",
+        "ddE_dx_dw[i,n]",
+    ),
+    (Mul((Num(F(1, 2)), x)), "x_i / 2", r"\frac{x_{i}}{2}", "x[i] / 2"),
+    (Mul((Num(F(-2, 3)), x)), "−2 x_i / 3", r"-\frac{2 \, x_{i}}{3}", "-2 * x[i] / 3"),
+    (Num(F(1, 2)), "1/2", r"\frac{1}{2}", "1/2"),
+    (Add((x, Num(F(-1, 2)))), "x_i − 1/2", r"x_{i} - \frac{1}{2}", "x[i] - 1/2"),
+    (Mul((Num(F("0.1")), x)), "0.1 x_i", r"0.1 \, x_{i}", "0.1 * x[i]"),
+    (Mul((Num(F("1e-5")), x)), "1e-5 x_i", r"10^{-5} \, x_{i}", "1e-5 * x[i]"),
+    (
+        Mul((Num(2), Sum((n,), Mul((v("r", n), v("X", n, i)))), over(SizeOf(N)))),
+        "(2 / N) Σ_n r_n X_ni",
+        r"\frac{2}{N} \, \sum_{n} r_{n} \, X_{ni}",
+        "2 * sum[n](r[n] * X[n,i]) / N",
+    ),
+    (
+        Mul((x, over(Sum((l,), y)))),
+        "x_i / (Σ_l y_l)",
+        r"\frac{x_{i}}{\sum_{l} y_{l}}",
+        "x[i] / sum[l](y[l])",
+    ),
+    (Mul((x, over(h), over(residual))), "x_i / (h_j (y_l − t_l))", r"\frac{x_{i}}{h_{j} \, (y_{l} - t_{l})}", "x[i] / (h[j] * (y[l] - t[l]))"),
+    (Mul((residual, over(SizeOf(N)))), "(y_l − t_l) / N", r"\frac{y_{l} - t_{l}}{N}", "(y[l] - t[l]) / N"),
+    (Pow(x, Num(F(1, 2))), "√x_i", r"\sqrt{x_{i}}", "sqrt(x[i])"),
+    (Pow(residual, Num(F(-1, 2))), "1 / √(y_l − t_l)", r"\frac{1}{\sqrt{y_{l} - t_{l}}}", "1 / sqrt(y[l] - t[l])"),
+    (Pow(x, Num(-2)), "1 / x_i²", r"\frac{1}{x_{i}^{2}}", "1 / x[i]**2"),
+    (Pow(x, Num(F(3, 2))), "x_i^(3/2)", "x_{i}^{3/2}", "x[i]**(3/2)"),
+    (Pow(x, v("q")), "x_i^q", "x_{i}^{q}", "x[i]**q"),
+    (Pow(x, minus(v("q"))), "x_i^(−q)", "x_{i}^{-q}", "x[i]**(-q)"),
+    (Pow(minus(x), Num(2)), "(−x_i)²", "(-x_{i})^{2}", "(-x[i])**2"),
+    (minus(Pow(x, Num(2))), "−x_i²", "-x_{i}^{2}", "-x[i]**2"),
+    (Pow(residual, Num(2)), "(y_l − t_l)²", "(y_{l} - t_{l})^{2}", "(y[l] - t[l])**2"),
+    (Pow(dE_dz, Num(2)), "(∂E/∂z_l)²", r"\left(\frac{\partial E}{\partial z_{l}}\right)^{2}", "dE_dz[l]**2"),
+    (Fn("exp", (minus(x),)), "exp(−x_i)", "e^{-x_{i}}", "exp(-x[i])"),
+    (Pow(Fn("exp", (x,)), Num(2)), "exp(x_i)²", "(e^{x_{i}})^{2}", "exp(x[i])**2"),
+    (Mul((Fn("log", (x,)), h)), "log(x_i) h_j", r"\log(x_{i}) \, h_{j}", "log(x[i]) * h[j]"),
+    (Fn("abs", (residual,)), "|y_l − t_l|", r"\lvert y_{l} - t_{l} \rvert", "abs(y[l] - t[l])"),
+    (
+        Fn("sigmoid", (Mul((x, over(h))),)),
+        "sigmoid(x_i / h_j)",
+        r"\sigma\left(\frac{x_{i}}{h_{j}}\right)",
+        "sigmoid(x[i] / h[j])",
+    ),
+    (
+        Fn("where", (Fn("greater", (x, Num(0))), x, Num(0))),
+        "where([x_i > 0], x_i, 0)",
+        r"\operatorname{where}([x_{i} > 0], x_{i}, 0)",
+        "where((x[i] > 0), x[i], 0)",
+    ),
+    (Mul((h, Fn("less_equal", (x, Num(1))))), "h_j [x_i ≤ 1]", r"h_{j} \, [x_{i} \le 1]", "h[j] * (x[i] <= 1)"),
+    (Inside(Affine.of(i) + p, Size.of("P")), "[0 ≤ i+p < P]", r"[0 \le i+p < P]", "ones(P)[i+p]"),
+    (v("x", Affine.of(i) + p - 1), "x_{i+p−1}", "x_{i+p-1}", "x[i+p-1]"),
+    (v("x", Affine.of(i).scaled(2) - p), "x_{2i−p}", "x_{2i-p}", "x[2*i-p]"),
+    (v("E", Affine.of(v("idx", n)), i), "E_{idx_n,i}", r"E_{\mathit{idx}_{n},i}", "E[idx[n],i]"),
+    (v("y", Affine.of(v("k"))), "y_k", "y_{k}", "y[k]"),
+    (Delta(Affine.of(i), Affine.of(n) + p), "δ_{i,n+p}", r"\delta_{i,n+p}", "delta[i,n+p]"),
+    (Add((SizeOf(Size.of("L") - Size.of("R") * 2), x)), "(L−2R) + x_i", "(L-2 R) + x_{i}", "(L-2*R) + x[i]"),
+    (minus(Const("inf")), "−∞", r"-\infty", "-inf"),
+    (Mul((Num(2), Const("pi"), v("alpha"))), "2 π α", r"2 \, \pi \, \alpha", "2 * pi * alpha"),
+    (Mul((x, Num(3))), "x_i · 3", r"x_{i} \cdot 3", "x[i] * 3"),
+    (Mul((v("x_hat", i), v("loss"))), "x_hat_i loss", r"\hat{x}_{i} \, \mathit{loss}", "x_hat[i] * loss"),
+    (Prim("softmax", (k,), (z,), (bare(l),)), "softmax(z)_l", r"\operatorname{softmax}(z)_{l}", "softmax(z)[l]"),
+    (
+        Prim("softmax", (k,), (v("z", n, k),), (bare(l),)),
+        "softmax(z_n)_l",
+        r"\operatorname{softmax}(z_{n})_{l}",
+        "softmax(z)[n,l]",
+    ),
+    (
+        Prim("softmax", (k,), (v("z", k, n),), (bare(l),)),
+        "softmax(z_{·n})_l",
+        r"\operatorname{softmax}(z_{\cdot,n})_{l}",
+        "softmax(z, axis=0)[l,n]",
+    ),
+    (Prim("logsumexp", (k,), (v("z", n, k),), ()), "logsumexp(z_n)", r"\operatorname{logsumexp}(z_{n})", "logsumexp(z, axis=1)[n]"),
+    (Prim("max", (k,), (minus(z),), ()), "max_k(−z_k)", r"\max_{k}(-z_{k})", "max[k](-z[k])"),
+    (Prim("first_max", (k,), (z,), (bare(l),)), "first_max(z)_l", r"\operatorname{firstmax}(z)_{l}", "onehot(argmax(z), K)[l]"),
+    (
+        Prim("prod_except", (k,), (z,), (bare(l),)),
+        "prod_except(z)_l",
+        r"\textstyle\prod_{\ne}(z)_{l}",
+        "prod[k](where((delta[l,k] == 1), 1, z[k]))",
+    ),
+]
+
+
+@pytest.mark.parametrize(("expr", "text", "latex", "program"), TABLE, ids=[row[1] for row in TABLE])
+def test_each_expression_in_each_style(expr, text, latex, program):
+    taken = {str(m) for m in {user("alpha"), user("loss")}}
+    found = {style: Notation(style, Letters(taken), RANKS)(expr) for style in ("text", "latex", "program")}
+    assert found == {"text": text, "latex": latex, "program": program}
+
+
+def test_an_operand_that_has_its_default_is_not_written():
+    leak = Fn("leaky_relu", (x, Num(F("0.01"))))
+    assert Notation("program")(leak) == "leaky_relu(x[i])"
+    assert Notation("latex")(Fn("leaky_relu", (x, Num(F("0.2"))))) == r"\operatorname{leaky\_relu}(x_{i}, 0.2)"
+
+
+@pytest.mark.parametrize("op", sorted(ELEMENTWISE))
+def test_every_operation_prints_in_every_style(op):
+    expr = Fn(op, tuple(v(f"a{m}") for m, _ in enumerate(ELEMENTWISE[op].parameters)))
+    for style in ("text", "latex", "program"):
+        shown = Notation(style)(expr)
+        assert all(f"a{m}" in shown or f"a_{{{m}}}" in shown for m, _ in enumerate(expr.args))
+        assert shown.count("{") == shown.count("}")
+
+
+def test_letters_avoid_names_scope_and_each_other():
+    inner, outer = Index("k", Size.of("K")), Index("k", Size.of("K"))
+    nested = Sum((outer,), Mul((v("a", outer), Sum((inner,), v("b", inner)))))
+    assert Notation("program")(nested) == "sum[k](a[k] * sum[l](b[l]))"
+    beside = Add((Sum((outer,), v("a", outer)), Sum((inner,), v("b", inner))))
+    assert Notation("program")(beside) == "sum[k](a[k]) + sum[k](b[k])"
+    letters = Letters({"k", "l"})
+    assert Notation("program", letters)(nested) == "sum[m](a[m] * sum[n](b[n]))"
+    free = Index("i", Size.of("D"))
+    assert Notation("program")(Mul((v("a", free), Sum((i,), v("b", i))))) == "a[i] * sum[j](b[j])"
+    assert Notation("program")(Sum((i,), v("b", i)), (free,)) == "sum[j](b[j])"
+
+
+def test_a_free_index_keeps_its_letter():
+    first, second = Index("i", Size.of("D")), Index("i", Size.of("D"))
+    letters = Letters()
+    letters.together((first, second))
+    print_ = Notation("program", letters)
+    assert [print_(v("x", first)), print_(v("x", second)), print_(Mul((v("x", second), v("y", first))))] == [
+        "x[i]", "x[j]", "x[j] * y[i]",
+    ]  # fmt: skip
+
+
+def test_a_shared_subexpression_has_letters_that_fit_everywhere():
+    inner = Sum((k,), v("a", k))
+    deeper = Index("k", Size.of("K"))
+    assert Notation("program")(Add((inner, Sum((deeper,), Mul((v("b", deeper), inner)))))) == (
+        "sum[k](a[k]) + sum[l](b[l] * sum[k](a[k]))"
+    )
+
+
+@pytest.mark.parametrize("text", ["0.5", "0.1", "0.044715", "1e-5", "1.5e-7", "0.001", "123.25", "1e30", "0.0625"])
+def test_numbers_are_exact(text):
+    top, bottom = number(F(text))
+    assert F(top) / F(bottom or 1) == F(text)
+
+
+def test_large_expressions_are_quick_and_too_large_ones_refused():
+    start = time.perf_counter()
+    many = Add(tuple(Mul((v(f"a{m}", i), Sum((Index("k", Size.of("K")),), v("b", i)))) for m in range(3000)))
+    assert len(Notation("latex")(many)) > 3000
+    deep = v("x", i)
+    for _ in range(2000):
+        deep = Add((Fn("sin", (deep,)), Num(1)))
+    assert Notation("text")(deep).count("sin") == 2000
+    shared = v("x", i)
+    while shared.nodes <= NODES:
+        shared = Add((shared, shared))
+    with pytest.raises(DerivkitError, match="not printed") as caught:
+        Notation("text")(shared)
+    assert caught.value.code == "DK018"
+    assert time.perf_counter() - start < 2
