@@ -7,10 +7,12 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.expr import (
     ONE_EXPR,
+    Add,
     Const,
     Expr,
     Mul,
@@ -22,11 +24,12 @@ from derivkit.symbolic.expr import (
     SizeOf,
     Sum,
     key,
+    references,
     replace,
     substitute,
 )
 from derivkit.symbolic.graph import Definition, Graph
-from derivkit.symbolic.normal import factors_of, mul, normal, num, power, sum_over
+from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over
 
 
 @dataclass(frozen=True)
@@ -49,21 +52,53 @@ class Relation:
 
 
 @dataclass(frozen=True)
+class Solved:
+    """A definition solved for its largest term: ``exp(−z) = 1/p − 1`` from ``p = 1 / (1 + exp(−z))``."""
+
+    definition: Definition
+    term: Expr
+    value: Expr
+
+
+@dataclass(frozen=True)
 class Knowledge:
     """All that folding may use, made once for a graph."""
 
     relations: tuple[Relation, ...]
     whole: tuple[Definition, ...]
     facts: tuple[Fact, ...]
+    solved: tuple[Solved, ...] = ()
+
+    @cached_property
+    def by_shape(self) -> dict[tuple[object, ...], list[Definition]]:
+        """The definitions by the look of their right side's root, so that few are tried."""
+        found: dict[tuple[object, ...], list[Definition]] = {}
+        for d in self.whole:
+            found.setdefault(_shape(d.rhs), []).append(d)
+        return found
+
+    @cached_property
+    def related(self) -> dict[Name, frozenset[Name]]:
+        """For each name of a relation, the names that it may turn into."""
+        found: dict[Name, frozenset[Name]] = {}
+        for r in self.relations:
+            names = frozenset((r.definition.name, *references(r.definition.rhs)))
+            for n in names:
+                found[n] = found.get(n, frozenset()) | names
+        return found
 
     def named_by_author(self) -> Knowledge:
         """Return the folds that lead to the author's own names only, for results."""
-        return Knowledge(self.relations, tuple(d for d in self.whole if d.name.kind == "user"), self.facts)
+        return Knowledge(self.relations, tuple(d for d in self.whole if d.name.kind == "user"), self.facts, self.solved)
+
+
+def _shape(expr: Expr) -> tuple[object, ...]:
+    return (type(expr), getattr(expr, "op", None), len(expr.children), len(getattr(expr, "indices", ())))
 
 
 def knowledge(graph: Graph) -> Knowledge:
     """Return the folds and facts of a program."""
-    relations, whole = [], []
+    relations, whole, solved = [], [], []
     for d in graph.definitions:
         if isinstance(d.rhs, Ref | Num):
             continue
@@ -71,11 +106,24 @@ def knowledge(graph: Graph) -> Knowledge:
         whole.append(Definition(d.name, d.shape, d.indices, rhs))
         if d.name.kind != "user":
             continue
+        solved += _solved(d, rhs)
         relation = _relation(d, rhs)
         if relation is not None:
             relations.append(relation)
     known = Knowledge(tuple(relations), tuple(whole), ())
-    return Knowledge(known.relations, known.whole, (*_declared(graph), *_proved(graph, known)))
+    return Knowledge(known.relations, known.whole, (*_declared(graph), *_proved(graph, known)), tuple(solved))
+
+
+def _solved(d: Definition, rhs: Expr) -> list[Solved]:
+    base, exponent = (rhs.base, rhs.exponent) if isinstance(rhs, Pow) else (rhs, ONE_EXPR)
+    if not isinstance(base, Add) or not isinstance(exponent, Num) or abs(exponent.value) != 1:
+        return []
+    candidates = [t for t in base.args if not isinstance(t, Num) and coefficient(t)[0] in {1, -1} and not isinstance(t, Ref)]
+    if len(candidates) != 1 or frozenset(d.bound) != candidates[0].free:
+        return []
+    sign, term = coefficient(candidates[0])
+    others = add(scaled(-1, t) for t in base.args if t is not candidates[0])
+    return [Solved(d, term, scaled(sign, add((power(d.ref(), exponent), others))))]
 
 
 def _relation(d: Definition, rhs: Expr) -> Relation | None:
@@ -85,7 +133,7 @@ def _relation(d: Definition, rhs: Expr) -> Relation | None:
         if not isinstance(exponent, Num):
             return None
         factors.append((base, exponent))
-    return Relation(d, tuple(factors)) if len(factors) > 1 else None
+    return Relation(d, tuple(factors)) if len(factors) > 1 or factors[0][1] is not ONE_EXPR else None
 
 
 def _declared(graph: Graph) -> list[Fact]:
@@ -160,7 +208,7 @@ def fold_whole(expr: Expr, known: Knowledge) -> Expr:
     def change(node: Expr) -> Expr | None:
         if isinstance(node, Ref | Num | Const | SizeOf):
             return node
-        for d in known.whole:
+        for d in known.by_shape.get(_shape(node), ()):
             binding = match(d.rhs, node, frozenset(d.bound))
             if binding is not None and all(i in binding for i in d.bound):
                 return substitute(d.ref(), binding)
@@ -220,3 +268,17 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
                     found.setdefault(key(made), made)
     return list(found.values())
 
+
+
+def with_solved(expr: Expr, one: Solved) -> Expr | None:
+    """Return ``expr`` with the term of a solved definition replaced by its value, ``None`` when it does not occur."""
+    bound = frozenset(one.definition.bound)
+
+    def change(node: Expr) -> Expr | None:
+        binding = match(one.term, node, bound)
+        if binding is None or not all(i in binding for i in bound):
+            return None
+        return substitute(one.value, binding)
+
+    made = replace(expr, change)
+    return None if made is expr else normal(made)

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import reduce
 
-from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole
+from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
+from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
     Delta,
     Expr,
+    Fn,
     Mul,
     Num,
     Pow,
@@ -24,6 +26,7 @@ from derivkit.symbolic.expr import (
     Sum,
     key,
     substitute,
+    walk,
 )
 from derivkit.symbolic.index import Affine
 from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over, terms_of
@@ -36,14 +39,21 @@ Change = Callable[[Expr], Expr]
 
 def simplify(expr: Expr, known: Knowledge) -> Expr:
     """Return the smallest of the equal forms of a normal ``expr``; itself when none is smaller."""
-    if expr.nodes > WORK_NODES or expr.nodes <= 2:
+    if expr.nodes > WORK_NODES or is_plain(expr):
         return expr
     folded = fold(expr, known)
-    best = folded
+    best = folded if cost(folded) <= cost(expr) else expr
     for candidate in _candidates(folded, known):
         if cost(candidate) < cost(best):
             best = candidate
     return best
+
+
+def is_plain(expr: Expr) -> bool:
+    """Say whether ``expr`` is a product of names, sums of such included: no other form of it can be shorter."""
+    if isinstance(expr, Add | Pow | Fn | Prim):
+        return False
+    return all(is_plain(c) for c in expr.children)
 
 
 def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
@@ -55,6 +65,14 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
         yield factored(opened)
         yield merged(factored(merged(opened)))
         yield fold(factored(opened), known)
+    for one in known.solved:
+        solved = with_solved(expr, one)
+        if solved is not None and opened_terms(solved) <= OPEN_TERMS:
+            yield factored(fold(expand(solved), known))
+    if any(isinstance(n, Fn) for n in walk(expr)):
+        rewritten, used = rewrite(expr)
+        if used:
+            yield fold(rewritten, known)
 
 
 def fold(expr: Expr, known: Knowledge) -> Expr:

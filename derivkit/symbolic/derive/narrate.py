@@ -20,6 +20,7 @@ class _Teller:
     def __init__(self, done: Pass, lemmas: Mapping[str, int]) -> None:
         self.done = done
         self.lemmas = lemmas
+        self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim)]
         self.steps: list[Step] = []
         self.number: dict[Name, int] = {}
         self.table: Mapping[Name, Definition] = {
@@ -193,7 +194,7 @@ def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tup
     if stage.fact is not None and stage.total is not None:
         return stage.fact.sentence, (stage.total,)
     seen, left = references(before), references(stage.expr)
-    for d in teller.done.graph.definitions:
+    for d in teller.named:
         if d.name in left and (d.name not in seen or any(n in seen and n not in left for n in references(d.rhs))):
             return "fold {0} = {1}", (d.rhs, d.ref())
     if isinstance(stage.expr, Mul) and isinstance(before, Add):

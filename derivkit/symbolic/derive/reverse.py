@@ -96,7 +96,9 @@ def reverse(graph: Graph, wrt: tuple[Name, ...], seed: Name | None = None) -> Pa
     """
     known = knowledge(graph)
     alive = _between(graph, wrt)
-    run = _Run(graph, alive, known, () if seed else node_indices(graph, graph.output), seed, {})
+    readers = _readers(graph)
+    outputs = () if seed else node_indices(graph, graph.output, readers)
+    run = _Run(graph, alive, known, outputs, seed, readers, {})
     for name in _backwards(graph, alive):
         run.done[name] = _adjoint(run, name)
     return Pass(graph, run.outputs, tuple(run.done.values()), known)
@@ -111,6 +113,7 @@ class _Run:
     known: Knowledge
     outputs: tuple[Index | None, ...]
     seed: Name | None
+    readers: Mapping[Name, tuple[Definition, ...]]
     done: dict[Name, Adjoint]
 
     def name(self, of: Name) -> Name:
@@ -118,6 +121,15 @@ class _Run:
         if self.seed is None:
             return Name("adjoint", "", of=of, output=self.graph.output)
         return self.seed if of == self.graph.output else Name("cotangent", "", of=of)
+
+
+def _readers(graph: Graph) -> dict[Name, tuple[Definition, ...]]:
+    """Return the definitions that read each name, in order."""
+    found: dict[Name, list[Definition]] = {}
+    for d in graph.definitions:
+        for name in references(d.rhs):
+            found.setdefault(name, []).append(d)
+    return {n: tuple(ds) for n, ds in found.items()}
 
 
 def _between(graph: Graph, wrt: tuple[Name, ...]) -> frozenset[Name]:
@@ -139,13 +151,15 @@ def _copies(d: Definition) -> tuple[Index | None, ...]:
     return tuple(None if i is None else i.fresh() for i in d.indices)
 
 
-def node_indices(graph: Graph, name: Name) -> tuple[Index | None, ...]:
+def node_indices(
+    graph: Graph, name: Name, readers: Mapping[Name, tuple[Definition, ...]] | None = None
+) -> tuple[Index | None, ...]:
     """Return new indices for a node: the letters of its definition, for an input those of its first bare reader."""
     if name not in graph.inputs:
         return _copies(graph[name])
     shape = graph.inputs[name].shape
     letters: list[str | None] = [None] * len(shape)
-    for d in graph.definitions:
+    for d in graph.definitions if readers is None else readers.get(name, ()):
         for node in walk(d.rhs):
             if isinstance(node, Ref) and node.name == name:
                 for axis, sub in enumerate(node.subs):
@@ -165,7 +179,7 @@ def reference(name: Name, indices: tuple[Index | None, ...]) -> Ref:
 def _adjoint(run: _Run, name: Name) -> Adjoint:
     graph, outputs, known, done = run.graph, run.outputs, run.known, run.done
     adjoint_name = run.name(name)
-    indices = node_indices(graph, name)
+    indices = node_indices(graph, name, run.readers)
     if name == graph.output:
         pairs = zip(outputs, indices, strict=True) if run.seed is None else ()
         seed = mul((ONE_EXPR, *(delta(Affine.of(p), Affine.of(i)) for p, i in pairs if p is not None and i is not None)))
@@ -206,8 +220,8 @@ def _stages(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
 def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> tuple[Contribution, ...]:
     found = []
     outputs = run.outputs
-    for d in run.graph.definitions:
-        if d.name not in run.alive or name not in references(d.rhs) or d.name == name:
+    for d in run.readers.get(name, ()):
+        if d.name not in run.alive or d.name == name:
             continue
         fresh = _copies(d)
         here = reference(d.name, fresh)
@@ -282,12 +296,30 @@ def _choose_product(
             gain += cost(best) - 2  # a name costs two
         else:
             opened.append(named[-1])
-    with_names, with_values = add(named), add(opened)
-    if gain and with_values.nodes <= 4 * SUBSTITUTE_NODES:
+    with_names = add(named)
+    if not gain or not _may_cancel(contributions, done, known):
+        return with_names, False
+    with_values = add(opened)
+    if with_values.nodes <= 4 * SUBSTITUTE_NODES:
         shorter = _stages(with_values, known)[-1].expr
         if cost(shorter) < cost(simplify(with_names, known)) + gain:
             return with_values, True
     return with_names, False
+
+
+def _may_cancel(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], known: Knowledge) -> bool:
+    """Say whether some name stands in two of the parts that would meet, itself or through a relation such as p = e/Z."""
+    seen: set[Name] = set()
+    for c in contributions:
+        best = done[c.consumer.name].definition.best
+        for part in (best, c.local):
+            names: set[Name] = set()
+            for name in references(part):
+                names |= known.related.get(name, frozenset((name,)))
+            if names & seen:
+                return True
+            seen |= names
+    return False
 
 
 def _raw_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], substituted: bool) -> Expr:
