@@ -53,7 +53,7 @@ ROOMS = [
     *rooms(GROUND, "shared", set(), "symbolic numeric checking"),  # the folders' own __init__: nothing but a docstring
     *in_folder(
         "symbolic",
-        rooms(1, "symbolic", SYMPY, "index", "expr", "normal", "graph", "ops ops_*", "rules", "steps", "texts"),
+        rooms(1, "symbolic", SYMPY, "index", "nodes", "expr", "elementary", "normal", "graph", "ops ops_*", "rules", "steps"),
         rooms(2, "symbolic", SYMPY, "parse parse.*", "evaluate", "arrays arrays.*", "derive derive.*", "gallery gallery.*"),
     ),
     *rooms(3, "symbolic", SYMPY, "symbolic.render symbolic.render.*", "numeric.codegen numeric.codegen.*", *KERNEL),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import isqrt
 
+from derivkit.symbolic.elementary import fn, is_indicator, num
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
@@ -31,20 +32,32 @@ from derivkit.symbolic.expr import (
 )
 from derivkit.symbolic.index import Affine, Index, Size
 
-#: Elementwise operations whose value is 0 or 1, so that a power of them is themselves.
-INDICATORS = frozenset({"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "step"})
-_HALF = Fraction(1, 2)
+__all__ = [
+    "add",
+    "coefficient",
+    "delta",
+    "factors_of",
+    "fn",
+    "inside",
+    "is_indicator",
+    "mul",
+    "negative",
+    "normal",
+    "num",
+    "power",
+    "scaled",
+    "size_factor",
+    "sum_over",
+    "terms_of",
+]
+
 _POWER_LIMIT = 1024
-
-
-def num(value: Fraction | int) -> Num:
-    """Return a number."""
-    return Num(value)
 
 
 def coefficient(expr: Expr) -> tuple[Fraction, Expr]:
     """Split ``expr`` into its rational coefficient and the rest.
 
+    >>> from derivkit.symbolic.expr import Const
     >>> c, rest = coefficient(mul((num(3), Const("pi"))))
     >>> c, rest.name
     (Fraction(3, 1), 'pi')
@@ -156,11 +169,6 @@ def mul(operands: Iterable[Expr]) -> Expr:
     return made[0] if len(made) == 1 else Mul(tuple(made))
 
 
-def is_indicator(expr: Expr) -> bool:
-    """Say whether the value is always 0 or 1."""
-    return isinstance(expr, Delta | Inside) or (isinstance(expr, Fn) and expr.op in INDICATORS)
-
-
 def power(base: Expr, exponent: Expr) -> Expr:
     """Return ``base ** exponent``; integer powers are spread over products."""
     if isinstance(exponent, Num):
@@ -216,45 +224,6 @@ def inside(subscript: Affine, size: Size) -> Expr:
     if bare is not None and bare.size == size:
         return ONE_EXPR
     return Inside(subscript, size)
-
-
-def fn(op: str, args: tuple[Expr, ...]) -> Expr:
-    """Return an elementwise operation, folded where its operands decide it."""
-    if op == "where":
-        condition, yes, no = args
-        if key(yes) == key(no):
-            return yes
-        if isinstance(condition, Num):
-            return yes if condition.value else no
-        if yes is not None and isinstance(yes, Num) and isinstance(no, Num):
-            return _two_valued(condition, yes.value, no.value)
-    if op == "greater" and isinstance(args[1], Num) and args[1].value == 0 and not isinstance(args[0], Num):
-        return Fn("step", (args[0],))
-    if op in INDICATORS and len(args) == 2 and all(isinstance(a, Num) for a in args):
-        return num(int(_COMPARE[op](args[0].value, args[1].value)))  # type: ignore[attr-defined]
-    if op in {"exp", "sin", "tanh", "log", "sign", "relu", "abs", "step", "erf"} and isinstance(args[0], Num):
-        exact = {("exp", 0): 1, ("log", 1): 0}.get((op, args[0].value))  # type: ignore[call-overload]
-        if exact is None and args[0].value == 0 and op not in {"exp", "log"}:
-            exact = 0
-        if exact is not None:
-            return num(exact)
-    return Fn(op, args)
-
-
-_COMPARE = {
-    "greater": Fraction.__gt__,
-    "less": Fraction.__lt__,
-    "greater_equal": Fraction.__ge__,
-    "less_equal": Fraction.__le__,
-    "equal": Fraction.__eq__,
-    "not_equal": Fraction.__ne__,
-}
-
-
-def _two_valued(condition: Expr, yes: Fraction, no: Fraction) -> Expr:
-    if is_indicator(condition) and (yes, no) == (1, 0):
-        return condition
-    return Fn("where", (condition, num(yes), num(no)))
 
 
 # -- sums ---------------------------------------------------------------------------------------------------------------

@@ -146,8 +146,15 @@ class Derivation:
 
         return to_program(self, **options)
 
-    def evaluate(self, values: Mapping[str, Any] | None = None, /, *, layout: str | None = None,
-                 sizes: Mapping[str, int] | None = None, **named: Any) -> NDArray[Any]:
+    def evaluate(
+        self,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        layout: str | None = None,
+        sizes: Mapping[str, int] | None = None,
+        **named: Any,
+    ) -> NDArray[Any]:
         """Return the derivative at given arrays (a mapping first, or keywords), its axes in ``layout``."""
         from derivkit.symbolic.derive.value import evaluate_derivation
 

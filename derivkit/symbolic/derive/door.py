@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import read_layout
 from derivkit.symbolic.derive.expand import expanded
-from derivkit.symbolic.derive.inline import flattened
+from derivkit.symbolic.derive.inline import Flattener
 from derivkit.symbolic.derive.lemmas import has_lemma, lemma
 from derivkit.symbolic.derive.narrate import narrate
 from derivkit.symbolic.derive.reverse import Pass, node_indices, reverse
 from derivkit.symbolic.derive.selfcheck import selfcheck
 from derivkit.symbolic.expr import ZERO_EXPR, Fn, Name, Prim, user
-from derivkit.symbolic.graph import Definition, Graph, Input
+from derivkit.symbolic.graph import Definition, Graph, Input, axes
 from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.steps import Derivation, Lemma, Result
 
@@ -67,9 +67,15 @@ def derive(
     done = reverse(primal, names, seed)
     lemmas = _lemmas(done)
     steps = narrate(done, {one.op: one.number for one in lemmas})
-    results = {str(n): _result(done, n, layout) for n in names}
-    full = Graph(primal.inputs, (*primal.definitions, *_adjoint_definitions(done, seed)), primal.output,
-                 primal.assumed, primal.source, primal.extra)
+    results = _results(done, names, layout)
+    full = Graph(
+        primal.inputs,
+        (*primal.definitions, *_adjoint_definitions(done, seed)),
+        primal.output,
+        primal.assumed,
+        primal.source,
+        primal.extra,
+    )
     checked = str(selfcheck(primal, full, steps, results)) if check else ""
     return Derivation(
         primal=primal,
@@ -95,12 +101,16 @@ def _kind(graph: Graph, kind: str | None) -> str:
     if kind is None:
         return "gradient" if scalar else "jacobian"
     if kind not in KINDS:
-        raise DerivkitError(f"unknown kind '{echo(kind)}'", code="DK031",
-                            hint=did_you_mean(str(kind), KINDS) or f"one of {', '.join(KINDS)}")
+        raise DerivkitError(
+            f"unknown kind '{echo(kind)}'", code="DK031", hint=did_you_mean(str(kind), KINDS) or f"one of {', '.join(KINDS)}"
+        )
     if kind == "gradient" and not scalar:
         shape = ", ".join(map(str, graph.shape(graph.output)))
-        raise DerivkitError(f"a gradient is of a scalar, and {graph.output} has shape ({shape})", code="DK031",
-                            hint="ask for kind='jacobian' or kind='vjp', or sum the output")
+        raise DerivkitError(
+            f"a gradient is of a scalar, and {graph.output} has shape ({shape})",
+            code="DK031",
+            hint="ask for kind='jacobian' or kind='vjp', or sum the output",
+        )
     return kind
 
 
@@ -127,8 +137,11 @@ def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, 
     found = []
     for word in asked:
         if not isinstance(word, str) or word not in known:
-            raise DerivkitError(f"cannot differentiate with respect to '{echo(word)}': the program has no such name",
-                                code="DK008", hint=did_you_mean(str(word), known))
+            raise DerivkitError(
+                f"cannot differentiate with respect to '{echo(word)}': the program has no such name",
+                code="DK008",
+                hint=did_you_mean(str(word), known),
+            )
         name = known[word]
         given = graph.inputs.get(name) or graph.extra.get(name)
         if given is not None and given.kind == "label":
@@ -153,21 +166,26 @@ def _adjoint_definitions(done: Pass, seed: Name | None) -> tuple[Definition, ...
     return tuple(a.definition for a in done.adjoints if a.definition.name != seed)
 
 
-def _result(done: Pass, wrt: Name, layout: str) -> Result:
+def _results(done: Pass, wrt: tuple[Name, ...], layout: str) -> dict[str, Result]:
+    """Return each result over the program's own names: adjoints and anonymous nodes are opened."""
+    opened = [p for p in done.graph.definitions if p.name.kind == "anon" and p.name not in wrt]
+    opened += [a.definition for a in done.adjoints if a.contributions]
+    flattener = Flattener({o.name: o for o in opened}, tuple(o.name for o in opened), done.known.named_by_author())
+    return {str(n): _result(done, n, layout, flattener) for n in wrt}
+
+
+def _result(done: Pass, wrt: Name, layout: str, flattener: Flattener) -> Result:
     graph = done.graph
     adjoint = done.adjoint(wrt)
-    scalar = not done.outputs
-    output_shape = () if scalar else graph.shape(graph.output)
+    output_shape = graph.shape(graph.output) if done.outputs else ()
     if adjoint is None:
         name = Name("adjoint", "", of=wrt, output=graph.output)
-        inputs = node_indices(graph, wrt) if wrt not in graph.extra else tuple(None for _ in graph.shape(wrt))
-        return Result(name, wrt, ZERO_EXPR, done.outputs, inputs, output_shape, graph.shape(wrt), graph, layout)
+        shape = graph.shape(wrt)
+        inputs = node_indices(graph, wrt) if wrt in graph.inputs else axes(shape)
+        return Result(name, wrt, ZERO_EXPR, done.outputs, inputs, output_shape, shape, graph, layout)
     d = adjoint.definition
-    opened = [a.definition for a in done.adjoints if a.contributions and a.of != wrt]
-    table = {o.name: o for o in opened}
-    table |= {p.name: p for p in graph.definitions if p.name.kind == "anon" and p.name != wrt}
-    order = (*(p.name for p in graph.definitions if p.name in table), *(o.name for o in opened))
-    flat = flattened(d.best, table, order, done.known.named_by_author())
+    flat = flattener.flat(d.best)
     rank = len(done.outputs)
-    return Result(d.name, wrt, flat.expr, d.indices[:rank], d.indices[rank:], output_shape, graph.shape(wrt), graph,
-                  layout, flat.shared)
+    return Result(
+        d.name, wrt, flat.expr, d.indices[:rank], d.indices[rank:], output_shape, graph.shape(wrt), graph, layout, flat.shared
+    )

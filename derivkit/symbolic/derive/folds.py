@@ -269,7 +269,6 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
     return list(found.values())
 
 
-
 def with_solved(expr: Expr, one: Solved) -> Expr | None:
     """Return ``expr`` with the term of a solved definition replaced by its value, ``None`` when it does not occur."""
     bound = frozenset(one.definition.bound)

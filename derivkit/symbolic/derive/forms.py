@@ -279,5 +279,3 @@ def is_sum_free(expr: Expr) -> bool:
     if isinstance(expr, Sum | Prim):
         return False
     return all(is_sum_free(c) for c in expr.children)
-
-

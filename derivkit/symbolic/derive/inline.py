@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.folds import Knowledge
 from derivkit.symbolic.derive.forms import cost, polished, simplify
-from derivkit.symbolic.expr import Expr, Name, Ref, replace, walk
+from derivkit.symbolic.expr import Expr, Name, Ref, replace
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.normal import normal
 
@@ -17,31 +18,32 @@ REPEATED_NODES = 9
 SIMPLIFY_NODES = 160
 
 
-def written_out(expr: Expr, table: Mapping[Name, Definition], limit: int = SHOWN_NODES) -> Expr:
-    """Return ``expr`` with the adjoints that it reads replaced by their shown forms, while these are short.
+class Writer:
+    """Writes the names of ``table`` out in lines, each only when its written-out form has at most ``limit`` nodes."""
 
-    The names of ``table`` are replaced, recursively, each only when its written-out form has at most ``limit`` nodes.
-    """
-    known: dict[Name, Expr | None] = {}
+    def __init__(self, table: Mapping[Name, Definition], limit: int = SHOWN_NODES) -> None:
+        """Remember the table; forms are made when they are first needed, and kept."""
+        self._table = table
+        self._limit = limit
+        self._known: dict[Name, Expr | None] = {}
 
-    def body(name: Name) -> Expr | None:
-        if name not in known:
-            made = _replaced(table[name].best, body, table)
-            known[name] = made if made.nodes <= limit else None
-        return known[name]
+    def written_out(self, expr: Expr) -> Expr:
+        """Return ``expr`` with the names replaced that are short; itself when there is none."""
+        made = replace(expr, self._change)
+        return made if made is expr else normal(made)
 
-    made = _replaced(expr, body, table)
-    return made if made is expr else polished(normal(made))
+    def _change(self, node: Expr) -> Expr | None:
+        if not isinstance(node, Ref) or node.name not in self._table:
+            return None
+        inner = self._body(node.name)
+        return None if inner is None else self._table[node.name].at(node.subs, inner)
 
-
-def _replaced(expr: Expr, body: object, table: Mapping[Name, Definition]) -> Expr:
-    def change(node: Expr) -> Expr | None:
-        if isinstance(node, Ref) and node.name in table:
-            inner = body(node.name)  # type: ignore[operator]
-            return None if inner is None else table[node.name].at(node.subs, inner)
-        return None
-
-    return replace(expr, change)
+    def _body(self, name: Name) -> Expr | None:
+        if name not in self._known:
+            best = self._table[name].best
+            made = self.written_out(best) if best.nodes <= self._limit else best
+            self._known[name] = made if made.nodes <= self._limit else None
+        return self._known[name]
 
 
 @dataclass(frozen=True)
@@ -52,42 +54,95 @@ class Flat:
     shared: tuple[Definition, ...]
 
 
-def flattened(expr: Expr, table: Mapping[Name, Definition], order: tuple[Name, ...], known: Knowledge) -> Flat:
-    """Return ``expr`` with the names of ``table`` opened, in the reverse of ``order`` so that each is opened once.
+class Flattener:
+    """Opens the names of ``table`` in results, the latest of ``order`` first, so that each is opened once.
 
     A name that is read once is opened; one read several times only while it is short; what stays is shared.
     """
-    shared: list[Definition] = []
-    for name in reversed(order):
-        uses = _uses(expr, name) + sum(_uses(d.rhs, name) for d in shared)
-        if not uses:
-            continue
-        d = table[name]
-        body = d.best
-        if (uses == 1 or body.nodes <= REPEATED_NODES) and expr.nodes + uses * body.nodes <= RESULT_NODES:
-            expr = _opened(expr, d)
-            shared = [Definition(s.name, s.shape, s.indices, _opened(s.rhs, d), None, s.facts) for s in shared]
-        else:
-            shared.append(Definition(d.name, d.shape, d.indices, body, None, d.facts))
-    return Flat(_tidy(expr, known), tuple(reversed([_tidied(s, known) for s in shared])))
+
+    def __init__(self, table: Mapping[Name, Definition], order: tuple[Name, ...], known: Knowledge) -> None:
+        """Remember what may be opened."""
+        self._table = table
+        self._order = order
+        self._known = known
+        self._reads = {n: _counts(d.best, table) for n, d in table.items()}
+        self._chains: dict[Name, Expr] = {}
+
+    def flat(self, expr: Expr) -> Flat:
+        """Return ``expr`` over the program's names."""
+        uses = self._total_uses(expr)
+        if any(n.kind == "anon" for n in uses) or any(u > 1 for u in uses.values()):
+            return self._one_by_one(expr)
+        made = self._along_chain(expr)
+        return Flat(polished(normal(made)), ()) if made.nodes <= RESULT_NODES else self._one_by_one(expr)
+
+    def _total_uses(self, expr: Expr) -> Counter[Name]:
+        total = _counts(expr, self._table)
+        for name in reversed(self._order):
+            if total[name]:
+                total.update(self._reads[name])
+        return total
+
+    def _along_chain(self, expr: Expr) -> Expr:
+        """Open names that are each read once: what one result opened serves the next."""
+
+        def change(node: Expr) -> Expr | None:
+            if not isinstance(node, Ref) or node.name not in self._table:
+                return None
+            d = self._table[node.name]
+            if node.name not in self._chains:
+                self._chains[node.name] = self._along_chain(d.best)
+            body = self._chains[node.name]
+            return d.at(node.subs, body) if body.nodes <= RESULT_NODES else node
+
+        return replace(expr, change)
+
+    def _one_by_one(self, expr: Expr) -> Flat:
+        shared: list[Definition] = []
+        anonymous = False
+        for name in reversed(self._order):
+            d = self._table[name]
+            uses = _uses(expr, name) + sum(_uses(s.rhs, name) for s in shared)
+            if not uses:
+                continue
+            if (uses == 1 or d.best.nodes <= REPEATED_NODES) and expr.nodes + uses * d.best.nodes <= RESULT_NODES:
+                anonymous |= name.kind == "anon"
+                expr = _opened(expr, d)
+                shared = [Definition(s.name, s.shape, s.indices, _opened(s.rhs, d), None, s.facts) for s in shared]
+            else:
+                shared.append(Definition(d.name, d.shape, d.indices, d.best, None, d.facts))
+        tidy = self._tidied if anonymous else _plain  # what was only adjoints was made short when the pass chose
+        made = [Definition(s.name, s.shape, s.indices, tidy(s.rhs), None, s.facts) for s in reversed(shared)]
+        return Flat(tidy(expr), tuple(made))
+
+    def _tidied(self, expr: Expr) -> Expr:
+        made = normal(expr)
+        if made.nodes > SIMPLIFY_NODES:
+            return polished(made)
+        shorter, plain = polished(simplify(made, self._known)), polished(made)
+        return shorter if cost(shorter) < cost(plain) else plain
+
+
+def _plain(expr: Expr) -> Expr:
+    return polished(normal(expr))
+
+
+def _counts(expr: Expr, table: Mapping[Name, Definition]) -> Counter[Name]:
+    return Counter(n.name for n in _all(expr) if isinstance(n, Ref) and n.name in table)
+
+
+def _all(expr: Expr) -> Iterator[Expr]:
+    """Yield every node as often as it is written."""
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack.extend(node.children)
 
 
 def _uses(expr: Expr, name: Name) -> int:
-    return sum(isinstance(n, Ref) and n.name == name for n in walk(expr))
+    return sum(isinstance(n, Ref) and n.name == name for n in _all(expr))
 
 
 def _opened(expr: Expr, d: Definition) -> Expr:
     return replace(expr, lambda n: d.at(n.subs, d.best) if isinstance(n, Ref) and n.name == d.name else None)
-
-
-def _tidy(expr: Expr, known: Knowledge) -> Expr:
-    made = normal(expr)
-    if made.nodes > SIMPLIFY_NODES:
-        return polished(made)
-    shorter = polished(simplify(made, known))
-    plain = polished(made)
-    return shorter if cost(shorter) < cost(plain) else plain
-
-
-def _tidied(d: Definition, known: Knowledge) -> Definition:
-    return Definition(d.name, d.shape, d.indices, _tidy(d.rhs, known), None, d.facts)

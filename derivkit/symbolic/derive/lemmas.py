@@ -52,15 +52,27 @@ def _primitive_lemma(row: Op, number: int) -> Lemma:
         Definition(_S, (), (), total),
     )
     inner = polished(partial(total, _X, (other,)))
-    first = Step("local derivative", _local(_S, (other,)), inner, "only the term at {0} depends on {1}",
-                 number=1, about=(reference(_X, (other,)), reference(_X, (other,))))
+    first = Step(
+        "local derivative",
+        _local(_S, (other,)),
+        inner,
+        "only the term at {0} depends on {1}",
+        number=1,
+        about=(reference(_X, (other,)), reference(_X, (other,))),
+    )
     before = _local(_Y, (*position, other))
     raw = _total_derivative(outer, (other,), inner)
     prim = Prim(row.name, (m,), (reference(_X, (m,)),), tuple(Affine.of(i) for i in position))
     folded = polished(primitive_slope(prim, 0, (other,), reference(_Y, position)))
-    lines = [Step("quotient rule" if _is_quotient(outer) else "chain rule", before, raw,
-                  "quotient rule" if _is_quotient(outer) else "chain rule, by 1"),
-             Step("fold", before, folded, "fold {0} = {1}", about=(outer, reference(_Y, position)))]
+    lines = [
+        Step(
+            "quotient rule" if _is_quotient(outer) else "chain rule",
+            before,
+            raw,
+            "quotient rule" if _is_quotient(outer) else "chain rule, by 1",
+        ),
+        Step("fold", before, folded, "fold {0} = {1}", about=(outer, reference(_Y, position))),
+    ]
     statement = Step(lines[0].rule, before, folded, lines[0].reason, tuple(lines), 2, (1,))
     return Lemma(number, row.name, row.name, definitions, (first, statement), statement, cases(folded))
 
@@ -96,8 +108,10 @@ def _elementwise_lemma(row: Op, number: int) -> Lemma:
     before = reference(Name("local", "", of=_Y, output=target), ())
     raw = polished(partial(formula, target, ()))
     folded = polished(local_slope(Fn(row.name, tuple(scalars[p] for p in row.parameters)), 0, Ref(_Y)))
-    lines = (Step("local derivative", before, raw, "differentiate {0} = {1}", about=(Ref(_Y), formula)),
-             Step("fold", before, folded, row.reason))
+    lines = (
+        Step("local derivative", before, raw, "differentiate {0} = {1}", about=(Ref(_Y), formula)),
+        Step("fold", before, folded, row.reason),
+    )
     statement = Step("local derivative", before, folded, lines[0].reason, lines, 1, about=lines[0].about)
     return Lemma(number, row.name, row.name, (definition,), (statement,), statement)
 

@@ -58,9 +58,7 @@ def _in_order(patterns: tuple[Expr, ...], exprs: tuple[Expr, ...], free: frozens
         yield from _in_order(patterns[1:], exprs[1:], free, inner)
 
 
-def _commutative(
-    patterns: tuple[Expr, ...], exprs: tuple[Expr, ...], free: frozenset[Index], b: Binding
-) -> Iterator[Binding]:
+def _commutative(patterns: tuple[Expr, ...], exprs: tuple[Expr, ...], free: frozenset[Index], b: Binding) -> Iterator[Binding]:
     if not patterns:
         yield b
         return
@@ -90,9 +88,7 @@ def _binder(
             yield outside
 
 
-def _subscripts(
-    mine: tuple[Affine, ...], theirs: tuple[Affine, ...], free: frozenset[Index], b: Binding
-) -> Iterator[Binding]:
+def _subscripts(mine: tuple[Affine, ...], theirs: tuple[Affine, ...], free: frozenset[Index], b: Binding) -> Iterator[Binding]:
     if len(mine) != len(theirs):
         return
     found = dict(b)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from derivkit.symbolic.derive.forms import polished
-from derivkit.symbolic.derive.inline import written_out
+from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
-from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.normal import factors_of
 from derivkit.symbolic.ops import DEFINED, OPS
 from derivkit.symbolic.steps import Step
@@ -23,9 +22,7 @@ class _Teller:
         self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim)]
         self.steps: list[Step] = []
         self.number: dict[Name, int] = {}
-        self.table: Mapping[Name, Definition] = {
-            a.definition.name: a.definition for a in done.adjoints if a.contributions
-        }
+        self.writer = Writer({a.definition.name: a.definition for a in done.adjoints if a.contributions})
 
     def tell(self, rule: str, before: Expr, lines: list[Step], cites: tuple[int, ...], lemma: int = 0) -> int:
         n = len(self.steps) + 1
@@ -136,10 +133,8 @@ def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, .
 
 
 def _display(teller: _Teller, expr: Expr, raw: bool = False) -> Expr:
-    made = written_out(expr, teller.table)
-    if raw and made is expr:
-        return expr
-    return polished(made) if not raw else made
+    made = teller.writer.written_out(expr)
+    return made if raw else polished(made)
 
 
 def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[Expr, ...]]:
@@ -212,7 +207,7 @@ def _distinct(lines: list[Step]) -> list[Step]:
             last = kept[-1]
             if line.rule == "fact":
                 kept[-1] = line
-            elif line.rule == "form":
+            elif line.rule in {"form", "normal"}:
                 kept[-1] = Step(last.rule, last.before, line.after, last.reason, about=last.about, facts=last.facts)
             continue
         kept.append(line)

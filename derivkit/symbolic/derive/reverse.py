@@ -234,8 +234,15 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
         if slope is not None:
             adjoint = Ref(adjoint.name, reference(d.name, outputs + _renamed(fresh, local, indices)).subs)
         found.append(
-            Contribution(d, adjoint, local if slope is None else slope, slope, over,
-                         _is_linear(d, local, name), d.name == run.graph.output and run.seed is None)
+            Contribution(
+                d,
+                adjoint,
+                local if slope is None else slope,
+                slope,
+                over,
+                _is_linear(d, local, name),
+                d.name == run.graph.output and run.seed is None,
+            )
         )
     return tuple(found)
 
@@ -247,9 +254,7 @@ def _is_linear(d: Definition, local: Expr, name: Name) -> bool:
     return name not in read and d.name not in read
 
 
-def _diagonal(
-    local: Expr, over: tuple[Index, ...], indices: tuple[Index | None, ...]
-) -> tuple[Expr | None, tuple[Index, ...]]:
+def _diagonal(local: Expr, over: tuple[Index, ...], indices: tuple[Index | None, ...]) -> tuple[Expr | None, tuple[Index, ...]]:
     """Return the slope of an elementwise operation: ``local`` is δ (over all its positions) times it; else ``None``."""
     factors = local.args if isinstance(local, Mul) else (local,)
     deltas = [f for f in factors if isinstance(f, Delta) and f.left.bare in over and f.right.bare in indices]
@@ -260,9 +265,7 @@ def _diagonal(
     return sum_over(over, local), ()
 
 
-def _renamed(
-    fresh: tuple[Index | None, ...], local: Expr, indices: tuple[Index | None, ...]
-) -> tuple[Index | None, ...]:
+def _renamed(fresh: tuple[Index | None, ...], local: Expr, indices: tuple[Index | None, ...]) -> tuple[Index | None, ...]:
     factors = local.args if isinstance(local, Mul) else (local,)
     pairs = {f.left.bare: f.right.bare for f in factors if isinstance(f, Delta) and f.right.bare in indices}
     return tuple(None if i is None else pairs[i] for i in fresh)
@@ -278,9 +281,7 @@ def _trivial(c: Contribution, done: Mapping[Name, Adjoint]) -> bool:
     return c.seed or best.nodes <= 2 or isinstance(best, Delta)
 
 
-def _choose_product(
-    contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], known: Knowledge
-) -> tuple[Expr, bool]:
+def _choose_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], known: Knowledge) -> tuple[Expr, bool]:
     """Return Σ of the contributions, consumers' adjoints substituted where that makes the whole smaller."""
     named, opened, gain = [], [], 0
     for c in contributions:

@@ -55,7 +55,7 @@ def _parts(pattern: Expr, expr: Expr) -> Iterator[tuple[Expr, tuple[Expr, ...]]]
         if len(expr.args) <= _PARTS_LIMIT:
             for chosen in permutations(range(len(expr.args)), size):
                 rest = tuple(a for n, a in enumerate(expr.args) if n not in chosen)
-                yield kind(tuple(expr.args[n] for n in chosen)), rest
+                yield type(expr)(tuple(expr.args[n] for n in chosen)), rest
     elif kind is type(expr):
         yield expr, ()
     elif isinstance(expr, Mul) and not isinstance(pattern, Add):

@@ -96,7 +96,9 @@ def _compare(left: Array, right: Array, where: str, scale: float = 0.0) -> float
     error = float(np.max(np.abs(left - right), initial=0.0)) / size
     if not error <= TOLERANCE and np.all(np.isfinite(left)):
         raise DerivationError(
-            f"{where} fails derivkit's own check (error {error:.1e})", code="DK033", hint="this is a bug in derivkit: please report it"
+            f"{where} fails derivkit's own check (error {error:.1e})",
+            code="DK033",
+            hint="this is a bug in derivkit: please report it",
         )
     return error if np.isfinite(error) else 0.0
 
@@ -122,17 +124,15 @@ def _against_complex_step(
         stepped = evaluate_graph(primal, moved, sizes)[out]
     else:
         stepped = _continued(primal, result.wrt, env, direction, sizes)
-    measured = np.imag(stepped) / STEP
+    measured: Array = np.asarray(np.imag(stepped) / STEP)
     seed = next((n for n in env if str(n) == f"{out}_bar"), None)
     if result.name.kind == "cotangent" and seed is not None:
-        measured = np.sum(measured * env[seed])
+        measured = np.asarray(np.sum(measured * env[seed]))
     scale = float(np.sum(np.abs(claimed), initial=0.0)) / max(1, claimed.size // max(1, int(np.prod(shape))))
     return _compare(np.asarray(measured), np.asarray(along), f"the result for {start}", scale)
 
 
-def _continued(
-    primal: Graph, wrt: Name, env: Mapping[Name, Array], direction: Array, sizes: Mapping[str, int]
-) -> Array:
+def _continued(primal: Graph, wrt: Name, env: Mapping[Name, Array], direction: Array, sizes: Mapping[str, int]) -> Array:
     """Return the output with the definition ``wrt`` moved: the definitions behind it are evaluated again."""
     here: dict[Name, Array] = {n: env[n] for n in primal.inputs}
     for d in primal.definitions:
@@ -196,7 +196,7 @@ def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sam
     shape = tuple(s.evaluate(sizes) for s in given.shape)
     kind = given.kind
     if kind == "label":
-        return rng.integers(0, 1 if given.range is None else given.range.evaluate(sizes), shape)
+        return np.asarray(rng.integers(0, 1 if given.range is None else given.range.evaluate(sizes), shape))
     if kind == "mask":
         return rng.integers(0, 2, shape).astype(float)
     if kind == "onehot":

@@ -1,0 +1,62 @@
+"""Numbers and elementwise operations in normal form: folded where their operands decide them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from derivkit.symbolic.expr import Delta, Expr, Fn, Inside, Num, key
+
+#: Elementwise operations whose value is 0 or 1, so that a power of them is themselves.
+INDICATORS = frozenset({"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "step"})
+
+
+def num(value: Fraction | int) -> Num:
+    """Return a number."""
+    return Num(value)
+
+
+def is_indicator(expr: Expr) -> bool:
+    """Say whether the value is always 0 or 1."""
+    return isinstance(expr, Delta | Inside) or (isinstance(expr, Fn) and expr.op in INDICATORS)
+
+
+def fn(op: str, args: tuple[Expr, ...]) -> Expr:
+    """Return an elementwise operation, folded where its operands decide it."""
+    if op == "where":
+        condition, yes, no = args
+        if key(yes) == key(no):
+            return yes
+        if isinstance(condition, Num):
+            return yes if condition.value else no
+        if yes is not None and isinstance(yes, Num) and isinstance(no, Num):
+            return _two_valued(condition, yes.value, no.value)
+    if op == "greater" and isinstance(args[1], Num) and args[1].value == 0 and not isinstance(args[0], Num):
+        return Fn("step", (args[0],))
+    if op in INDICATORS and len(args) == 2 and all(isinstance(a, Num) for a in args):
+        return num(int(_COMPARE[op](args[0].value, args[1].value)))  # type: ignore[attr-defined]
+    if isinstance(args[0], Num) and _AT.get(op, {}).get(args[0].value) is not None:
+        return num(_AT[op][args[0].value])
+    return Fn(op, args)
+
+
+#: The values of functions at 0 and 1 that are numbers.
+_AT: dict[str, dict[Fraction, int]] = {
+    "exp": {Fraction(0): 1},
+    "log": {Fraction(1): 0},
+    **dict.fromkeys(("sin", "tanh", "sign", "relu", "abs", "step", "erf"), {Fraction(0): 0}),
+}
+
+_COMPARE = {
+    "greater": Fraction.__gt__,
+    "less": Fraction.__lt__,
+    "greater_equal": Fraction.__ge__,
+    "less_equal": Fraction.__le__,
+    "equal": Fraction.__eq__,
+    "not_equal": Fraction.__ne__,
+}
+
+
+def _two_valued(condition: Expr, yes: Fraction, no: Fraction) -> Expr:
+    if is_indicator(condition) and yes == 1 and no == 0:
+        return condition
+    return Fn("where", (condition, num(yes), num(no)))
