@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from derivkit.symbolic.expr import Expr, binders
 from derivkit.symbolic.graph import Graph
@@ -57,11 +57,17 @@ class Letters:
     def _choose(self, index: Index, avoid: set[str]) -> str:
         return next(c for c in _candidates(index.hint) if c not in avoid and c not in self.taken)
 
-    def bound(self, roots: tuple[Expr, ...], scope: Iterable[Index] = ()) -> dict[Index, str]:
-        """Return the letter of every index free or bound in ``roots``, which stand in one line with ``scope``."""
+    def bound(
+        self, roots: tuple[Expr, ...], scope: Iterable[Index] = (), given: Mapping[Index, str] | None = None
+    ) -> dict[Index, str]:
+        """Return the letter of every index free or bound in ``roots``, which stand in one line with ``scope``.
+
+        ``given`` are letters that some indices have from another line that this one speaks about.
+        """
+        fixed = given or {}
         free = sorted({i for root in roots for i in root.free}.union(scope), key=lambda i: i.uid)
-        self._separate(free)
-        chosen = {i: self[i] for i in free}
+        self._separate([i for i in free if i not in fixed])
+        chosen = {i: fixed.get(i) or self[i] for i in free}
         outside = set(chosen.values())
         order, inner = _binders_of(roots)
         forbidden: dict[Index, set[str]] = {}

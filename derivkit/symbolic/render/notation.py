@@ -48,9 +48,13 @@ class Notation:
 
     def line(self, exprs: tuple[Expr, ...], scope: Iterable[Index] = ()) -> tuple[str, ...]:
         """Return several expressions that stand in one line, with letters that fit all of them."""
+        return self.written(exprs, self.letters.bound(exprs, scope))
+
+    def written(self, exprs: tuple[Expr, ...], letters: Mapping[Index, str]) -> tuple[str, ...]:
+        """Return several expressions with ``letters`` chosen already; DK018 when nobody could read them."""
         if sum(e.nodes for e in exprs) > NODES:
             raise DerivkitError(f"a result of more than {NODES} nodes is not printed", code="DK018")
-        writer = Writer(self.style, self.letters.bound(exprs, scope), self.ranks, _WRITERS)
+        writer = Writer(self.style, letters, self.ranks, _WRITERS)
         return tuple(writer.whole(e) for e in exprs)
 
     def array(self, name: Name, subs: tuple[str, ...] = ()) -> str:
@@ -138,7 +142,7 @@ def _joined(w: Writer, pieces: list[Piece], negative: bool = False) -> Piece:
         last = n == len(pieces) - 1
         bracketed = piece.negative or piece.binds < PRODUCT or (piece.reach and not last)
         body = style.paren(w.signed(piece)) if bracketed else piece.text
-        grouped = piece._replace(apart=piece.apart or (bracketed and piece.binds == QUOTIENT) or piece.binds == PRODUCT)
+        grouped = piece._replace(apart=piece.apart or (bracketed and piece.binds == QUOTIENT))
         if n:
             digits = body[0].isdigit()
             text += style.dot if (before.apart or (grouped.apart and not piece.reach) or digits) else style.times

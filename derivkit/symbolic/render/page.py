@@ -1,0 +1,282 @@
+"""A derivation as a page: what stands on it and in which order, for text and LaTeX alike; only the setting differs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.layout import MEANING, Layout, axis_order, read_layout
+from derivkit.symbolic.derive.lemmas import cases
+from derivkit.symbolic.expr import Delta, Expr, Name, Ref, walk
+from derivkit.symbolic.graph import Definition, Graph, Input
+from derivkit.symbolic.index import Index, Size
+from derivkit.symbolic.render.letters import Letters
+from derivkit.symbolic.render.notation import Notation
+from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
+
+NOTATIONS = ("index", "matrix", "both")
+STEPS = ("full", "brief", "none")
+STYLES = ("delta", "cases")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of a step: what stands right of the ``=``, and why; ``by_cases`` are (value, condition) instead."""
+
+    right: str
+    reason: str = ""
+    by_cases: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A numbered step: its left side, and its lines."""
+
+    number: int
+    left: str
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LemmaPart:
+    """A lemma on the page: its title, its definitions, its proof, its statement by cases."""
+
+    number: int
+    title: str
+    definitions: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    by_cases: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A result on the page: its name (∂E/∂W1), shape, entry by entry, in matrix notation where there is one."""
+
+    result: Result
+    whole: str
+    shape: tuple[Size, ...]
+    axes: tuple[str, ...]
+    left: str
+    row: Row
+    shared: tuple[str, ...]
+    shown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Everything that is printed of a derivation, in order."""
+
+    definitions: tuple[str, ...]
+    layout: Layout
+    meaning: str
+    inputs: tuple[Input, ...]
+    lets: tuple[str, ...]
+    assumed: tuple[str, ...]
+    blocks: tuple[Block, ...]
+    outcomes: tuple[Outcome, ...]
+    checked: str
+    lemmas: tuple[LemmaPart, ...] = field(default=())
+
+
+def option(name: str, value: str, known: tuple[str, ...]) -> str:
+    """Return an option's value when it is one of ``known``, else raise DK031."""
+    if value in known:
+        return value
+    hint = did_you_mean(str(value), known) or f"one of {', '.join(known)}"
+    raise DerivkitError(f"unknown {name} '{echo(value)}'", code="DK031", hint=hint)
+
+
+def page(
+    derivation: Derivation, style: str, layout: str | None, steps: str, lemmas: bool, delta_style: str
+) -> Page:
+    """Return the page of a derivation, its expressions printed in ``style``."""
+    chosen = read_layout(layout or derivation.layout)
+    detail = option("steps", steps, STEPS)
+    split = option("style", delta_style, STYLES) == "cases"
+    letters = Letters.of(derivation.graph)
+    _announce(derivation, letters)
+    notation = Notation(style, letters, ranks(derivation.graph))
+    shown = derivation.steps if detail != "none" else ()
+    blocks = tuple(_block(notation, s, detail == "brief", split) for s in shown)
+    outcomes = tuple(_outcome(notation, r, chosen, derivation.steps if shown else (), split) for r in derivation.results.values())
+    return Page(
+        definitions=tuple(_definition_text(notation, d) for d in _told(derivation)),
+        layout=chosen,
+        meaning=MEANING[chosen],
+        inputs=_inputs(derivation),
+        lets=tuple(_definition_text(notation, d) for d in derivation.lets),
+        assumed=derivation.primal.assumed,
+        blocks=blocks,
+        outcomes=outcomes,
+        checked=derivation.checked,
+        lemmas=tuple(_lemma(style, one) for one in derivation.lemmas) if lemmas else (),
+    )
+
+
+def ranks(graph: Graph) -> dict[Name, int]:
+    """Return the number of axes of every name of a graph."""
+    found = {n: len(i.shape) for n, i in (*graph.extra.items(), *graph.inputs.items())}
+    return found | {d.name: len(d.shape) for d in graph}
+
+
+def _inputs(derivation: Derivation) -> tuple[Input, ...]:
+    used = {n for d in derivation.graph for node in walk(d.rhs) if isinstance(node, Ref) for n in (node.name,)}
+    used |= set(derivation.wrt)
+    return tuple(i for n, i in derivation.primal.inputs.items() if n in used or n in derivation.primal.inputs)
+
+
+def _told(derivation: Derivation) -> list[Definition]:
+    lets = {d.name for d in derivation.lets}
+    return [d for d in reversed(derivation.primal.definitions) if d.name not in lets]
+
+
+def _announce(derivation: Derivation, letters: Letters) -> None:
+    """Tell the letters which indices stand in one line, before the first is chosen."""
+
+    def lines(step: Step) -> Iterable[Step]:
+        yield step
+        for sub in step.substeps:
+            yield from lines(sub)
+
+    for result in derivation.results.values():
+        letters.together((*_indices(result), *result.expr.free))
+    for step in derivation.steps:
+        for line in lines(step):
+            here = {*line.before.free, *line.after.free}
+            letters.together(here)
+            letters.together({i for a in line.about for i in a.free} - here)
+
+
+def _indices(result: Result) -> tuple[Index, ...]:
+    return tuple(i for i in (*result.outputs, *result.inputs) if i is not None)
+
+
+# -- lines ---------------------------------------------------------------------------------------------------------------
+
+
+def _definition_text(notation: Notation, d: Definition) -> str:
+    """Return the author's line as it is read, in LaTeX (or without one) the definition entry by entry."""
+    if d.text and notation.style.name == "text":
+        text = d.text if "=" in d.text else f"{d.name} = {d.text}"
+        return prettier(text)
+    left, right = notation.line((d.ref(), d.rhs))
+    return f"{left} = {right}"
+
+
+def prettier(text: str) -> str:
+    """Return a line of program text with mathematical signs: products of matrices side by side, powers raised.
+
+    >>> prettier("E = sum((W @ x.T - t)**2) * 0.5")
+    'E = sum((W xᵀ − t)²) · 0.5'
+    """
+    raised = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+    text = re.sub(r"\*\*([0-9]+)(?![0-9.eE])", lambda m: m[1].translate(raised), text)
+    text = re.sub(r"\.T\b", "ᵀ", text)
+    text = re.sub(r"\s*@\s*", " ", text)
+    text = re.sub(r"\s*\*\s*(?!\*)", " · ", text) if "**" not in text else text
+    return re.sub(r"(?<![eE])-", "−", text)
+
+
+def _block(notation: Notation, step: Step, brief: bool, split: bool) -> Block:
+    lines = _brief(step) if brief else step.substeps or (step,)
+    left = ""
+    rows = []
+    letters: dict[Index, str] = {}
+    for n, line in enumerate(lines):
+        chosen = notation.letters.bound((line.before, line.after))
+        letters = {**letters, **chosen}  # a reason may speak of the line before, too
+        left_text, right = notation.written((line.before, line.after), chosen)
+        left = left or left_text
+        values = conditioned(notation, line.before, line.after) if split and n == len(lines) - 1 else ()
+        about = notation.written(line.about, notation.letters.bound(line.about, given=letters))
+        why = reason(notation, line.reason, about)
+        rows.append(Row(right, why if n or not step.lemma else f"{why} (lemma {step.lemma})", values))
+    return Block(step.number, left, tuple(rows))
+
+
+def _brief(step: Step) -> tuple[Step, ...]:
+    """Return a numbered step as one line: from its left side to its end, for the reason of its beginning."""
+    first = step.substeps[0] if step.substeps else step
+    used = "by " + ", ".join(map(str, step.cites))
+    told = used if first.reason.startswith("by ") else f"{first.reason}; {used}" if step.cites else first.reason
+    return (Step(step.rule, step.before, step.after, told, about=first.about),)
+
+
+def conditioned(notation: Notation, before: Expr, after: Expr) -> tuple[tuple[str, str], ...]:
+    """Return an expression with one δ by cases, as (value, condition) in letters that fit ``before``."""
+    split = cases(after)
+    if not split:
+        return ()
+    delta = next(n for n in walk(after) if isinstance(n, Delta))
+    _, *values = notation.line((before, *(value for value, _ in split)), after.free)
+    sides = (delta.left.bare, delta.right.bare)
+    first, second = (notation.letters[i] for i in sides if i is not None)
+    return tuple((value, f"{first} {sign} {second}") for value, (_, sign) in zip(values, split, strict=True))
+
+
+def reason(notation: Notation, text: str, about: Iterable[str]) -> str:
+    """Return a reason with the expressions it speaks about; in LaTeX those are set as formulas, the words escaped."""
+    shown = [*about]
+    if notation.style.name != "latex":
+        return re.sub(r"\{([0-9])\}", lambda m: shown[int(m[1])], text)
+    pieces = re.split(r"\{([0-9])\}", text)
+    return "".join(f"${shown[int(p)]}$" if n % 2 else escaped(p) for n, p in enumerate(pieces))
+
+
+_WORDS: Mapping[str, str] = {
+    **{c: f"\\{c}" for c in "_%&#${}"},
+    **{"²": "$^2$", "³": "$^3$", "ˣ": "$^x$", "−": "$-$", "Σ": r"$\sum$", "∂": r"$\partial$", "·": r"$\cdot$", "ᵀ": r"$^\top$"},
+    **{"σ": r"$\sigma$", "δ": r"$\delta$", "λ": r"$\lambda$", "α": r"$\alpha$", "π": r"$\pi$", "Φ": r"$\Phi$", "φ": r"$\varphi$"},
+    **{"√": r"$\surd$", "≤": r"$\le$", "≥": r"$\ge$", "≠": r"$\ne$", "<": "$<$", ">": "$>$", "|": r"$\vert$", "^": r"\^{}"},
+    **{"∈": r"$\in$", "×": r"$\times$", "⊙": r"$\odot$", "…": r"\dots{}", "\\": r"\textbackslash{}", "~": r"\~{}", "⁻": "$^-$"},
+}
+
+
+def escaped(text: str) -> str:
+    r"""Return words for LaTeX's text mode.
+
+    >>> print(escaped("t_k is 100 %, h²"))
+    t\_k is 100 \%, h$^2$
+    """
+    return "".join(_WORDS.get(c, c) for c in text)
+
+
+# -- results and lemmas --------------------------------------------------------------------------------------------------
+
+
+def _outcome(notation: Notation, result: Result, layout: Layout, steps: tuple[Step, ...], split: bool) -> Outcome:
+    order = axis_order(layout, len(result.output_shape), len(result.input_shape))
+    natural = (*result.outputs, *result.inputs)
+    before = reference(result)
+    whole = Notation(notation.style.name, notation.letters, notation.ranks)
+    shared = tuple(" = ".join(notation.line((d.ref(), d.best), before.free)) for d in result.shared)
+    left, right = notation.line((before, result.expr))
+    row = Row(right, "", conditioned(notation, before, result.expr) if split else ())
+    last = next((s for s in reversed(steps) if isinstance(s.before, Ref) and s.before.name == result.name), None)
+    shown = last is not None and notation.line((last.before, last.after))[1] == row.right
+    axes = tuple("1" if natural[n] is None else notation.letters[natural[n]] for n in order)  # type: ignore[index]
+    return Outcome(result, whole.array(result.name), result.shape_in(layout), axes, left, row, shared, shown)
+
+
+def reference(result: Result) -> Ref:
+    """Return the reference ∂E/∂W1_ji of a result."""
+    shape = (*result.output_shape, *result.input_shape)
+    return Definition(result.name, shape, (*result.outputs, *result.inputs), result.expr).ref()
+
+
+def _lemma(style: str, lemma: Lemma) -> LemmaPart:
+    names = {str(d.name): len(d.shape) for d in lemma.definitions}
+    exprs = [e for s in lemma.steps for e in (s.before, s.after, *(x for sub in s.substeps for x in (sub.after,)))]
+    found: dict[Name, int] = {d.name: len(d.shape) for d in lemma.definitions}
+    for expr in (*exprs, *(d.rhs for d in lemma.definitions)):
+        for node in walk(expr):
+            if isinstance(node, Ref) and node.name.kind == "user":
+                found.setdefault(node.name, len(node.subs))
+    letters = Letters((*names, *map(str, found)))
+    notation = Notation(style, letters, found)
+    definitions = tuple(" = ".join(notation.line((d.ref(), d.rhs))) for d in lemma.definitions)
+    blocks = tuple(_block(notation, s, False, False) for s in lemma.steps)
+    by_cases = conditioned(notation, lemma.statement.before, lemma.statement.after) if lemma.cases else ()
+    return LemmaPart(lemma.number, lemma.title, definitions, blocks, by_cases)

@@ -1,0 +1,165 @@
+"""A derivation as plain text: the header, what is given, numbered steps with reasons in a column, the result, lemmas."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+
+from derivkit.layout import Layout
+from derivkit.symbolic.graph import Input
+from derivkit.symbolic.index import Size
+from derivkit.symbolic.render.matrix import matrix_text
+from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, option, page
+from derivkit.symbolic.render.styles import TEXT, text_name
+from derivkit.symbolic.steps import Derivation
+
+WIDTH = 110
+_REASONS = 78
+
+
+def to_text(
+    derivation: Derivation,
+    *,
+    layout: str | None = None,
+    notation: str = "both",
+    steps: str = "full",
+    lemmas: bool = False,
+    style: str = "delta",
+) -> str:
+    """Return a derivation as text with Unicode signs, each line with its reason.
+
+    ``layout`` orders the axes of the results (``mixed``, ``numerator``, ``denominator``); ``notation`` says how results are
+    written (``index``, ``matrix``, ``both``; the steps are in index notation); ``steps`` is ``full``, ``brief`` (a line each)
+    or ``none``; ``lemmas`` appends each lemma with its proof; ``style="cases"`` splits a δ into cases.
+
+    >>> from derivkit.symbolic.derive import derive
+    >>> print(to_text(derive("E = x * x", "x", {"x": ""}, check=False), notation="index"))  # doctest: +NORMALIZE_WHITESPACE
+    E = x · x;   ∂E/∂x
+    layout: mixed (a gradient has the shape of its variable; a Jacobian is ∂out/∂in); ∂E/∂x is a scalar
+    Let  x ∈ R
+    <BLANKLINE>
+     1  ∂E/∂x = 2 x    ...
+    """
+    option("notation", notation, NOTATIONS)
+    made = page(derivation, "text", layout, steps, lemmas, style)
+    blocks = list(_with_results(made, notation))
+    parts = ["\n".join(_header(made)), "\n".join(_set(blocks))]
+    if made.checked:
+        parts[-1] += f"\n{_prefixed('checked', made.checked)}"
+    parts += ["\n".join(_lemma(one)) for one in made.lemmas]
+    return "\n\n".join(p for p in parts if p)
+
+
+# -- the header ----------------------------------------------------------------------------------------------------------
+
+
+def _header(made: Page) -> Iterator[str]:
+    whole = ", ".join(o.whole for o in made.outcomes)
+    line = ",  ".join(made.definitions) + f";   {whole}"
+    if len(line) <= WIDTH:
+        yield line
+    else:
+        yield from made.definitions
+        yield f"sought: {whole}"
+    shapes = "; ".join(f"{o.whole} is {_shape(o)}" for o in made.outcomes)
+    yield f"layout: {made.layout} ({made.meaning}); {shapes}"
+    given = [_space(i) for i in made.inputs]
+    both = ",  ".join(p for p in (", ".join(given), ",  ".join(made.lets)) if p)
+    yield from textwrap.wrap(f"Let  {both}", WIDTH, subsequent_indent="     ", break_long_words=False)
+    if made.assumed:
+        yield from textwrap.wrap("assumed: " + "; ".join(made.assumed), WIDTH, subsequent_indent="         ")
+
+
+def _shape(outcome: Outcome) -> str:
+    return "a scalar" if not outcome.shape else _times(outcome.shape)
+
+
+def _times(shape: Iterable[Size]) -> str:
+    return "×".join(t if (t := TEXT.size(s)).isalnum() else f"({t})" for s in shape)
+
+
+def _power(base: str, shape: tuple[Size, ...]) -> str:
+    if not shape:
+        return base
+    sizes = _times(shape) if len(shape) > 1 else TEXT.size(shape[0])
+    return f"{base}^{sizes}" if len(shape) == 1 and sizes.isalnum() else f"{base}^{{{sizes}}}"
+
+
+def _space(declared: Input) -> str:
+    name, shape = text_name(str(declared.name)), declared.shape
+    where = _power("R", shape)
+    if declared.kind == "label":
+        limit = "" if declared.range is None else f" in 0..{TEXT.size(declared.range - 1)}"
+        return f"{name} a label{limit}" if not shape else f"{name} {_times(shape)} labels{limit}"
+    spaces = {
+        "onehot": f"{name} one-hot in {where}",
+        "simplex": f"{name} in the simplex of {where}",
+        "mask": f"{name} ∈ {_power('{0,1}', shape)}",
+        "positive": f"{name} > 0 in {where}",
+        "symmetric": f"{name} symmetric in {where}",
+    }
+    return spaces.get(declared.kind, f"{name} ∈ {where}")
+
+
+# -- the steps -----------------------------------------------------------------------------------------------------------
+
+
+def _with_results(made: Page, notation: str) -> Iterator[Block]:
+    """Yield the steps, and behind each that ends in a result its matrix notation; then the results not yet written."""
+    rows = {id(o): list(_result_rows(o, made.layout, notation)) for o in made.outcomes}
+    waiting = list(made.outcomes)
+    for block in made.blocks:
+        mine = [o for o in waiting if o.shown and o.left == block.left]
+        yield Block(block.number, block.left, (*block.rows, *(r for o in mine for r in rows[id(o)][1:])))
+        waiting = [o for o in waiting if o not in mine]
+    for outcome in waiting:
+        for line in outcome.shared:
+            left, _, right = line.partition(" = ")
+            yield Block(0, left, (Row(right, "a shared part"),))
+        yield Block(0, outcome.left, tuple(rows[id(outcome)]))
+
+
+def _result_rows(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
+    """Yield the entry by entry form (the first), then the matrix form."""
+    matrix = matrix_text(outcome.result, layout) if notation != "index" else None
+    where = f"entry [{','.join(outcome.axes)}]" if len(outcome.axes) > 1 or layout != "mixed" else ""
+    yield Row(outcome.row.right, where if outcome.axes else "", outcome.row.by_cases)
+    if matrix is not None:
+        yield Row(matrix, "in matrix notation")
+    elif notation == "matrix":
+        yield Row(outcome.row.right, "there is no matrix form: index notation")
+
+
+def _set(blocks: list[Block]) -> Iterator[str]:
+    """Yield the lines of the blocks, aligned: numbers, left sides, ``=``, reasons."""
+    left = max((len(b.left) for b in blocks), default=0)
+    if left > WIDTH // 3:
+        left = WIDTH // 3
+    digits = max((len(str(b.number)) for b in blocks), default=1) + 1
+    lines = []
+    for block in blocks:
+        for n, row in enumerate(block.rows):
+            matrix = row.reason == "in matrix notation"
+            number = str(block.number) if n == 0 and block.number else ""
+            head = f"{number:>{digits}}  {block.left if n == 0 else '':<{left}} = "
+            if matrix:
+                head = f"{'':>{digits}}  {'':<{left}} = "
+            lines.append((head + _right(row), row.reason))
+    column = min(max((len(line) for line, _ in lines if len(line) <= _REASONS), default=0), _REASONS) + 4
+    for line, why in lines:
+        yield f"{line:<{column}}{'' if len(line) < column else '    '}{why}".rstrip()
+
+
+def _right(row: Row) -> str:
+    return ",  ".join(f"{value} if {condition}" for value, condition in row.by_cases) if row.by_cases else row.right
+
+
+def _lemma(part: LemmaPart) -> Iterator[str]:
+    yield f"Lemma {part.number} ({part.title})   {',  '.join(part.definitions)}"
+    yield from _set(list(part.blocks))
+    if part.by_cases:
+        yield "    by cases: " + ",  ".join(f"{value} if {condition}" for value, condition in part.by_cases)
+
+
+def _prefixed(word: str, text: str) -> str:
+    return text if text.startswith(word) else f"{word}: {text}"
