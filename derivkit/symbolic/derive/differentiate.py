@@ -5,10 +5,12 @@ Everything that is not a product, a power or a sum comes from a row of the opera
 
 from __future__ import annotations
 
+from fractions import Fraction
 from functools import lru_cache
 
+from derivkit import limits
 from derivkit.errors import DerivkitError
-from derivkit.symbolic.derive.rows import Bindings, read_row
+from derivkit.symbolic.derive.rows import Bindings, Entry, read_row
 from derivkit.symbolic.derive.scalar import scalar_derivative
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -28,7 +30,7 @@ from derivkit.symbolic.expr import (
     user,
 )
 from derivkit.symbolic.index import Affine, Index
-from derivkit.symbolic.normal import add, delta, fn, mul, normal, num, power, scaled, sum_over
+from derivkit.symbolic.normal import add, delta, fn, mul, normal, num, power, sum_over
 from derivkit.symbolic.ops import ELEMENTWISE, PRIMITIVES
 
 
@@ -48,6 +50,7 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
     if isinstance(expr, Add):
         return add(partial(t, target, at) for t in expr.args)
     if isinstance(expr, Mul):
+        _check_budget(expr, target)
         return add(_one_factor(expr, n, target, at) for n in range(len(expr.args)))
     if isinstance(expr, Sum):
         fresh = freshen(expr)
@@ -63,6 +66,18 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
     raise DerivkitError(f"cannot differentiate a {type(expr).__name__}", code="DK030")
 
 
+def _check_budget(expr: Mul, target: Name) -> None:
+    """Refuse a product whose derivative would be too long, before building it: every factor that moves is a term."""
+    moving = sum(target in references(f) for f in expr.args)
+    if moving * expr.nodes > 4 * limits.RESULT_NODES:
+        raise DerivkitError(
+            f"the derivative of a product of {len(expr.args)} factors has {moving} terms of {expr.nodes} nodes, more than the "
+            f"limit of {limits.RESULT_NODES} nodes",
+            code="DK018",
+            hint="use prod(...) over an array",
+        )
+
+
 def _one_factor(expr: Mul, n: int, target: Name, at: tuple[Index | None, ...]) -> Expr:
     inner = partial(expr.args[n], target, at)
     if inner is ZERO_EXPR:
@@ -76,7 +91,7 @@ def _power(expr: Pow, target: Name, at: tuple[Index | None, ...], output: Expr |
     inner = partial(base, target, at)
     if inner is not ZERO_EXPR:
         lowered = power(base, add((exponent, num(-1))))
-        if output is not None and not isinstance(exponent, Fn) and exponent == _MINUS_HALF_UP:
+        if output is not None and exponent == _HALF:
             lowered = power(output, num(-1))  # (√x)' = 1 / (2 √x)
         pieces.append(mul((exponent, lowered, inner)))
     inner = partial(exponent, target, at)
@@ -85,7 +100,7 @@ def _power(expr: Pow, target: Name, at: tuple[Index | None, ...], output: Expr |
     return add(pieces)
 
 
-_MINUS_HALF_UP = num(num(1).value / 2)
+_HALF = num(Fraction(1, 2))
 
 
 def local_slope(expr: Fn, n: int, output: Expr | None = None) -> Expr:
@@ -140,14 +155,14 @@ def primitive_slope(expr: Prim, n: int, at: tuple[Index, ...], output: Expr | No
     return read_row(row.folded[n], bindings)
 
 
-def _argument(expr: Prim, n: int):  # type: ignore[no-untyped-def]
+def _argument(expr: Prim, n: int) -> Entry:
     def entry(subs: tuple[Affine, ...]) -> Expr:
         return freshen(substitute(expr.args[n], dict(zip(expr.bound, subs, strict=True))))
 
     return entry
 
 
-def _output(expr: Prim, output: Expr | None):  # type: ignore[no-untyped-def]
+def _output(expr: Prim, output: Expr | None) -> Entry:
     def entry(subs: tuple[Affine, ...]) -> Expr:
         if not expr.at:
             return output or expr
@@ -158,5 +173,3 @@ def _output(expr: Prim, output: Expr | None):  # type: ignore[no-untyped-def]
 
     return entry
 
-
-__all__ = ["local_slope", "partial", "primitive_slope", "scaled"]

@@ -209,4 +209,4 @@ def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sam
     if sampler == "unit":
         return rng.uniform(0.15, 0.85, shape)
     values = rng.uniform(0.2, 1.2, shape) * rng.choice([-1.0, 1.0], shape)
-    return (values + np.swapaxes(values, -1, -2)) / 2 if kind == "symmetric" else values
+    return np.asarray((values + np.swapaxes(values, -1, -2)) / 2) if kind == "symmetric" else np.asarray(values)
