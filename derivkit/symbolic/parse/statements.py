@@ -34,7 +34,7 @@ def parse_program(
     ['Declaration', 'Definition']
     """
     reader = Reader(tokenize(text), text, functions, modules)
-    return syntax.Program(_guarded(lambda: _statements(reader, returns)), text)
+    return syntax.Program(guarded(lambda: _statements(reader, returns)), text)
 
 
 def parse_declaration(name: str, text: str, functions: Collection[str] = ()) -> syntax.Declaration:
@@ -48,14 +48,14 @@ def parse_declaration(name: str, text: str, functions: Collection[str] = ()) -> 
         raise DerivkitError(f"'{echo(name)}' is not a name", code="DK006")
     target, _ = Reader(names, name, functions).target()
     reader = Reader(tokenize(text), text, functions)
-    declaration = _guarded(lambda: _declaration(reader, target, Place(1, 1)))
+    declaration = guarded(lambda: _declaration(reader, target, Place(1, 1)))
     _end_line(reader)
     if reader.token.kind != "end":
         raise reader.unexpected("one declaration")
     return declaration
 
 
-def _guarded(read: Callable[[], _Result]) -> _Result:
+def guarded(read: Callable[[], _Result]) -> _Result:
     """Return what ``read`` returns; nesting is bounded, but a caller may have left little of the stack."""
     try:
         return read()

@@ -1,0 +1,396 @@
+"""Lowering: surface trees to index notation, node by node."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from derivkit.errors import did_you_mean, echo
+from derivkit.symbolic.expr import Const, Delta, Num, user
+from derivkit.symbolic.graph import Definition, Input
+from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.normal import size_factor
+from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE, FUNCTIONS, OPS, Op
+from derivkit.symbolic.parse import algebra, syntax
+from derivkit.symbolic.parse.context import Context, Value
+from derivkit.symbolic.parse.functions import LABELLED, ROWS, SIGNATURES, Arguments, Row
+from derivkit.symbolic.parse.pratt import CONSTANTS
+from derivkit.symbolic.parse.shapes import SCALARS, Habits, Unknown, read_size, walk
+from derivkit.symbolic.parse.statements import parse_program
+from derivkit.symbolic.parse.subscripts import At, Item, NewAxis, Span, take
+from derivkit.symbolic.parse.syntax import Expression, Place
+
+_GROUPS = {"+": "+", "-": "+", "*": "*", "/": "*"}
+_NO_OPTIONS: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The arguments of the operation whose formula is being lowered."""
+
+    values: Mapping[str, Value]
+    options: Mapping[str, Expression]
+
+
+@dataclass(slots=True)
+class Lowering:
+    """One pass over a program: what its names mean so far."""
+
+    context: Context
+    habits: Habits | None
+    declared: Mapping[str, Input]
+    later: dict[str, Place]
+    defined: dict[str, Definition] = field(default_factory=dict)
+    used: dict[str, Input] = field(default_factory=dict)
+    guessed: dict[str, Input] = field(default_factory=dict)
+    letters: dict[str, Affine] = field(default_factory=dict)
+    scope: Scope | None = None
+
+    def lower(self, node: Expression) -> Value:
+        """Return the value of an expression."""
+        handler = _NODES.get(type(node))
+        if handler is None:
+            what = type(node).__name__.lower()
+            raise self.context.error(node.place, f"a {what} is no value here", "DK010", "it is an option of some operations")
+        return handler(self, node)
+
+    # Names
+
+    def name(self, node: syntax.Name) -> Value:
+        """Return what a name stands for: the operand of a formula, an array, a size or a constant."""
+        place, name = self.context.place(node), node.id
+        if self.scope is not None and name in self.scope.values:
+            return self.scope.values[name].fresh()
+        if name in CONSTANTS:
+            return Value((), Const(name), place)
+        if name in self.letters:
+            raise self.context.error(place, f"'{name}' is an index here, no value", "DK019", "an index stands in subscripts")
+        if name in self.defined:
+            made = self.defined[name]
+            axes = tuple(a and Index(a.hint, a.size) for a in made.indices)
+            return self.context.array(made.name, axes, place)
+        if name in self.later:
+            line = self.later[name].line
+            message = f"'{name}' is used before line {line} defines it"
+            raise self.context.error(place, message, "DK008", "lines are read from the top")
+        if name in self.context.size_names and name not in self.declared:
+            return Value((), size_factor(Size.of(name)), place)
+        return self._input(self.known_input(name) or self.guess(name, None, place), place)
+
+    def known_input(self, name: str) -> Input | None:
+        """Return an input that has a shape by now."""
+        return self.declared.get(name) or self.guessed.get(name)
+
+    def guess(self, name: str, like: Value | None, place: Place) -> Input:
+        """Return an undeclared name as an input, with the shape of ``like`` or by its letter."""
+        if self.habits is None:
+            known = (*self.defined, *self.declared, *self.context.size_names)
+            raise self.context.error(place, f"unknown name '{echo(name)}'", "DK008", did_you_mean(name, known))
+        sizes = self.context.sizes
+        rank = self.habits.exact.get(name, len(like.axes)) if like is not None else self.habits.rank(name)
+        shape = tuple(sizes.unknown(Unknown(name, axis, place)) for axis in range(rank))
+        found = Input(user(name), "real", shape)
+        self.guessed[name] = found
+        return found
+
+    def _input(self, found: Input, place: Place) -> Value:
+        self.used.setdefault(found.name.label, found)
+        axes = tuple(self.context.index(size) for size in found.shape)
+        return self.context.array(found.name, axes, place, found.range if found.kind == "label" else None)
+
+    def is_new(self, node: Expression) -> bool:
+        """Say whether ``node`` is a name that nothing tells about."""
+        if not isinstance(node, syntax.Name) or self.habits is None:
+            return False
+        name = node.id
+        known = (self.defined, self.declared, self.guessed, self.later, self.letters, self.context.size_names, CONSTANTS)
+        return not any(name in names for names in known) and not (self.scope is not None and name in self.scope.values)
+
+    # Operators
+
+    def chain(self, node: syntax.Binary) -> Value:
+        """Return a chain of operators, each run of + − or * / at once."""
+        context = self.context
+        first, steps = syntax.spine(node)
+        value = self.lower(first)
+        at = 0
+        while at < len(steps):
+            run = [steps[at]]
+            group = _GROUPS.get(run[0].op)
+            while group and at + len(run) < len(steps) and _GROUPS.get(steps[at + len(run)].op) == group:
+                run.append(steps[at + len(run)])
+            at += len(run)
+            place = context.place(run[0])
+            values = [value]
+            for step in run:
+                values.append(self.lower(step.right))
+            if group == "+":
+                value = algebra.add(context, values, [1, *(1 if step.op == "+" else -1 for step in run)], place)
+            elif group == "*":
+                value = algebra.multiply(context, values, [False, *(step.op == "/" for step in run)], place)
+            elif run[0].op == "**":
+                value = algebra.power(context, value, values[1], place)
+            elif run[0].op == "@":
+                value = algebra.matmul(context, value, values[1], place)
+            else:
+                value = self._quotient(run[0])
+        return value
+
+    def _quotient(self, node: syntax.Binary) -> Value:
+        size = read_size(node, self.context.size_names)
+        if size is None:
+            raise self.context.error(self.context.place(node), "'//' is for sizes", "DK010", "a quotient is written /")
+        return Value((), size_factor(size), self.context.place(node))
+
+    def unary(self, node: syntax.Unary) -> Value:
+        """Return ``-x`` or ``+x``."""
+        value = self.lower(node.operand)
+        return algebra.add(self.context, [value], [-1 if node.op == "-" else 1], self.context.place(node))
+
+    def compare(self, node: syntax.Compare) -> Value:
+        """Return a comparison: 1 where it holds, else 0."""
+        values = [self.lower(node.left), self.lower(node.right)]
+        return algebra.apply(self.context, COMPARISONS[node.op], values, self.context.place(node))
+
+    def transpose(self, node: syntax.Attribute) -> Value:
+        """Return ``x.T``."""
+        value = self.context.whole(self.lower(node.base))
+        return Value(value.axes[::-1], value.expr, value.place)
+
+    # Subscripts
+
+    def subscript(self, node: syntax.Subscript) -> Value:
+        """Return ``base[items]``."""
+        if isinstance(node.base, syntax.Name) and node.base.id in self.context.size_names and self.is_size(node.base.id):
+            raise self.context.error(node.base.place, f"'{node.base.id}' is a size", "DK019")
+        base = self.lower(node.base)
+        items: list[Item] = []
+        for item in node.items:
+            if isinstance(item, syntax.NoneItem):
+                items.append(NewAxis())
+            elif isinstance(item, syntax.Slice):
+                items.append(self._span(item))
+            else:
+                position = self.position(item)
+                items.append(position if isinstance(position, Value) else At(position, self.context.place(item)))
+        return take(self.context, base, items, base.place)
+
+    def is_size(self, name: str) -> bool:
+        """Say whether ``name`` is a size and nothing else."""
+        return name in self.context.size_names and name not in self.defined and self.known_input(name) is None
+
+    def _span(self, node: syntax.Slice) -> Span:
+        ends: list[Size | None] = []
+        for part in (node.start, node.stop, node.step):
+            size = None if part is None else read_size(part, self.context.size_names)
+            if part is not None and size is None:
+                raise self.context.error(part.place, "a slice is made of sizes and integers", "DK019", "as in x[1:L-1:2]")
+            ends.append(size)
+        step = 1 if ends[2] is None else ends[2].literal
+        if step is None or (step < 1 and step != -1):
+            raise self.context.error(self.context.place(node), "the step of a slice is a positive integer, or -1", "DK019")
+        return Span(ends[0], ends[1], step, self.context.place(node))
+
+    def position(self, node: Expression) -> Affine | Value:
+        """Return a subscript: an affine form, or an array of labels."""
+        size = read_size(node, self.context.size_names)
+        if size is not None and not (isinstance(node, syntax.Name) and node.id in self.letters):
+            return Affine.of(size)
+        match node:
+            case syntax.Name(name) if name in self.letters:
+                return self.letters[name]
+            case syntax.Name(name) if self.is_new(node):
+                hint = "an index is bound by sum[i](...) or y[i] = ..., a label is declared: i: label N"
+                raise self.context.error(node.place, f"unknown name '{echo(name)}' in a subscript", "DK008", hint)
+            case syntax.Unary(op, operand):
+                inner = self._affine(operand)
+                return inner if op == "+" else inner.scaled(-1)
+            case syntax.Binary(op, left, right) if op in ("+", "-", "*"):
+                one, other = self._affine(left), self._affine(right)
+                if op != "*":
+                    return one + other if op == "+" else one - other
+                if one.constant is not None or other.constant is not None:
+                    return other.scaled(one.constant) if one.constant is not None else one.scaled(other.constant or 0)
+        if isinstance(node, syntax.Name | syntax.Subscript):
+            value = self.lower(node)
+            if value.label is not None:
+                return value if value.axes else Affine.of(value.expr)
+        hint = "a subscript is affine in indices, or a label: x[2*i+p-1], E[k]"
+        raise self.context.error(self.context.place(node), "this is no subscript", "DK019", hint)
+
+    def _affine(self, node: Expression) -> Affine:
+        found = self.position(node)
+        if isinstance(found, Value):
+            raise self.context.error(found.place, "arithmetic with an array of labels", "DK019", "subscript it first: t[n]+1")
+        return found
+
+    # Indices
+
+    def bind(self, names: Sequence[syntax.Name]) -> dict[str, Affine]:
+        """Return the meaning of new index names; a size of 1 leaves the position 0."""
+        found: dict[str, Affine] = {}
+        for name in names:
+            if (
+                name.id in self.defined
+                or name.id in self.later
+                or self.known_input(name.id)
+                or name.id in self.context.size_names
+            ):
+                hint = "give the index another letter"
+                raise self.context.error(name.place, f"'{name.id}' is an array or a size, no new index", "DK019", hint)
+            if name.id in self.letters:
+                raise self.context.error(name.place, f"index '{name.id}' is bound already", "DK019", "give it another letter")
+            index = self.context.index(self.context.sizes.unknown(Unknown(name.id, -1, name.place)), name.id)
+            found[name.id] = Affine.of(0 if index is None else index)
+        return found
+
+    def reduce(self, node: syntax.IndexedReduce) -> Value:
+        """Return ``sum[k](body)`` and its like."""
+        context, place = self.context, self.context.place(node)
+        outer, new = self.letters, self.bind(node.indices)
+        self.letters = {**outer, **new}
+        body = context.whole(self.lower(node.body))
+        self.letters = outer
+        bound = tuple(a.bare for a in new.values() if a.bare is not None)
+        if node.name in ("sum", "mean"):
+            expr = algebra.summed(context, bound, body.expr, body.indices)
+            if node.name == "mean":
+                expr = algebra.averaged([index.size for index in bound], expr)
+        else:
+            expr = algebra.over(context, node.name, bound, body.expr, body.indices) if bound else body.expr
+        return Value(body.axes, expr, place)
+
+    def delta(self, node: syntax.DeltaTerm) -> Value:
+        """Return ``delta[a,b]``."""
+        a, b = self._affine(node.a), self._affine(node.b)
+        if a.bare is not None and b.bare is not None:
+            self.context.sizes.unify(a.bare.size, b.bare.size)
+        return Value((), Delta(a, b), self.context.place(node))
+
+    # Calls
+
+    def call(self, node: syntax.Call) -> Value:
+        """Return a call of an operation of the table."""
+        context, place = self.context, self.context.place(node)
+        op = OPS.get(node.function) if node.function in FUNCTIONS else None
+        if op is None:
+            name = syntax.Name(node.function, place=node.place)
+            hint = did_you_mean(node.function, FUNCTIONS) if self.is_new(name) or self.habits is None else None
+            hint = hint or ("a product is written with *" if not self.is_new(name) else None)
+            raise context.error(place, f"unknown function '{echo(node.function)}'", "DK009", hint)
+        row = ROWS.get(op.name)
+        bound, more = self._bind(node, op, row)
+        options = {p: n for p, n in bound.items() if row is not None and p in row.options}
+        if row is None and op.formula and op.name not in ELEMENTWISE:
+            options = {p: n for p, n in bound.items() if p in ("axis", "keepdims")}
+        values: dict[str, Value] = {}
+        for parameter in self._order(op, bound, options):
+            argument = bound[parameter]
+            shared = op.group == "loss" and values and parameter not in SCALARS.get(op.name, ())
+            if shared and isinstance(argument, syntax.Name) and self.is_new(argument):
+                self.guess(argument.id, next(iter(values.values())), argument.place)
+            values[parameter] = self.lower(argument)
+        values = {p: values[p] for p in bound if p in values}
+        extra: list[Value] = []
+        if row is not None and row.more:
+            for argument in more:
+                extra.append(self.lower(argument))
+        arguments = Arguments(op.name, values, tuple(extra), options, () if row is None or row.more else tuple(more), place)
+        if row is not None:
+            return row.build(context, arguments)
+        if op.name in ELEMENTWISE:
+            return algebra.apply(context, op.name, list(values.values()), place)
+        if op.name in LABELLED and arguments.x.label is not None:
+            return LABELLED[op.name](context, arguments)
+        return self._formula(op, arguments)
+
+    def _bind(self, node: syntax.Call, op: Op, row: Row | None) -> tuple[dict[str, Expression], list[Expression]]:
+        """Return the argument of each parameter, and the arguments after the last of them."""
+        place = self.context.place(node)
+        signature = f"{op.name}({SIGNATURES.get(op.name, op.signature)})"
+        parameters, args = list(op.parameters), list(node.args)
+        more: list[Expression] = []
+        if row is not None and row.more:
+            first = [p for p in parameters if p == "spec"]
+            args, more = args[: len(first)], args[len(first) :]
+            if len(more) == 1 and isinstance(more[0], syntax.List | syntax.Tuple):
+                more = list(more[0].items)
+            parameters = [p for p in parameters if p == "spec" or p in op.defaults]
+        elif row is not None and row.rest:
+            args, more = args[: len(parameters)], args[len(parameters) :]
+        if len(args) > len(parameters):
+            message = f"{op.name} takes {len(parameters)} argument{'s' * (len(parameters) != 1)}, {len(args)} are given"
+            raise self.context.error(place, message, "DK010", signature)
+        bound = dict(zip(parameters, args, strict=False))
+        allowed = {*parameters, *(row.options if row is not None else ())}
+        for keyword in node.keywords:
+            if keyword.name not in allowed:
+                hint = did_you_mean(keyword.name, allowed) or signature
+                raise self.context.error(keyword.place, f"{op.name} has no argument '{echo(keyword.name)}'", "DK010", hint)
+            if keyword.name in bound:
+                raise self.context.error(keyword.place, f"'{keyword.name}' is given twice", "DK010", signature)
+            bound[keyword.name] = keyword.value
+        for parameter in parameters:
+            if parameter not in bound:
+                if parameter not in op.defaults:
+                    raise self.context.error(place, f"{op.name} lacks its argument '{parameter}'", "DK010", signature)
+                bound[parameter] = _tree(op.defaults[parameter])
+        if self.scope is not None:
+            options = self.scope.options
+            bound = {p: options[n.id] if isinstance(n, syntax.Name) and n.id in options else n for p, n in bound.items()}
+        order = [*parameters, *(p for p in bound if p not in parameters)]
+        return {p: bound[p] for p in order}, more
+
+    def _order(self, op: Op, bound: Mapping[str, Expression], options: Container[str]) -> list[str]:
+        """Return the parameters that are values; in a loss an undeclared one last, since it has the shape of the other."""
+        parameters = [p for p in bound if p not in options]
+        if op.group != "loss" or not self.is_new(bound[parameters[0]]):
+            return parameters
+        return [*parameters[1:2], parameters[0], *parameters[2:]]
+
+    def _formula(self, op: Op, arguments: Arguments) -> Value:
+        """Return an operation that the language itself defines."""
+        tree, counts = _formula_tree(op.formula)
+        values = {}
+        for parameter, value in arguments.values.items():
+            often = counts[parameter] > 1 and not value.atomic and value.label is None
+            values[parameter] = self.context.renamed(value, "u") if often else value
+        outer, self.scope = self.scope, Scope(values, arguments.options)
+        try:
+            with self.context.inside(arguments.place):
+                made = self.lower(tree)
+        finally:
+            self.scope = outer
+        return Value(made.axes, made.expr, arguments.place)
+
+
+@lru_cache(maxsize=256)
+def _tree(text: str) -> Expression:
+    """Return the tree of one argument in the table of operations."""
+    match parse_program(f"f({text})", frozenset()).statements:
+        case (syntax.Output(syntax.Call("f", (tree,))),):
+            return tree
+    raise ValueError(text)
+
+
+@lru_cache(maxsize=256)
+def _formula_tree(text: str) -> tuple[Expression, Counter[str]]:
+    tree = _tree(text)
+    return tree, Counter(node.id for node in walk(tree) if isinstance(node, syntax.Name))
+
+
+_NODES: dict[type, Callable[[Lowering, Any], Value]] = {
+    syntax.Number: lambda low, node: Value((), Num(node.value), low.context.place(node)),
+    syntax.Name: Lowering.name,
+    syntax.Unary: Lowering.unary,
+    syntax.Binary: Lowering.chain,
+    syntax.Compare: Lowering.compare,
+    syntax.Attribute: Lowering.transpose,
+    syntax.Subscript: Lowering.subscript,
+    syntax.IndexedReduce: Lowering.reduce,
+    syntax.DeltaTerm: Lowering.delta,
+    syntax.Call: Lowering.call,
+}

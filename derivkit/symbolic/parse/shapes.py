@@ -1,0 +1,300 @@
+"""Shapes of a program: sizes that are not known yet, what makes them known, and the habit that decides the rest."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Container, Iterable, Iterator
+from dataclasses import dataclass, field
+
+from derivkit.symbolic.index import Affine, Size
+from derivkit.symbolic.ops import OPS
+from derivkit.symbolic.parse import syntax
+from derivkit.symbolic.parse.lexer import GREEK
+from derivkit.symbolic.parse.syntax import Place
+
+#: Sizes of our own, in the order in which they are taken; the batch of an ``X`` is an N.
+SIZE_NAMES = ("D", "M", "K", "L", "P", "Q", "R", "S", "N", "A", "B", "C", "F", "G", "H", "J", "U", "V")
+#: What an array of each rank is called.
+RANKS = ("a scalar", "a vector of size {}", "a matrix of sizes {}")
+#: Parameters of operations that are scalars whatever their letter says.
+SCALARS: dict[str, tuple[str, ...]] = {"leaky_relu": ("slope",), "elu": ("alpha",), "clip": ("lo", "hi"), "huber": ("c",)}
+#: Where an operation takes sizes: positions of its arguments.
+SIZE_ARGUMENTS: dict[str, tuple[int, ...]] = {"eye": (0,), "zeros": (0,), "ones": (0,), "onehot": (1,)}
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """What a size stands for until it is known: axis ``axis`` of an input, or the range of an index (``axis`` is -1)."""
+
+    name: str
+    axis: int
+    place: Place
+
+
+@dataclass(slots=True)
+class Sizes:
+    """Sizes by unification.
+
+    The program is lowered twice: the first time an unknown size is a name with a ``?``, and wherever two sizes meet
+    they are made equal; the second time the same questions are asked in the same order, and are answered.
+    """
+
+    answers: tuple[Size, ...] | None = None
+    asked: list[Unknown] = field(default_factory=list)
+    bound: dict[str, Size] = field(default_factory=dict)
+    reads: list[tuple[Affine, Size]] = field(default_factory=list)
+
+    def unknown(self, about: Unknown) -> Size:
+        """Return a size for ``about``: open in the first pass, the answer in the second."""
+        self.asked.append(about)
+        number = len(self.asked) - 1
+        return Size.of(f"?{number}") if self.answers is None else self.answers[number]
+
+    def resolve(self, size: Size) -> Size:
+        """Return ``size`` as far as it is known by now."""
+        while any(name in self.bound for name in size.names()):
+            size = size.substitute(self.bound)
+        return size
+
+    def unify(self, left: Size, right: Size) -> bool:
+        """Make two sizes equal; ``False`` when they cannot be."""
+        gap = self.resolve(left) - self.resolve(right)
+        if not gap.terms:
+            return True
+        for monomial, coefficient in gap.terms:
+            if len(monomial) != 1 or coefficient not in (1, -1):
+                continue
+            name = monomial[0]
+            rest = gap - Size({monomial: coefficient})
+            if isinstance(name, str) and name.startswith("?") and name not in rest.names():
+                self.bound[name] = rest * -coefficient
+                return True
+        return False
+
+    def settle(self, taken: Iterable[str]) -> tuple[tuple[Size, ...], list[str], Unknown | None]:
+        """Return the answers, what was assumed, and an index whose range nothing tells."""
+        assumed: list[str] = []
+        while self._stay_inside(assumed):
+            pass
+        names = dict.fromkeys(_size_names(taken))
+        arrays: dict[str, list[int]] = {}
+        for number, about in enumerate(self.asked):
+            if about.axis >= 0:
+                arrays.setdefault(about.name, []).append(number)
+        order = sorted(arrays.items(), key=lambda item: self._naming_order(item[1]))
+        for name, numbers in order:
+            for axis in reversed(range(len(numbers))):  # a matrix maps its last axis to its first
+                for open_name in self.resolve(Size.of(f"?{numbers[axis]}")).names():
+                    if open_name.startswith("?") and self.asked[int(open_name[1:])].axis >= 0:
+                        batch = name == "X" and axis == 0 and len(numbers) == 2 and "N" in names
+                        chosen = "N" if batch else next(iter(names))
+                        del names[chosen]
+                        self.bound[open_name] = Size.of(chosen)
+        answers = tuple(self.resolve(Size.of(f"?{number}")) for number in range(len(self.asked)))
+        lost = (about for about, size in zip(self.asked, answers, strict=True) if any(n.startswith("?") for n in size.names()))
+        return answers, assumed, next(lost, None)
+
+    def _naming_order(self, numbers: list[int]) -> tuple[bool, int, int]:
+        """Matrices first, and in a line from the right, since the right one is applied first."""
+        place = self.asked[numbers[0]].place
+        return len(numbers) < 2, place.line, -place.column
+
+    def _stay_inside(self, assumed: list[str]) -> bool:
+        """Give an index that only stands in sums, as i in x[i+p], the range in which every read is inside x."""
+        for subscript, size in self.reads:
+            axis = self.resolve(size)
+            for index in subscript.indices():
+                stride = subscript.coefficient(index).literal
+                if stride is None or stride < 1 or not self._is_open(index.size):
+                    continue
+                others = subscript.const
+                rest = [i for i in subscript.indices() if i is not index]
+                known = len(rest) + 1 == len(subscript.terms) and not self._is_open(axis)
+                if not known or any(self._is_open(i.size) or (subscript.coefficient(i).literal or -1) < 0 for i in rest):
+                    continue
+                for i in rest:
+                    others = others + (self.resolve(i.size) - 1) * subscript.coefficient(i)
+                length = (axis - 1 - others) // stride + 1
+                self.bound[self.resolve(index.size).names()[0]] = length
+                assumed.append(f"{index.hint} runs over {length}: there {subscript} stays inside")
+                return True
+        return False
+
+    def _is_open(self, size: Size) -> bool:
+        return any(name.startswith("?") for name in self.resolve(size).names())
+
+
+def _size_names(taken: Iterable[str]) -> Iterator[str]:
+    used = frozenset(taken)
+    return (name for name in (*SIZE_NAMES, *(f"D{n}" for n in range(1, 10_000))) if name not in used)
+
+
+def walk(node: object) -> Iterator[syntax.Expression | syntax.Slice]:
+    """Yield every expression of a surface tree, in order of reading, without recursion."""
+    stack = [node]
+    while stack:
+        found = stack.pop()
+        if isinstance(found, tuple):
+            stack.extend(reversed(found))
+        elif isinstance(found, syntax.Keyword):
+            stack.append(found.value)
+        elif found is not None and not isinstance(found, str | syntax.Place):
+            if isinstance(found, syntax.Expression | syntax.Slice):
+                yield found
+            stack.extend(reversed(parts(found)))
+
+
+def parts(node: object) -> list[object]:
+    """Return the parts of a surface node."""
+    match node:
+        case syntax.Unary(_, operand):
+            return [operand]
+        case syntax.Binary(_, left, right) | syntax.Compare(_, left, right):
+            return [left, right]
+        case syntax.Call(_, args, keywords):
+            return [args, keywords]
+        case syntax.Slice(start, stop, step):
+            return [start, stop, step]
+        case syntax.Subscript(base, items):
+            return [base, items]
+        case syntax.Attribute(base, _):
+            return [base]
+        case syntax.IndexedReduce(_, indices, body) | syntax.IndexDefinition(_, indices, body):
+            return [indices, body]
+        case syntax.DeltaTerm(a, b):
+            return [a, b]
+        case syntax.Tuple(items) | syntax.List(items):
+            return [items]
+        case syntax.Definition(_, value) | syntax.Output(value):
+            return [value]
+        case syntax.Declaration(_, _, sizes):
+            return [sizes]
+    return []
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """The rank of each undeclared name, by its uses and else by its letter."""
+
+    exact: dict[str, int]
+    least: dict[str, int]
+
+    def rank(self, name: str) -> int:
+        """Return the rank that ``name`` is assumed to have."""
+        return self.exact.get(name, max(_by_letter(name), self.least.get(name, 0)))
+
+
+def _by_letter(name: str) -> int:
+    """Upper case is a matrix, lower case a vector, a Greek letter a scalar."""
+    stem = name.split("_")[0].rstrip("0123456789")
+    if stem in GREEK.values():
+        return 0
+    return 2 if name[0].isupper() else 1
+
+
+def read_habits(statements: Iterable[syntax.Statement]) -> Habits:
+    """Return what the uses of names tell about their ranks.
+
+    >>> from derivkit.symbolic.parse.statements import parse_program
+    >>> habits = read_habits(parse_program("y[i] = sum[j](a[i,j]*x[j]) + beta/N", set()).statements)
+    >>> [habits.rank(name) for name in ("a", "x", "beta", "N", "W", "b")]
+    [2, 1, 0, 0, 2, 1]
+    """
+    nodes = list(walk(tuple(statements)))
+    letters = {
+        i.id for n in (*nodes, *statements) if isinstance(n, syntax.IndexedReduce | syntax.IndexDefinition) for i in n.indices
+    }
+    exact: dict[str, int] = {}
+    least: dict[str, int] = {}
+    uses: dict[str, list[bool]] = {}
+    divisors: set[int] = set()
+    for node in nodes:
+        match node:
+            case syntax.Binary("/", _, right):
+                divisors.add(id(right))
+            case syntax.Binary("@", left, right):
+                for operand in (left, right):
+                    inner = operand.base if isinstance(operand, syntax.Attribute) else operand
+                    if isinstance(inner, syntax.Name):
+                        least[inner.id] = 2 if inner.id[0].isupper() else 1
+            case syntax.Call("sqrt", (argument,)):
+                divisors.add(id(argument))
+            case syntax.Call(function, args) if function in SCALARS:
+                named = zip(OPS[function].parameters, args, strict=False)
+                given = [*named, *((k.name, k.value) for k in node.keywords)]
+                exact.update({a.id: 0 for p, a in given if p in SCALARS[function] and isinstance(a, syntax.Name)})
+            case syntax.Subscript(syntax.Name(name), items):
+                inside = {n.id for n in walk(items) if isinstance(n, syntax.Name)}
+                if inside & letters and not any(isinstance(i, syntax.Slice | syntax.NoneItem) for i in items):
+                    exact[name] = max(exact.get(name, 0), len(items))
+            case syntax.Name(name):
+                uses.setdefault(name, []).append(id(node) in divisors)
+    for name, divides in uses.items():
+        if all(divides) and name[0].isupper():
+            exact.setdefault(name, 0)
+    return Habits(exact, least)
+
+
+def size_names(statements: Iterable[syntax.Statement]) -> dict[str, None]:
+    """Return the names that stand where only sizes stand."""
+    found: dict[str, None] = {}
+    for statement in statements:
+        if isinstance(statement, syntax.Declaration):
+            found.update((n.id, None) for n in walk(statement.sizes) if isinstance(n, syntax.Name))
+    for node in walk(tuple(s for s in statements if not isinstance(s, syntax.Declaration))):
+        if isinstance(node, syntax.Call):
+            for position in SIZE_ARGUMENTS.get(node.function, ()):
+                found.update((n.id, None) for n in walk(node.args[position : position + 1]) if isinstance(n, syntax.Name))
+    return found
+
+
+def read_size(node: object, names: Container[str]) -> Size | None:
+    """Return the size that a surface expression over ``names`` and integers is, or ``None`` when it is none.
+
+    >>> from derivkit.symbolic.parse.statements import parse_declaration
+    >>> str(read_size(parse_declaration("x", "(L-2*R)//2").sizes[0], {"L", "R"}))
+    '(L-2*R)//2'
+    """
+    match node:
+        case syntax.Number(value) if value.denominator == 1:
+            return Size.of(value.numerator)
+        case syntax.Name(name) if name in names:
+            return Size.of(name)
+        case syntax.Unary(op, operand):
+            size = read_size(operand, names)
+            return size if size is None or op == "+" else size * -1
+        case syntax.Binary():
+            first, steps = syntax.spine(node)
+            size = read_size(first, names)
+            for step in steps:
+                right = read_size(step.right, names)
+                if size is None or right is None or step.op not in _SIZE_ARITHMETIC:
+                    return None
+                size = _SIZE_ARITHMETIC[step.op](size, right)
+            return size
+    return None
+
+
+_SIZE_ARITHMETIC: dict[str, Callable[[Size, Size], Size]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "//": operator.floordiv,
+}
+
+
+def assumption(name: str, shape: tuple[Size, ...]) -> str:
+    """Return the sentence that says what was assumed of an undeclared input.
+
+    >>> assumption("W", (Size.of("M"), Size.of("D")))
+    'W: a matrix of sizes M, D'
+    """
+    sizes = ", ".join(map(str, shape))
+    text = RANKS[len(shape)] if len(shape) < len(RANKS) else "an array of sizes {}"
+    return f"{name}: {text.format(sizes)}"
+
+
+def shown(shape: Iterable[Size]) -> str:
+    """Return a shape for a message."""
+    sizes = tuple(shape)
+    return f"({', '.join(map(str, sizes))})" if sizes else "() of a scalar"

@@ -1,0 +1,147 @@
+"""Subscripts of arrays: positions, slices, new axes and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from derivkit.symbolic.expr import Expr, Inside, Ref, substitute
+from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
+from derivkit.symbolic.parse.algebra import product
+from derivkit.symbolic.parse.context import Context, Value, ordered
+from derivkit.symbolic.parse.shapes import shown
+from derivkit.symbolic.parse.syntax import Place
+
+
+@dataclass(frozen=True, slots=True)
+class NewAxis:
+    """``None`` among the subscripts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """``start:stop:step``; a negative literal counts from the end."""
+
+    start: Size | None
+    stop: Size | None
+    step: int
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """One position: an affine form of indices, sizes and labels."""
+
+    position: Affine
+    place: Place
+
+
+Item = NewAxis | Span | At | Value
+_FULL = Span(None, None, 1, Place(0, 0))
+
+
+def take(context: Context, base: Value, items: Sequence[Item], place: Place) -> Value:
+    """Return ``base[items]`` with NumPy's meaning; an array of labels picks, and its axes come where it stands."""
+    base = context.whole(base) if base.label is None else base
+    used = sum(not isinstance(item, NewAxis) for item in items)
+    if used > len(base.axes):
+        message = f"{used} subscripts for an array of shape {shown(base.shape)}"
+        raise context.error(place, message, "DK012", "an undeclared name has the rank of its letter: declare its shape")
+    items = [*items, *[_FULL] * (len(base.axes) - used)]
+    if _reads_beyond(items) and not isinstance(base.expr, Ref):
+        base = _named(context, base)
+    labels = [item for item in items if isinstance(item, Value)]
+    label_axes, label_exprs = context.broadcast(labels) if labels else ((), [])
+    places = [n for n, item in enumerate(items) if isinstance(item, Value)]
+    if places and places[-1] - places[0] >= len(places):
+        raise context.error(labels[-1].place, "labels with other subscripts between them", "DK010", "transpose first")
+    axes: list[Index | None] = []
+    mapping: dict[Index, Affine] = {}
+    guards: list[Expr] = []
+    sources = iter(base.axes)
+    for number, item in enumerate(items):
+        if isinstance(item, NewAxis):
+            axes.append(None)
+            continue
+        axis = next(sources)
+        if isinstance(item, Span):
+            axes.append(_sliced(context, axis, item, mapping))
+        elif isinstance(item, At):
+            guards.extend(_placed(context, axis, item, mapping, base))
+        else:
+            if number == places[0]:
+                axes.extend(label_axes)
+            if item.label is not None and not context.sizes.unify(item.label, ONE if axis is None else axis.size):
+                raise context.misfit(base, item, f"the labels run over {item.label}")
+            if axis is not None:
+                mapping[axis] = Affine.of(label_exprs[places.index(number)])
+    return Value(tuple(axes), product((*guards, substitute(base.expr, mapping))), place, base.label)
+
+
+def _named(context: Context, value: Value) -> Value:
+    expr = context.named(value.expr, "u", ordered(value.expr.free, value.indices))
+    return Value(value.axes, expr, value.place, value.label)
+
+
+def _reads_beyond(items: Sequence[Item]) -> bool:
+    """Say whether a position may be out of range, where an array reads as 0 and an expression need not."""
+    return any(isinstance(i, At) and i.position.bare is None and i.position.constant is None for i in items)
+
+
+def _sliced(context: Context, axis: Index | None, span: Span, mapping: dict[Index, Affine]) -> Index | None:
+    """Return the axis that a slice leaves, and keep how it reads the old one."""
+    if span.start is None and span.stop is None and span.step == 1:
+        return axis
+    size = context.sizes.resolve(ONE if axis is None else axis.size)
+    if span.step == -1:
+        if span.start is not None or span.stop is not None:
+            raise context.error(span.place, "a reversed part", "DK010", "reverse all of an axis, x[::-1], then take a part")
+        if axis is None:
+            return None
+        new = context.index(size)
+        mapping[axis] = Affine.of(size - 1) - Affine.of(new)
+        return new
+    start, stop = _end(span.start, size, ZERO), _end(span.stop, size, size)
+    length = (stop - start + (span.step - 1)) // span.step
+    if length.literal is not None and length.literal < 1:
+        raise context.error(span.place, f"an empty slice of an axis of size {size}", "DK020")
+    new = context.index(length)
+    if axis is not None:
+        mapping[axis] = (Affine.of(0) if new is None else Affine.of(new).scaled(span.step)) + Affine.of(start)
+    return new
+
+
+def _end(bound: Size | None, size: Size, default: Size) -> Size:
+    if bound is None:
+        return default
+    literal = bound.literal
+    if literal is None:
+        return bound
+    if literal < 0:
+        bound, literal = size + literal, None if size.literal is None else size.literal + literal
+    if size.literal is None or literal is None:
+        return bound
+    return Size.of(max(0, min(literal, size.literal)))
+
+
+def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index, Affine], base: Value) -> list[Expr]:
+    """Keep what a position reads; return the indicator of the range where the array itself cannot show it."""
+    size = ONE if axis is None else axis.size
+    position, bare, constant = item.position, item.position.bare, item.position.constant
+    if bare is not None:
+        if not context.sizes.unify(bare.size, size):
+            runs = context.sizes.resolve(bare.size)
+            message = f"index '{bare.hint}' runs over {runs}, this axis has {context.sizes.resolve(size)}"
+            raise context.error(item.place, message, "DK012", "an index has one range")
+    elif constant is not None and constant.literal is not None:
+        literal, limit = constant.literal, context.sizes.resolve(size).literal
+        position = position if literal >= 0 else position + Affine.of(size)
+        if limit is not None and not -limit <= literal < limit:
+            raise context.error(item.place, f"position {literal} of an axis of size {limit}", "DK019")
+    elif constant is None:
+        context.sizes.reads.append((position, size))
+        if axis is None:
+            return [Inside(position, ONE)]
+    if axis is not None:
+        mapping[axis] = position
+    return []
