@@ -1,0 +1,78 @@
+"""Functions that a generated module defines when it uses them: stable, and readable where they land."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+#: The text of each helper; it may use the helpers named in :data:`USES`.
+HELPERS: dict[str, str] = {
+    "softmax": '''def softmax(x, axis=-1):
+    """exp(x_i) / sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
+    e = np.exp(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+''',
+    "log_softmax": '''def log_softmax(x, axis=-1):
+    """x_i - log sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
+    x = x - np.max(x, axis=axis, keepdims=True)
+    return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
+''',
+    "logsumexp": '''def logsumexp(x, axis=None, keepdims=False):
+    """log sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
+    m = np.max(x, axis=axis, keepdims=True)
+    m = np.where(np.isfinite(m), m, 0)
+    y = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m
+    return y if keepdims else np.squeeze(y, axis=axis)
+''',
+    "first_max": '''def first_max(x, axis=-1):
+    """1 at the first maximum along the axis, else 0."""
+    if isinstance(axis, tuple):
+        last = tuple(range(x.ndim - len(axis), x.ndim))
+        y = np.moveaxis(x, axis, last)
+        flat = y.reshape(*y.shape[:x.ndim - len(axis)], -1)
+        return np.moveaxis(first_max(flat, -1).reshape(y.shape), last, axis)
+    shape = [1] * x.ndim
+    shape[axis] = -1
+    return (np.arange(x.shape[axis]).reshape(shape) == np.argmax(x, axis=axis, keepdims=True)).astype(x.dtype)
+''',
+    "prod_except": '''def prod_except(x, axis=-1):
+    """For each entry the product of the others along the axis; no division, so zeros are harmless."""
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    last = tuple(range(x.ndim - len(axes), x.ndim))
+    y = np.moveaxis(x, axes, last)
+    flat = y.reshape(*y.shape[:x.ndim - len(axes)], -1)
+    one = np.ones_like(flat[..., :1])
+    before = np.cumprod(np.concatenate([one, flat[..., :-1]], axis=-1), axis=-1)
+    after = np.cumprod(np.concatenate([one, flat[..., :0:-1]], axis=-1), axis=-1)[..., ::-1]
+    return np.moveaxis((before * after).reshape(y.shape), last, axes)
+''',
+    "norm": '''def norm(x, axis=None, keepdims=False):
+    """The square root of the sum of squares, scaled by the largest entry so that nothing overflows."""
+    m = np.max(np.abs(x), axis=axis, keepdims=True)
+    m = np.where(m > 0, m, np.ones_like(m))
+    y = m * np.sqrt(np.sum((x / m) ** 2, axis=axis, keepdims=True))
+    return y if keepdims else np.squeeze(y, axis=axis)
+''',
+    "sigmoid": '''def sigmoid(x):
+    """1 / (1 + exp(-x)), accurate in both tails: with e = exp(-|x|) it is 1 / (1 + e) above 0 and e / (1 + e) below."""
+    e = np.exp(-np.abs(x))
+    return np.where(x < 0, e, 1) / (1 + e)
+''',
+    "softplus": '''def softplus(x):
+    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no overflow, and no loss for large x."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+''',
+    "log_sigmoid": '''def log_sigmoid(x):
+    """log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|)): no log of 0."""
+    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
+''',
+}
+
+
+def helper_source(names: Iterable[str]) -> str:
+    """Return the definitions of the helpers ``names``, in the table's order.
+
+    >>> print(helper_source({"softplus"}).splitlines()[0])
+    def softplus(x):
+    """
+    wanted = set(names)
+    return "\n\n".join(text for name, text in HELPERS.items() if name in wanted)

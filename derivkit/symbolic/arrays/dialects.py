@@ -1,0 +1,199 @@
+"""The two tables of words: the program language, and NumPy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+from derivkit.symbolic.arrays.nodes import matmul, mul, onehot, ones, outer, reduce
+from derivkit.symbolic.arrays.text import (
+    ATOM,
+    SUM,
+    TEST,
+    Call,
+    Dialect,
+    Text,
+    along_call,
+    options,
+    plain_call,
+    reduce_call,
+    size_text,
+    sizes_text,
+    text_of,
+    within,
+)
+from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
+from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE
+
+_REDUCTIONS = ("sum", "mean", "max", "min", "prod", "norm", "logsumexp", "argmax")
+
+
+def _einsum(prefix: str) -> Call:
+    return lambda node, args: f'{prefix}einsum("{node.params[0]}", {", ".join(args)})'
+
+
+# -- the program language ---------------------------------------------------------------------------------------------------
+
+
+def _eye(node: Array, _: Sequence[str]) -> str:
+    rows, columns = node.shape
+    return f"eye({rows})" if rows == columns else ""
+
+
+def _onehot(node: Array, args: Sequence[str]) -> str:
+    label = args[0] if args else str(node.params[0])
+    return f"onehot({label}, {node.shape[-1]})"
+
+
+def _first_max(node: Array, args: Sequence[str]) -> str:
+    axes: tuple[int, ...] = node.params[1]  # type: ignore[assignment]
+    if axes != (node.rank - 1,):
+        return ""
+    return f"onehot(argmax({args[0]}{options(axes, node.rank)}), {node.shape[-1]})"
+
+
+def _no_word(_: Array, __: Sequence[str]) -> str:
+    return ""
+
+
+PROGRAM = Dialect(
+    calls={
+        **dict.fromkeys(_REDUCTIONS, reduce_call()),
+        "softmax": along_call(),
+        "log_softmax": along_call(),
+        "first_max": _first_max,
+        "prod_except": _no_word,
+        "outer": plain_call("outer"),
+        "diag": plain_call("diag"),
+        "diagonal": plain_call("diag"),
+        "trace": plain_call("trace"),
+        "eye": _eye,
+        "ones": lambda node, _: f"ones({sizes_text(node.shape)})",
+        "zeros": lambda node, _: f"zeros({sizes_text(node.shape)})",
+        "arange": _no_word,
+        "broadcast": _no_word,  # rewritten with ones: see for_reading
+        "gather": _no_word,  # rewritten with one-hot rows: see for_reading
+        "onehot": _onehot,
+        "einsum": _einsum(""),
+        "transpose": lambda node, args: "",
+    },
+)
+
+# -- NumPy ----------------------------------------------------------------------------------------------------------------
+
+
+def _shape(node: Array) -> str:
+    return f"({sizes_text(node.shape)}{',' if node.rank == 1 else ''})"
+
+
+def _np_onehot(node: Array, args: Sequence[str]) -> str:
+    label = args[0] if args else str(node.params[0])
+    return f"np.eye({node.shape[-1]}, dtype=dtype)[{label}]"
+
+
+def _np_eye(node: Array, _: Sequence[str]) -> str:
+    rows, columns = node.shape
+    return f"np.eye({rows}, dtype=dtype)" if rows == columns else f"np.eye({rows}, {columns}, dtype=dtype)"
+
+
+def _np_function(word: str, args: Sequence[Text]) -> Text:
+    row = ELEMENTWISE.get(word)
+    template = "np.sqrt({x})" if word == "sqrt" else row.numpy if row is not None else ""
+    if not template or (row is None and word != "sqrt"):
+        return Text(f"{word}({', '.join(within(a, SUM) for a in args)})")
+    parameters = row.parameters if row is not None else ("x",)
+    inner = {}
+    for parameter, arg in zip(parameters, args, strict=True):
+        least = TEST if word == "where" and parameter == "c" else SUM
+        inner[parameter] = within(arg, least if _alone(template, parameter) else ATOM)
+    made = template.format(**inner)
+    if word in _FLAGS:
+        return Text(made, TEST, f"{made}.astype(dtype)")
+    return Text(made, ATOM if _CALL.fullmatch(template) else SUM)
+
+
+_FLAGS = frozenset({*COMPARISONS.values(), "step"})
+
+#: A template that is one call, so that its text binds like a name.
+_CALL = re.compile(r"[a-z.0-9_]+\([^()]*\)")
+
+
+def _alone(template: str, parameter: str) -> bool:
+    """Return whether the parameter stands only between brackets and commas, where it needs no parentheses."""
+    pieces = template.split("{" + parameter + "}")
+    return all(a.endswith(("(", ", ")) and b.startswith((")", ",")) for a, b in pairwise(pieces))
+
+
+#: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
+HELPERS = ("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm")
+
+NUMPY = Dialect(
+    calls={
+        **dict.fromkeys(_REDUCTIONS, reduce_call("np.")),
+        "norm": reduce_call(),
+        "logsumexp": reduce_call(),
+        **dict.fromkeys(("softmax", "log_softmax", "first_max", "prod_except"), along_call()),
+        "outer": plain_call("np.outer"),
+        "diag": plain_call("np.diag"),
+        "diagonal": plain_call("np.diagonal"),
+        "trace": plain_call("np.trace"),
+        "eye": _np_eye,
+        "ones": lambda node, _: f"np.ones({_shape(node)}, dtype=dtype)",
+        "zeros": lambda node, _: f"np.zeros({_shape(node)}, dtype=dtype)",
+        "arange": lambda node, _: f"np.arange({node.shape[0]})",
+        "broadcast": lambda node, args: f"np.broadcast_to({args[0]}, {_shape(node)})",
+        "gather": lambda node, args: f"{args[0] if args[0].isidentifier() else f'({args[0]})'}[{', '.join(args[1:])}]",
+        "onehot": _np_onehot,
+        "einsum": _einsum("np."),
+        "transpose": lambda node, args: f"np.transpose({args[0]}, {node.params})",
+    },
+    constants={"pi": "np.pi", "inf": "np.inf"},
+    function=_np_function,
+    signs=False,
+    flags=True,
+    powers=True,
+)
+
+
+def program_text(node: Array) -> str | None:
+    """Return the array as program text, ``None`` where the language has no words for it."""
+    return text_of(for_reading(node), PROGRAM)
+
+
+def for_reading(root: Array) -> Array:
+    """Return the array as a person writes it: ``x @ A @ y`` for a form, products with ones for repeated entries."""
+    done: dict[int, Array] = {}
+    for node in postorder(root):
+        args = tuple(done[id(a)] for a in node.args)
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        done[id(node)] = _readable(node if same else rebuilt(node, args))
+    return done[id(root)]
+
+
+def _is_pick(node: Array) -> bool:
+    """Return whether the node is ``Z[n, k[n]]``, which the language reads through one-hot rows."""
+    places = node.args[1:]
+    return len(places) == 2 and [p.op for p in places] == ["arange", "name"] and places[1].rank == 1
+
+
+def _readable(node: Array) -> Array:
+    if node.op == "matmul" and node.rank == 0 and node.args[0].op == "matmul":
+        (matrix, x), y = node.args[0].args, node.args[1]
+        if matrix.rank == 2 and x.rank == 1:
+            x, y, matrix = (x, y, matrix.args[0]) if matrix.op == "transpose" else (y, x, matrix)
+            return matmul(matmul(x, matrix), y)
+    if node.op == "gather" and _is_pick(node):
+        matrix, label = node.args[0], node.args[2]
+        return reduce("sum", mul([matrix, onehot(label, matrix.shape[1])]), [1])
+    if node.op == "broadcast":
+        x = node.args[0]
+        if node.rank == 2 and x.rank == 1:
+            return outer(ones(node.shape[:1]), x)
+        if node.rank == 2 and x.op == "expand" and x.params == (False, True):
+            return outer(x.args[0], ones(node.shape[1:]))
+        return mul([x, ones(node.shape)])
+    return node
+
+
+__all__ = ["HELPERS", "NUMPY", "PROGRAM", "program_text", "size_text", "within"]

@@ -1,0 +1,335 @@
+"""From index notation to arrays: one planner, from which both matrix notation and kernels come.
+
+``plan`` visits an expression bottom up.  Every sub-expression becomes an operand (an array with an index on each axis) in
+its own axis order; products go to ``contract``; δ between kept indices becomes ``diag``, δ with a summed index renames it.
+What cannot be an array (a genuinely affine subscript, a range indicator) raises :class:`NoArrayForm`: convolutions will be
+view and scatter nodes made from the definitions, and belong here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fractions import Fraction
+
+from derivkit.symbolic.arrays import nodes
+from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, letter, moved
+from derivkit.symbolic.arrays.tree import Array, NoArrayForm
+from derivkit.symbolic.expr import (
+    Add,
+    Const,
+    Delta,
+    Expr,
+    Fn,
+    Mul,
+    Name,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    SizeOf,
+    Sum,
+    substitute,
+)
+from derivkit.symbolic.graph import Graph
+from derivkit.symbolic.index import ONE, Affine, Index, Size
+
+Shapes = Callable[[Name], tuple[Size, ...]]
+Order = tuple[Index | None, ...]
+
+_ALONG = frozenset({"softmax", "log_softmax", "first_max", "prod_except"})
+_REDUCE = frozenset({"max", "min", "prod", "norm", "logsumexp", "argmax"})
+
+
+def plan(expr: Expr, order: Order, shapes: Shapes | Graph | Mapping[Name, tuple[Size, ...]]) -> Array:
+    """Return ``expr`` as an array with the axes ``order`` (``None`` for an axis of length 1), or raise :class:`NoArrayForm`.
+
+    ``shapes`` gives the shape of every name: a graph, a mapping or a function.  An index that ``expr`` does not depend on
+    still gets its axis, of equal entries.
+
+    >>> from derivkit.symbolic.expr import bare, user
+    >>> n, i, j = (Index(c, Size.of(c.upper())) for c in "nij")
+    >>> X, G = Ref(user("X"), (bare(n), bare(i))), Ref(user("G"), (bare(n), bare(j)))
+    >>> of = {user("X"): (n.size, i.size), user("G"): (n.size, j.size)}
+    >>> node = plan(Sum((n,), Mul((X, G))), (i, j), of)
+    >>> node.op, node.args[0].op
+    ('matmul', 'transpose')
+    """
+    if isinstance(shapes, Graph):
+        of: Shapes = shapes.shape
+    elif isinstance(shapes, Mapping):
+        of = shapes.__getitem__
+    else:
+        of = shapes
+    planner = _Planner(of)
+    wanted = tuple(i for i in order if i is not None)
+    result = planner.visit(expr, wanted)
+    stray = [a.hint for a in result.axes if a not in wanted]
+    if stray:
+        raise NoArrayForm(f"index '{stray[0]}' of the expression is no axis of the result")
+    node = _filled(result, wanted)
+    return nodes.expand(node, [i is None for i in order])
+
+
+def _filled(x: Operand, wanted: Axes) -> Array:
+    """Return the array with all the axes ``wanted``, entries repeated along those that it lacks."""
+    present = [a for a in wanted if a in x.axes]
+    node = moved(x, present)
+    if len(present) == len(wanted):
+        return node
+    shape = tuple(a.size for a in wanted)
+    if present:
+        node = nodes.expand(node, [a not in x.axes for a in wanted[wanted.index(present[0]) :]])
+    return nodes.broadcast(node, shape)
+
+
+class _Planner:
+    """One call of :func:`plan`: the shapes, and what is planned already (an expression is a DAG)."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        self.shapes = shapes
+        self.done: dict[tuple[int, Axes], tuple[Expr, Operand]] = {}
+
+    def visit(self, expr: Expr, hint: Axes = ()) -> Operand:
+        """Return the operand that ``expr`` is; ``hint`` is the axis order that breaks ties."""
+        hint = tuple(a for a in hint if a in expr.free)
+        known = self.done.get((id(expr), hint))
+        if known is None:
+            known = (expr, self._visit(expr, hint))  # the expression is kept alive, so its id stays its own
+            self.done[id(expr), hint] = known
+        return known[1]
+
+    def _visit(self, expr: Expr, hint: Axes) -> Operand:
+        if isinstance(expr, Num):
+            return Operand(nodes.number(expr.value), ())
+        if isinstance(expr, Const):
+            return Operand(nodes.constant(expr.name), ())
+        if isinstance(expr, SizeOf):
+            return Operand(nodes.size(expr.size), ())
+        if isinstance(expr, Ref):
+            return self.read(nodes.named(expr.name, self.shapes(expr.name)), expr.subs)
+        if isinstance(expr, Add):
+            return self.elementwise(expr.args, hint, lambda xs: nodes.add([(1, x) for x in xs]))
+        if isinstance(expr, Fn):
+            op = expr.op
+            return self.elementwise(expr.args, hint, lambda xs: nodes.fn(op, *xs))
+        if isinstance(expr, Pow) and not _is_reciprocal(expr):
+            return self.elementwise(expr.children, hint, lambda xs: nodes.power(*xs))
+        if isinstance(expr, Mul | Delta | Pow):
+            return self.product((expr,), (), hint)
+        if isinstance(expr, Sum):
+            return self.product((expr.body,), expr.indices, hint)
+        if isinstance(expr, Prim):
+            return self.primitive(expr)
+        raise NoArrayForm(f"a {type(expr).__name__.lower()} has no array form")
+
+    def elementwise(self, args: Sequence[Expr], hint: Axes, make: Callable[[list[Array]], Array]) -> Operand:
+        """Return an elementwise operation on the arguments, broadcast together."""
+        arrays, axes = align([self.visit(a, hint) for a in args], hint)
+        return Operand(make(arrays), axes)
+
+    # -- products -----------------------------------------------------------------------------------------------------
+
+    def product(self, args: Iterable[Expr], summed: Sequence[Index], hint: Axes) -> Operand:
+        """Return Σ over ``summed`` of a product."""
+        left = list(summed)
+        factors = self.flat(args, left)
+        scalars = [f for f in factors if not f[0].free and not isinstance(f[0], Delta)]
+        if any(isinstance(f, Num) and f.value == 0 and not inverse for f, inverse in scalars):
+            return Operand(nodes.number(0), ())
+        factors, diagonals = self.deltas([f for f in factors if f[0].free or isinstance(f[0], Delta)], left)
+        operands = [self.factor(f, inverse, hint) for f, inverse in factors]
+        sizes = [i.size for i in left if not any(i in o.axes for o in operands)]  # Σ over what nothing depends on
+        core = contract(operands, frozenset(left), hint)
+        for i, j in diagonals:
+            core = _placed(core, i, j, hint)
+        outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]
+        outside += [Operand(nodes.size(s), ()) for s in sizes]
+        return combine([*outside, core], hint) if outside else core
+
+    def flat(self, args: Iterable[Expr], summed: list[Index]) -> list[tuple[Expr, bool]]:
+        """Return the factors, each with whether it divides; a product summed inside a sum joins it."""
+        result: list[tuple[Expr, bool]] = []
+        stack = list(args)[::-1]
+        while stack:
+            arg = stack.pop()
+            if isinstance(arg, Mul):
+                stack.extend(reversed(arg.args))
+            elif summed and isinstance(arg, Sum) and _is_product(arg.body) and not set(arg.indices) & set(summed):
+                summed.extend(arg.indices)
+                stack.append(arg.body)
+            elif isinstance(arg, Pow) and isinstance(arg.exponent, Num) and arg.exponent.value < 0:
+                result.append((_raised(arg.base, -arg.exponent.value), True))
+            else:
+                result.append((arg, False))
+        return result
+
+    def factor(self, expr: Expr, inverse: bool, hint: Axes) -> Operand:
+        """Return a factor of a product; a δ with one fixed side is a one-hot row."""
+        if not isinstance(expr, Delta):
+            return self.visit(expr, hint)._replace(inverse=inverse)
+        left, right = (expr.left, expr.right) if expr.left.bare else (expr.right, expr.left)
+        index, other = left.bare, right.bare
+        if index is not None and other is not None:
+            return Operand(nodes.eye(index.size, other.size), (index, other))
+        if index is None or index in right.free:
+            a, b = (self.place(s) for s in (expr.left, expr.right))  # two labels
+            (x, y), axes = align([a, b], hint)
+            return Operand(nodes.fn("equal", x, y), axes)
+        if right.constant is not None:
+            return Operand(nodes.onehot(_position(right.constant), index.size), (index,))
+        label = self.place(right)
+        return Operand(nodes.onehot(label.node, index.size), (*label.axes, index))
+
+    def deltas(
+        self, factors: list[tuple[Expr, bool]], summed: list[Index]
+    ) -> tuple[list[tuple[Expr, bool]], list[tuple[Index, Index]]]:
+        """Contract each δ that has a summed index, and set aside those between two kept ones as diagonals."""
+        diagonals: list[tuple[Index, Index]] = []
+        n = 0
+        while n < len(factors):
+            delta = factors[n][0]
+            if not isinstance(delta, Delta):
+                n += 1
+                continue
+            if delta.left == delta.right:
+                renaming: dict[Index, Affine] = {}
+            else:
+                found = _solved(delta, summed)
+                if found is None:
+                    n += 1
+                    continue
+                index, side = found
+                renaming = {index: side}
+                if index in summed:
+                    summed.remove(index)
+                else:
+                    other = side.bare
+                    if other is None:
+                        raise AssertionError("a diagonal is between indices")
+                    diagonals.append((other, index))
+            del factors[n]
+            factors = [(substitute(f, renaming), inverse) for f, inverse in factors]
+            n = 0
+        return factors, diagonals[::-1]
+
+    # -- reading ------------------------------------------------------------------------------------------------------
+
+    def place(self, sub: Affine) -> Operand:
+        """Return a subscript that is one integer-valued reference as an operand."""
+        if len(sub.terms) == 1 and not sub.const.terms:
+            atom, count = sub.terms[0]
+            if isinstance(atom, Expr) and count == ONE:
+                return self.visit(atom)
+        raise NoArrayForm(f"the subscript {sub} has no array form")
+
+    def read(self, array: Array, subs: Sequence[Affine]) -> Operand:
+        """Return ``array`` read at the subscripts: its axes are theirs."""
+        fixed = [None if s.constant is None else _position(s.constant) for s in subs]
+        for sub, length in zip(subs, array.shape, strict=True):
+            index = sub.bare
+            if index is not None and index.size != length:
+                raise NoArrayForm(f"'{index.hint}' runs over {index.size}, the axis over {length}")
+            where = sub.constant
+            if where is not None and None not in (where.literal, length.literal) and not _inside(where, length):
+                return Operand(nodes.number(0), ())
+        if any(f is not None for f in fixed):
+            array = nodes.index(array, fixed)
+            subs = [s for s in subs if s.constant is None]
+        bares = [s.bare for s in subs]
+        kept = [b for b in bares if b is not None]
+        if len(kept) == len(bares):
+            return _with_distinct_axes(array, tuple(kept))
+        labels = {n: self.place(s) for n, (s, b) in enumerate(zip(subs, bares, strict=True)) if b is None}
+        if len(labels) == 1 and len(set(kept)) == len(kept) and not set(kept) & set(labels[min(labels)].axes):
+            ((n, label),) = labels.items()
+            node = nodes.index(array, [0 if m == n else None for m in range(len(subs))], [label.node])
+            return Operand(node, (*kept[:n], *label.axes, *kept[n:]))
+        operands = [labels[n] if b is None else Operand(nodes.arange(b.size), (b,)) for n, b in enumerate(bares)]
+        places, axes = align(operands)
+        return Operand(nodes.gather(array, places), axes)
+
+    def primitive(self, expr: Prim) -> Operand:
+        """Return a primitive: a reduction of its bound axes, or an operation along them that is then read."""
+        if expr.op not in _ALONG | _REDUCE or len(expr.args) != 1:
+            raise NoArrayForm(f"'{expr.op}' has no array form")
+        x = self.visit(expr.args[0], expr.bound)
+        if not set(expr.bound) <= set(x.axes) or (_is_flat(expr) and [a for a in x.axes if a in expr.bound] != [*expr.bound]):
+            axes = (*(a for a in x.axes if a not in expr.bound), *expr.bound)
+            x = Operand(_filled(x, axes), axes)
+        over = [x.axes.index(b) for b in expr.bound]
+        if expr.op in _REDUCE:
+            axes = tuple(a for a in x.axes if a not in expr.bound)
+            return Operand(nodes.reduce(expr.op, x.node, over), axes)
+        reads = dict(zip(expr.bound, expr.at, strict=True))
+        return self.read(nodes.along(expr.op, x.node, over), [reads.get(a, Affine.of(a)) for a in x.axes])
+
+
+def _is_flat(expr: Prim) -> bool:
+    """Return whether the order of the bound axes matters (the first of equal entries)."""
+    return len(expr.bound) > 1 and expr.op in ("argmax", "first_max")
+
+
+def _is_reciprocal(expr: Pow) -> bool:
+    return isinstance(expr.exponent, Num) and expr.exponent.value < 0
+
+
+def _is_product(expr: Expr) -> bool:
+    return isinstance(expr, Ref | Mul | Delta) or (isinstance(expr, Sum) and _is_product(expr.body))
+
+
+def _raised(base: Expr, exponent: Fraction) -> Expr:
+    return base if exponent == 1 else Pow(base, Num(exponent))
+
+
+def _position(value: Size) -> Size:
+    literal = value.literal
+    if literal is not None and literal < 0:
+        raise NoArrayForm("a negative subscript reads as 0")
+    return value
+
+
+def _inside(place: Size, length: Size) -> bool:
+    at, end = place.literal, length.literal
+    return at is not None and end is not None and 0 <= at < end
+
+
+def _solved(delta: Delta, summed: Sequence[Index]) -> tuple[Index, Affine] | None:
+    """Return the index that a δ renames, and to what: a summed one if it can be, else the second of two kept ones."""
+    sides = ((delta.left, delta.right), (delta.right, delta.left))
+    for one, other in sides:
+        index, target = one.bare, other.bare
+        if index is None or index in other.free:
+            continue
+        if index in summed and (target is None or target.size == index.size):
+            where = other.constant
+            if where is not None and where.literal is not None and where.literal < 0:
+                raise NoArrayForm("a negative subscript reads as 0")
+            return index, other
+    left, right = delta.left.bare, delta.right.bare
+    if left is None or right is None or left.size != right.size:
+        return None  # over different sizes it is an oblong identity
+    return right, delta.left
+
+
+def _placed(x: Operand, i: Index, j: Index, hint: Axes) -> Operand:
+    """Return ``x δ_ij``: a vector over i goes onto a diagonal, the rest is a product with the identity."""
+    if x.axes == (i,):
+        factors, divisors = nodes.parts(x.node)
+        inner = nodes.mul([f for f in factors if f.rank], [d for d in divisors if d.rank])
+        scalars = [f for f in factors if not f.rank], [d for d in divisors if not d.rank]
+        return Operand(nodes.mul([*scalars[0], nodes.diag(inner)], scalars[1]), (i, j))
+    return combine([x, Operand(nodes.eye(i.size, j.size), (i, j))], hint)
+
+
+def _with_distinct_axes(array: Array, axes: Axes) -> Operand:
+    """Return the operand, axes that carry the same index read along their diagonal."""
+    distinct = tuple(dict.fromkeys(axes))
+    if len(distinct) == len(axes):
+        return Operand(array, axes)
+    if len(axes) == 2:
+        return Operand(nodes.diagonal(array), distinct)
+    letters: dict[Index, str] = {}
+    for axis in distinct:
+        letters[axis] = letter(axis, letters.values())
+    spec = "".join(letters[a] for a in axes) + "->" + "".join(letters.values())
+    return Operand(nodes.einsum(spec, [array], tuple(a.size for a in distinct)), distinct)

@@ -1,0 +1,54 @@
+"""Transposes: pushed inwards where fewer of them remain, so that one is written only where it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from derivkit.symbolic.arrays.nodes import eye, matmul, outer
+from derivkit.symbolic.arrays.tree import Array
+
+_ENTRYWISE = frozenset({"add", "mul", "pow", "fn"})
+
+
+def transpose(x: Array, axes: Sequence[int]) -> Array:
+    """Return ``x`` with its axes permuted, the transpose pushed inwards where fewer of them remain."""
+    axes = tuple(axes)
+    if axes == tuple(range(x.rank)):
+        return x
+    if x.rank == 2:
+        cost, pushed = _transposed(x, 8)
+        return pushed if cost < 1 else Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0))
+    if x.op == "transpose":
+        return transpose(x.args[0], [x.params[a] for a in axes])  # type: ignore[misc]
+    return Array("transpose", (x,), tuple(x.shape[a] for a in axes), axes)
+
+
+def transpose_cost(x: Array, axes: Sequence[int]) -> int:
+    """Return how many transposes more (or fewer) ``transpose(x, axes)`` has than ``x``."""
+    if tuple(axes) == tuple(range(x.rank)):
+        return 0
+    return min(1, _transposed(x, 8)[0]) if x.rank == 2 else 1
+
+
+def _transposed(x: Array, depth: int) -> tuple[int, Array]:
+    """Return the matrix ``x`` transposed with the transpose pushed inwards, and the change in their number."""
+    plain = (1, Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0)))
+    if x.op == "transpose":
+        return -1, x.args[0]
+    if x.op in ("diag", "eye"):
+        return 0, (x if x.op == "diag" else eye(x.shape[1], x.shape[0]))
+    if x.op in ("ones", "zeros"):
+        return 0, Array(x.op, (), (x.shape[1], x.shape[0]))
+    if x.op == "outer":
+        return 0, outer(x.args[1], x.args[0])
+    if depth == 0:
+        return plain
+    if x.op == "matmul" and x.args[0].rank == 2 and x.args[1].rank == 2:
+        (c1, a), (c2, b) = (_transposed(y, depth - 1) for y in x.args)
+        return (c1 + c2, matmul(b, a)) if c1 + c2 < 1 else plain
+    if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape for a in x.args):
+        pairs = [(0, a) if a.rank == 0 else _transposed(a, depth - 1) for a in x.args]
+        cost = sum(c for c, _ in pairs)
+        if cost < 1:
+            return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
+    return plain

@@ -1,0 +1,365 @@
+"""Array expressions as mathematics, in Unicode and LaTeX: columns, ⊙, ᵀ and diag, one small writer for each operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+from derivkit.symbolic.arrays import Array, postorder
+from derivkit.symbolic.arrays.dialects import for_reading
+from derivkit.symbolic.arrays.nodes import parts, reduce
+from derivkit.symbolic.expr import Name
+from derivkit.symbolic.index import Size
+from derivkit.symbolic.render.styles import Style, number
+
+#: How tightly a formula binds: a sum, an entrywise product, a product, a power, a letter.
+SUM, ENTRYWISE, PRODUCT, POWER, ATOM = range(5)
+_LIMIT = 4_000
+
+
+class Piece(NamedTuple):
+    """A formula and how tightly it binds."""
+
+    text: str
+    binds: int = ATOM
+
+
+def formula(root: Array, style: Style) -> Piece | None:
+    """Return an array as mathematics: vectors are columns, ⊙ and ⊘ are entrywise; ``None`` without an honest notation."""
+    root = for_reading(root)
+    done: dict[int, Piece | None] = {}
+    for node in postorder(root):
+        writer = _WRITERS.get(node.op)
+        piece = writer(node, done, style) if writer and node.rank <= 2 else None
+        done[id(node)] = piece if piece is None or len(piece.text) < _LIMIT else None
+    return done[id(root)]
+
+
+Done = Mapping[int, Piece | None]
+
+
+def within(piece: Piece, least: int, style: Style) -> str:
+    """Return the formula, in parentheses where it binds less tightly than ``least``."""
+    return piece.text if piece.binds >= least else style.paren(piece.text)
+
+
+def transposed(piece: Piece, style: Style) -> Piece:
+    """Return the transpose: ``Wᵀ``, ``(A x)ᵀ``."""
+    mark = "ᵀ" if style.name == "text" else r"^\top"
+    return Piece(within(piece, ATOM, style) + mark, POWER)
+
+
+def _pieces(node: Array, done: Done) -> list[Piece] | None:
+    found = [done[id(a)] for a in node.args]
+    return None if any(p is None for p in found) else [p for p in found if p is not None]
+
+
+def _same_shape(node: Array) -> bool:
+    """Return whether the operands are scalars or all of the node's shape: no vector is broadcast over a matrix."""
+    return all(a.rank == 0 or a.shape == node.shape for a in node.args)
+
+
+def _name(node: Array, _: Done, style: Style) -> Piece:
+    name: Name = node.params[0]  # type: ignore[assignment]
+    if name.kind == "adjoint" and name.of is not None:
+        bottom = style.subscripted(str(name.of), ())
+        return Piece(style.derivative(style.subscripted(str(name.output), ()), (bottom,)), PRODUCT)
+    return Piece(style.subscripted(str(name), ()), POWER if style.name == "latex" and "^" in str(name) else ATOM)
+
+
+def _quotient(top: str, bottom: Piece, style: Style) -> Piece:
+    if style.fraction is not None:
+        return Piece(style.fraction(top, bottom.text))
+    return Piece(f"{top}/{within(bottom, POWER, style)}", PRODUCT)
+
+
+def _number(node: Array, _: Done, style: Style) -> Piece:
+    value: Fraction = node.params[0]  # type: ignore[assignment]
+    top, bottom = number(abs(value))
+    piece = _quotient(style.decimal(top), Piece(bottom), style) if bottom else Piece(style.decimal(top))
+    return Piece(style.minus + piece.text, SUM) if value < 0 else piece
+
+
+def _size(node: Array, _: Done, style: Style) -> Piece:
+    size: Size = node.params[0]  # type: ignore[assignment]
+    return Piece(style.size(size), ATOM if size.name else SUM if len(size.terms) > 1 else PRODUCT)
+
+
+def _constant(node: Array, _: Done, style: Style) -> Piece:
+    return Piece(style.constants[str(node.params[0])])
+
+
+def _add(node: Array, done: Done, style: Style) -> Piece | None:
+    text = ""
+    for sign, arg in zip(node.params, node.args, strict=True):
+        column = arg.op == "reduce" and arg.params[2] and arg.shape != node.shape  # sum(G, axis=1) under each column
+        piece = done[id(arg)]
+        if piece is None or not (arg.rank == 0 or arg.shape == node.shape or column):
+            return None
+        mark = style.minus if sign == -1 else "+"
+        inner = within(piece, ENTRYWISE, style)
+        text = f"{text} {mark} {inner}" if text else (style.minus if sign == -1 else "") + inner
+    return Piece(text, SUM)
+
+
+def _mul(node: Array, done: Done, style: Style) -> Piece | None:
+    factors, divisors = parts(node)
+    sign = ""
+    if factors and factors[0].op == "number" and factors[0].params[0] < 0:  # type: ignore[operator]
+        sign, value = style.minus, -factors[0].params[0]  # type: ignore[operator]
+        factors = factors[1:] if value == 1 else (Array("number", (), (), (value,)), *factors[1:])
+        done = {**done, id(factors[0]): _number(factors[0], done, style)} if factors and value != 1 else done
+    scalar = _scalar([f for f in factors if not f.rank], [d for d in divisors if not d.rank], done, style)
+    array = _entrywise(node, [f for f in factors if f.rank], [d for d in divisors if d.rank], done, style)
+    if scalar is None or array is None:
+        return None
+    if not node.rank:
+        return Piece(sign + (scalar.text or "1"), SUM if sign else scalar.binds)
+    if not scalar.text:
+        return Piece(sign + array.text, SUM) if sign else array
+    if not any(f.rank == 0 for f in factors) and any(d.rank == 0 and d.op not in ("number", "size") for d in divisors):
+        bottom = _scalar([], [d for d in divisors if not d.rank], done, style, alone=True)
+        top = array.text if style.fraction else within(array, PRODUCT, style)
+        if bottom is not None:  # (x + y)/‖x‖²
+            quotient = _quotient(top, bottom, style)
+            return Piece(sign + quotient.text, SUM if sign else PRODUCT)
+    text = f"{sign}{within(scalar, PRODUCT, style)} {within(array, PRODUCT, style)}"
+    return Piece(text, SUM if sign else PRODUCT)
+
+
+def _scalar(
+    factors: Sequence[Array], divisors: Sequence[Array], done: Done, style: Style, alone: bool = False
+) -> Piece | None:
+    """Return the scalars of a product as one quotient; with ``alone`` the divisors only, as what stands below the line."""
+    above, below = [done[id(f)] for f in factors], [done[id(d)] for d in divisors]
+    if any(p is None for p in (*above, *below)):
+        return None
+    only = len(above) == 1 and not below
+    top = " ".join(within(p, SUM if only else PRODUCT, style) for p in above if p is not None)
+    if not below:
+        return Piece(top, above[0].binds if only and above[0] is not None else PRODUCT)
+    least = SUM if style.fraction is not None and len(below) == 1 else PRODUCT
+    bottom = " ".join(within(p, least, style) for p in below if p is not None)
+    line = Piece(bottom, below[0].binds if len(below) == 1 and below[0] is not None else PRODUCT)
+    return line if alone else _quotient(top or "1", line, style)
+
+
+def _entrywise(
+    node: Array, factors: Sequence[Array], divisors: Sequence[Array], done: Done, style: Style
+) -> Piece | None:
+    """Return ``a ⊙ b ⊘ c``; a vector that scales rows or columns is a diagonal matrix."""
+    if not factors and not divisors:
+        return Piece("")
+    left: list[str] = []
+    right: list[str] = []
+    full: list[tuple[Piece, bool]] = []
+    for arg, inverse in [*((f, False) for f in factors), *((d, True) for d in divisors)]:
+        if arg.shape == node.shape:
+            piece = done[id(arg)]
+            if piece is None:
+                return None
+            full.append((piece, inverse))
+            continue
+        vector = _scaling(arg)
+        inner = None if vector is None else formula(vector, style)
+        if inner is None or node.rank != 2:
+            return None
+        power = ("⁻¹" if style.name == "text" else "^{-1}") if inverse else ""
+        diagonal = ("diag" if style.name == "text" else r"\mathrm{diag}") + style.paren(inner.text) + power
+        (right if arg.rank == 1 else left).append(diagonal)
+    if not full:
+        return None
+    times, over = ("⊙", "⊘") if style.name == "text" else (r"\odot", r"\oslash")
+    first, inverse = full[0]
+    body = first.text if len(full) == 1 and not inverse else within(first, POWER, style)
+    if inverse:
+        body = f"1 {over} {body}"
+    for piece, inverse in full[1:]:
+        body += f" {over if inverse else times} {within(piece, POWER, style)}"
+    binds = first.binds if len(full) == 1 and not inverse else ENTRYWISE
+    if left or right:
+        inner_text = within(Piece(body, binds), PRODUCT, style)
+        return Piece(" ".join([*left, inner_text, *right]), PRODUCT)
+    return Piece(body, binds)
+
+
+def _scaling(arg: Array) -> Array | None:
+    """Return the vector whose diagonal matrix an operand of smaller shape is: a row, or a column ``a[:, None]``."""
+    if arg.rank == 1:
+        return arg
+    if arg.op == "expand" and arg.params == (False, True):
+        return arg.args[0]
+    if arg.op == "reduce" and arg.params[1] == (1,):
+        return reduce(str(arg.params[0]), arg.args[0], (1,))
+    return None
+
+
+def _pow(node: Array, done: Done, style: Style) -> Piece | None:
+    pieces = _pieces(node, done)
+    if pieces is None or node.args[1].rank:
+        return None
+    base, exponent = pieces
+    if node.rank < 2:
+        simple = exponent.binds == ATOM
+        return Piece(style.power(within(base, ATOM, style), exponent.text, simple), POWER)
+    if node.args[1].op == "number" and node.args[1].params[0] == 2 and base.binds == ATOM:
+        times = "⊙" if style.name == "text" else r"\odot"
+        return Piece(f"{base.text} {times} {base.text}", ENTRYWISE)
+    circle = f"^∘{exponent.text}" if style.name == "text" else rf"^{{\circ {exponent.text}}}"
+    return Piece(within(base, ATOM, style) + circle, POWER) if exponent.binds == ATOM else None
+
+
+def _fn(node: Array, done: Done, style: Style) -> Piece | None:
+    pieces = _pieces(node, done)
+    word = str(node.params[0])
+    if pieces is None or not _same_shape(node):
+        return None
+    if word == "sqrt":
+        return Piece(style.sqrt(pieces[0].text, pieces[0].binds == ATOM))
+    if word in style.compare:
+        return Piece(f"[{pieces[0].text} {style.compare[word]} {pieces[1].text}]")
+    made = style.call(word, tuple(p.text for p in pieces))
+    return Piece(made, ATOM if made.endswith((")", "|", r"\rvert", "]")) else PRODUCT)
+
+
+def _transpose(node: Array, done: Done, style: Style) -> Piece | None:
+    piece = done[id(node.args[0])]
+    return None if piece is None or node.rank != 2 else transposed(piece, style)
+
+
+def _matmul(node: Array, done: Done, style: Style) -> Piece | None:
+    a, b = node.args
+    pieces = _pieces(node, done)
+    if pieces is None or a.rank > 2 or b.rank > 2:
+        return None
+    if a.rank == 1 and b.rank == 2:  # a row times a matrix, as the column that it is
+        return Piece(f"{_transposed_node(b, pieces[1], done, style)} {within(pieces[0], PRODUCT, style)}", PRODUCT)
+    if a.rank == 1 and b.rank == 1:
+        left = transposed(pieces[0], style).text
+        return Piece(f"{left} {within(pieces[1], PRODUCT, style)}", PRODUCT)
+    return Piece(f"{within(pieces[0], PRODUCT, style)} {within(pieces[1], PRODUCT, style)}", PRODUCT)
+
+
+def _transposed_node(node: Array, piece: Piece, done: Done, style: Style) -> str:
+    inner = done[id(node.args[0])] if node.op == "transpose" else None
+    return transposed(piece, style).text if inner is None else within(inner, PRODUCT, style)
+
+
+def _form(node: Array, done: Done, style: Style) -> Piece | None:
+    """``x @ A @ y`` is ``xᵀ A y``; every other product as usual."""
+    a, b = node.args
+    if not node.rank and a.op == "matmul" and a.args[0].rank == 1 and a.args[1].rank == 2:
+        inner = [done[id(n)] for n in (*a.args, b)]
+        if all(p is not None for p in inner):
+            x, matrix, y = (p for p in inner if p is not None)
+            words = (transposed(x, style).text, within(matrix, PRODUCT, style), within(y, PRODUCT, style))
+            return Piece(" ".join(words), PRODUCT)
+    return _matmul(node, done, style)
+
+
+def _outer(node: Array, done: Done, style: Style) -> Piece | None:
+    pieces = _pieces(node, done)
+    if pieces is None:
+        return None
+    return Piece(f"{within(pieces[0], PRODUCT, style)} {transposed(pieces[1], style).text}", PRODUCT)
+
+
+def _word(text: str, latex: str) -> Callable[[Array, Done, Style], Piece | None]:
+    def write(node: Array, done: Done, style: Style) -> Piece | None:
+        pieces = _pieces(node, done)
+        return None if pieces is None else Piece((text if style.name == "text" else latex) + style.paren(pieces[0].text))
+
+    return write
+
+
+def _letter(text: str, latex: str) -> Callable[[Array, Done, Style], Piece | None]:
+    return lambda node, done, style: Piece(text if style.name == "text" else latex)
+
+
+def _axis(axes: Sequence[int], style: Style) -> str:
+    word = ", ".join(map(str, axes))
+    word = word if len(axes) == 1 else f"({word})"
+    return f", axis={word}" if style.name == "text" else rf", \mathrm{{axis}}{{=}}{word}"
+
+
+def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
+    piece = done[id(node.args[0])]
+    word, axes, _ = node.params
+    x = node.args[0]
+    if piece is None:
+        return None
+    whole = len(axes) == x.rank  # type: ignore[arg-type]
+    if word == "sum" and whole and x.op == "pow" and x.args[1].params == (Fraction(2),):
+        base = done[id(x.args[0])]
+        if base is not None:
+            return Piece(style.power(_norm(base.text, x.rank, style), "2", True), POWER)
+    if word == "norm" and whole:
+        return Piece(_norm(piece.text, x.rank, style))
+    inner = piece.text + ("" if whole else _axis(axes, style))  # type: ignore[arg-type]
+    if word in ("sum", "mean", "norm"):
+        return Piece((str(word) if style.name == "text" else rf"\operatorname{{{word}}}") + style.paren(inner))
+    made = style.call(str(word), (inner,))
+    return Piece(made, ATOM if made.endswith(")") else PRODUCT)
+
+
+def _norm(inner: str, rank: int, style: Style) -> str:
+    frobenius = "_F" if rank == 2 else ""
+    return (f"‖{inner}‖" if style.name == "text" else rf"\lVert {inner} \rVert") + frobenius
+
+
+def _along(node: Array, done: Done, style: Style) -> Piece | None:
+    piece = done[id(node.args[0])]
+    word, axes = node.params
+    if piece is None or word not in ("softmax", "log_softmax"):
+        return None
+    inner = piece.text + ("" if axes == (node.rank - 1,) else _axis(axes, style))  # type: ignore[arg-type]
+    return Piece(style.call(str(word), (inner,)))
+
+
+def _index(node: Array, done: Done, style: Style) -> Piece | None:
+    """An entry of a named array: ``x_k``."""
+    x = node.args[0]
+    if node.rank or x.op != "name":
+        return None
+    subs = []
+    for sub in node.params:
+        label = None if isinstance(sub, Size) else done[id(node.args[1 + sub])]  # type: ignore[operator]
+        if not isinstance(sub, Size) and label is None:
+            return None
+        subs.append(style.size(sub) if isinstance(sub, Size) else label.text)  # type: ignore[union-attr]
+    return Piece(style.subscripted(str(x.params[0]), tuple(subs)), POWER)
+
+
+def _onehot(node: Array, done: Done, style: Style) -> Piece | None:
+    if not node.args:
+        return Piece(style.subscripted("e", (style.size(node.params[0]),)))  # type: ignore[arg-type]
+    piece = done[id(node.args[0])]
+    if piece is None:
+        return None
+    return Piece(("onehot" if style.name == "text" else r"\operatorname{onehot}") + style.paren(piece.text))
+
+
+_WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
+    "name": _name,
+    "number": _number,
+    "size": _size,
+    "constant": _constant,
+    "add": _add,
+    "mul": _mul,
+    "pow": _pow,
+    "fn": _fn,
+    "transpose": _transpose,
+    "matmul": _form,
+    "outer": _outer,
+    "diag": _word("diag", r"\mathrm{diag}"),
+    "diagonal": _word("diag", r"\mathrm{diag}"),
+    "trace": _word("tr", r"\operatorname{tr}"),
+    "eye": lambda node, done, style: Piece("I") if node.shape[0] == node.shape[1] else None,
+    "ones": _letter("𝟏", r"\mathbf{1}"),
+    "zeros": _letter("0", "0"),
+    "reduce": _reduce,
+    "along": _along,
+    "index": _index,
+    "onehot": _onehot,
+}
