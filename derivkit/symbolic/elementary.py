@@ -30,8 +30,10 @@ def fn(op: str, args: tuple[Expr, ...]) -> Expr:
             return yes if condition.value else no
         if yes is not None and isinstance(yes, Num) and isinstance(no, Num):
             return _two_valued(condition, yes.value, no.value)
-    if op == "greater" and isinstance(args[1], Num) and args[1].value == 0 and not isinstance(args[0], Num):
-        return Fn("step", (args[0],))
+    if op in {"greater", "less"}:
+        small, large = args if op == "less" else args[::-1]
+        if isinstance(small, Num) and small.value == 0 and not isinstance(large, Num):
+            return Fn("step", (large,))
     if op in INDICATORS and len(args) == 2 and all(isinstance(a, Num) for a in args):
         return num(int(_COMPARE[op](args[0].value, args[1].value)))  # type: ignore[attr-defined]
     if isinstance(args[0], Num) and _AT.get(op, {}).get(args[0].value) is not None:
