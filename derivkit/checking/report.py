@@ -96,7 +96,7 @@ class Report:
         lines += [f"  {line}" for line in self.evidence[:8]]
         if self.reproduce and not self.ok:
             lines.append(f"  reproduce: {self.reproduce}")
-        return "\n".join(line if len(line) <= WIDTH or "reproduce:" in line else line[: WIDTH - 1] + "…" for line in lines[:LINES])
+        return "\n".join(_cut(line) for line in lines[:LINES])
 
     def to_json(self) -> dict[str, object]:
         """Return the report as JSON data with ``"schema": "derivkit.report/1"``; numbers that are not finite become ``None``.
@@ -134,3 +134,7 @@ class Report:
 
 def _finite(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDTH or line.startswith("  reproduce:") else line[: WIDTH - 1] + "…"

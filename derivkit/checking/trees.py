@@ -168,7 +168,9 @@ def _fits(claim: Any, arg: Any) -> bool:
     return claim is None or isinstance(arg, dict) or np.shape(claim) == np.shape(arg)
 
 
-def claimed(gradient: Any, args: Sequence[Any], found: Sequence[Leaf], outer: tuple[int, ...] = ()) -> list[Array | None] | Misfit:
+def claimed(
+    gradient: Any, args: Sequence[Any], found: Sequence[Leaf], outer: tuple[int, ...] = ()
+) -> list[Array | None] | Misfit:
     """Return the claimed gradient leaf by leaf (``None`` where nothing is claimed), or the first :class:`Misfit`.
 
     ``outer`` is the shape that stands before the leaf's own (a Jacobian's rows).  Lists of numbers count as arrays of

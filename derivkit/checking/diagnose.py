@@ -1,0 +1,279 @@
+"""Why a gradient is wrong: one table of suspects, each a hypothesis that predicts what was measured.
+
+A suspect says "the truth is T(claim)"; it is convicted when T(claim) agrees with every measured slope.  Small leaves
+are measured entry by entry, large ones along a few random directions, so the cost does not grow with the leaf.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was measured of one leaf's true gradient.
+
+    ``claim`` and ``point`` have the leaf's shape (n entries; ``point`` is empty where it has no meaning); ``rows``
+    (K, n) are the directions measured, ``None`` when every entry was; ``measured`` and ``bars`` are (K,) or (n,);
+    ``others`` the claims for the other leaves; ``faulty`` tells whether the claim is wrong on a masked part.
+    """
+
+    name: str
+    position: int
+    claim: Floats
+    point: Floats
+    rows: Floats | None
+    measured: Floats
+    bars: Floats
+    others: tuple[Floats, ...]
+    faulty: Callable[[Mask], bool]
+
+    def project(self, array: Floats) -> Floats:
+        """Return what ``array`` (leaf-shaped) predicts for the measured slopes."""
+        return array.ravel() if self.rows is None else self.rows @ array.ravel()
+
+    def agrees(self, array: Floats) -> bool:
+        """Return whether ``array`` could be the true gradient."""
+        allowed = 5 * self.bars + 1e-7 * float(np.max(np.abs(self.measured), initial=0.0))
+        return bool(np.all(np.abs(self.project(array) - self.measured) <= allowed))
+
+    def misses(self) -> Mask:
+        """Return which entries are certainly wrong; only where every entry was measured."""
+        allowed = 5 * self.bars + 1e-7 * float(np.max(np.abs(self.measured), initial=0.0))
+        wrong = np.abs(self.claim.ravel() - self.measured) > allowed
+        return np.asarray(wrong, dtype=np.bool_).reshape(self.claim.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A row of the table: ``hypothesis`` returns the detail (perhaps empty) when it explains the evidence, else ``None``."""
+
+    code: str
+    sentence: str
+    hypothesis: Callable[[Evidence], str | None]
+
+
+def diagnose(evidence: Evidence) -> tuple[str, str]:
+    """Return ``(code or code:detail, sentence)`` of the first suspect that explains ``evidence``."""
+    for suspect in SUSPECTS:
+        detail = suspect.hypothesis(evidence)
+        if detail is not None:
+            code = f"{suspect.code}:{detail}" if suspect.code == "scale" else suspect.code
+            inverse = f"{1 / float(detail):.10g}" if suspect.code == "scale" else ""
+            return code, suspect.sentence.format(name=evidence.name, detail=detail, inverse=inverse)
+    raise AssertionError("the last suspect explains everything")
+
+
+def fit(evidence: Evidence, terms: list[Floats], least: int = 2) -> Floats | None:
+    """Return the coefficients c with truth = claim + Σ c_k terms_k, or ``None``; ``least`` measurements must be spare."""
+    matrix = np.stack([evidence.project(term) for term in terms], axis=1)
+    rest = evidence.measured - evidence.project(evidence.claim)
+    if matrix.shape[0] < len(terms) + least or not np.all(np.any(matrix, axis=0)):
+        return None
+    size = np.linalg.norm(matrix, axis=0)
+    coefficients = np.linalg.lstsq(matrix / size, rest, rcond=None)[0] / size
+    corrected = evidence.claim + sum(c * t for c, t in zip(coefficients, terms, strict=True))
+    return coefficients if evidence.agrees(corrected) else None
+
+
+def _when(found: bool, detail: str = "") -> str | None:
+    return detail if found else None
+
+
+def _zero(e: Evidence) -> str | None:
+    return _when(not np.any(e.claim))
+
+
+def _factor(e: Evidence) -> float | None:
+    predicted = e.project(e.claim)
+    norm = float(predicted @ predicted)
+    ratio = float(predicted @ e.measured) / norm if norm > 0 else 0.0
+    if not ratio or not np.isfinite(ratio) or not e.agrees(ratio * e.claim):
+        return None
+    uncertainty = min(float(np.linalg.norm(e.bars)) / float(np.linalg.norm(e.measured)), 1e-4)
+    for exact in (round(ratio), 1 / round(1 / ratio) if round(1 / ratio) else 0):
+        if exact and abs(exact / ratio - 1) <= 2 * uncertainty + 1e-9:
+            return 1 / exact
+    return 1 / ratio
+
+
+def _sign(e: Evidence) -> str | None:
+    return _when(e.agrees(-e.claim))
+
+
+def _scale(e: Evidence) -> str | None:
+    factor = _factor(e)
+    return None if factor is None else f"{factor:.10g}"
+
+
+def _swapped(e: Evidence) -> str | None:
+    return _when(any(o.shape == e.claim.shape and e.agrees(o) for o in e.others))
+
+
+def _transpose(e: Evidence) -> str | None:
+    shape = e.claim.shape
+    return _when(len(shape) == 2 and shape[0] == shape[1] and e.agrees(e.claim.T))
+
+
+def _permutation(e: Evidence) -> str | None:
+    for reordered in _reorderings(e.claim):
+        if e.agrees(reordered):
+            return ""
+    if e.rows is None and e.claim.size > 1:
+        allowed = 5 * float(np.max(e.bars)) + 1e-7 * float(np.max(np.abs(e.measured)))
+        return _when(bool(np.all(np.abs(np.sort(e.claim.ravel()) - np.sort(e.measured)) <= allowed)))
+    return None
+
+
+def _reorderings(claim: Floats) -> Iterator[Floats]:
+    for axis in range(claim.ndim):
+        yield np.flip(claim, axis)
+        for shift in {1, -1, claim.shape[axis] // 2}:
+            yield np.roll(claim, shift, axis)
+    if claim.ndim > 1:
+        yield claim.ravel(order="F").reshape(claim.shape)
+        yield claim.ravel().reshape(claim.shape, order="F")
+        yield np.flip(claim)
+
+
+def _wrong_axis(e: Evidence) -> str | None:
+    if e.rows is not None or e.claim.size < 3:
+        return None
+    truth = e.measured.reshape(e.claim.shape)
+    allowed = 5 * float(np.max(e.bars)) + 1e-7 * float(np.max(np.abs(e.measured)))
+    for axis in range(e.claim.ndim if e.claim.ndim > 1 else 0):
+        for reduced in (truth.sum(axis, keepdims=True), truth.mean(axis, keepdims=True)):
+            if np.all(np.abs(e.claim - reduced) <= allowed * e.claim.shape[axis]):
+                return ""
+    total, mass = abs(float(np.sum(truth))), float(np.sum(np.abs(truth)))
+    moved = int(np.count_nonzero(e.misses()))
+    same_total = abs(float(np.sum(e.claim)) - float(np.sum(truth))) <= allowed * e.claim.size
+    return _when(e.claim.ndim == 1 and moved > 2 and total > 1e-3 * mass and same_total)
+
+
+def _regulariser(e: Evidence) -> str | None:
+    if e.point.shape != e.claim.shape or not np.any(e.point):
+        return None
+    return _when(fit(e, [e.point]) is not None or fit(e, [np.sign(e.point)]) is not None)
+
+
+def _missing_term(e: Evidence) -> str | None:
+    g = e.claim
+    terms = [np.ones_like(g)] + [o for o in e.others if o.shape == g.shape and np.any(o)]
+    for axis in range(g.ndim):
+        terms.append(np.broadcast_to(g.mean(axis, keepdims=True), g.shape))
+        if e.point.shape == g.shape:
+            terms.append(e.point * (e.point * g).sum(axis, keepdims=True))
+    if g.ndim == 2 and g.shape[0] == g.shape[1]:
+        terms.append(g.T)
+    return _when(any(fit(e, [np.asarray(term, dtype=np.float64)]) is not None for term in terms if np.any(term)))
+
+
+def wrong_part(e: Evidence) -> Mask | None:
+    """Return the entries on which the claim is wrong, or ``None`` when they are too many or too spread to be found.
+
+    Large leaves are searched by bisection along each axis; the answer is then the product of the faulty indices.
+    """
+    if e.rows is None:
+        return e.misses()
+    active = [_faulty_indices(e, axis) for axis in range(e.claim.ndim)]
+    if all(found is None for found in active):
+        return None
+    mask = np.zeros(e.claim.shape, dtype=np.bool_)
+    mask[np.ix_(*(range(n) if found is None else found for found, n in zip(active, e.claim.shape, strict=True)))] = True
+    return mask if mask.any() else None
+
+
+def _faulty_indices(e: Evidence, axis: int, limit: int = 4) -> list[int] | None:
+    ranges = [(0, e.claim.shape[axis])]
+    while any(stop - start > 1 for start, stop in ranges):
+        halves = [part for start, stop in ranges for part in _halves(start, stop)]
+        ranges = [part for part in halves if e.faulty(_slab(e.claim.shape, axis, *part))]
+        if len(ranges) > limit:
+            return None
+    return [start for start, _ in ranges]
+
+
+def _halves(start: int, stop: int) -> tuple[tuple[int, int], ...]:
+    middle = (start + stop) // 2
+    return ((start, middle), (middle, stop)) if stop - start > 1 else ((start, stop),)
+
+
+def _slab(shape: tuple[int, ...], axis: int, start: int, stop: int) -> Mask:
+    mask = np.zeros(shape, dtype=np.bool_)
+    mask[(slice(None),) * axis + (slice(start, stop),)] = True
+    return mask
+
+
+def _few_limit(size: int) -> int:
+    return max(1, min(8, size // 5))
+
+
+def _block(e: Evidence) -> str | None:
+    part = wrong_part(e)
+    if part is None or part.all() or not part.any():
+        return None
+    spans = [np.flatnonzero(part.any(axis=tuple(a for a in range(part.ndim) if a != axis))) for axis in range(part.ndim)]
+    is_box = np.prod([len(s) for s in spans]) == part.sum() and all(len(s) == s[-1] - s[0] + 1 for s in spans)
+    full_line = part.ndim > 1 and any(len(s) == n > 1 for s, n in zip(spans, part.shape, strict=True))
+    return _when(bool(is_box) and bool(full_line or part.sum() > _few_limit(part.size)))
+
+
+def _few_entries(e: Evidence) -> str | None:
+    part = wrong_part(e)
+    if part is None or part.all() or not part.any():
+        return None
+    return _when(int(part.sum()) <= (_few_limit(part.size) if e.rows is None else 16))
+
+
+def _partly_zero(e: Evidence) -> str | None:
+    part = wrong_part(e) if e.rows is None else None
+    return _when(part is not None and bool(part.any()) and not np.any(e.claim[part]))
+
+
+def _precision(e: Evidence) -> str | None:
+    off = np.abs(e.project(e.claim) - e.measured)
+    return _when(bool(np.all(off <= 1e-5 * float(np.max(np.abs(e.measured), initial=0.0)) + 5 * e.bars)))
+
+
+#: The third table of the house.  First match wins, so the order runs from the most specific to the least.
+SUSPECTS: tuple[Suspect, ...] = (
+    Suspect("zero", "{name}'s gradient is zero, the true one is not: is a branch detached?", _zero),
+    Suspect("sign", "{name}'s gradient has the opposite sign", _sign),
+    Suspect("scale", "{name}'s gradient is {detail} of the true one: is a factor {inverse} missing?", _scale),
+    Suspect("swapped-args", "{name}'s gradient belongs to another argument", _swapped),
+    Suspect("transpose", "{name}'s gradient is right but transposed", _transpose),
+    Suspect("permutation", "{name}'s gradient has the right entries in the wrong order (flip, roll, reshape?)", _permutation),
+    Suspect("wrong-axis", "{name}'s gradient is summed or averaged over the wrong axis", _wrong_axis),
+    Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
+    Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
+    Suspect("regulariser", "{name}'s gradient lacks, or has too much of, a multiple of x or sign(x)", _regulariser),
+    Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
+    Suspect("zero", "{name}'s gradient is zero where the true one is not: is a branch detached?", _partly_zero),
+    Suspect("precision", "{name}'s gradient is right only to low precision: is there an inner cast?", _precision),
+    Suspect("dense", "{name}'s gradient is wrong in no recognised way", lambda e: ""),
+)
+
+
+def explains_shape(came: Floats, shape: tuple[int, ...]) -> Iterator[tuple[str, str, Floats]]:
+    """Yield ``(code, sentence, array)``: ways in which a claim of the wrong shape would be right after all.
+
+    >>> [code for code, _, _ in explains_shape(np.ones((2, 3)), (3, 2))]
+    ['transpose']
+    """
+    if came.ndim == 2 and came.shape == shape[::-1]:
+        yield "transpose", "is right but transposed", came.T
+    extra = came.ndim - len(shape)
+    if extra > 0:
+        for axes in product(range(came.ndim), repeat=extra):
+            kept = tuple(n for axis, n in enumerate(came.shape) if axis not in axes)
+            if len(set(axes)) == extra and kept == shape and any(came.shape[a] > 1 for a in axes):
+                yield "wrong-axis", f"was not summed over axis {axes[0]}", came.sum(axis=axes)
