@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import time
 from fractions import Fraction as F
 
+import numpy as np
 import pytest
 
 from derivkit.errors import DerivkitError
+from derivkit.layout import axis_order
+from derivkit.symbolic.derive import derive
+from derivkit.symbolic.evaluate import evaluate_graph
 from derivkit.symbolic.expr import Add, Const, Delta, Fn, Inside, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum, bare, user
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.ops import ELEMENTWISE
+from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.notation import NODES, Notation
+from derivkit.symbolic.render.page import NOTATIONS, STEPS
 from derivkit.symbolic.render.styles import number
 
 i, j, k, l, n, p = (Index(h, Size.of(s)) for h, s in zip("ijklnp", ("D", "M", "K", "K", "N", "P"), strict=True))  # noqa: E741
@@ -104,7 +112,12 @@ TABLE = [
         r"\frac{x_{i}}{\sum_{l} y_{l}}",
         "x[i] / sum[l](y[l])",
     ),
-    (Mul((x, over(h), over(residual))), "x_i / (h_j (y_l − t_l))", r"\frac{x_{i}}{h_{j} \, (y_{l} - t_{l})}", "x[i] / (h[j] * (y[l] - t[l]))"),
+    (
+        Mul((x, over(h), over(residual))),
+        "x_i / (h_j (y_l − t_l))",
+        r"\frac{x_{i}}{h_{j} \, (y_{l} - t_{l})}",
+        "x[i] / (h[j] * (y[l] - t[l]))",
+    ),
     (Mul((residual, over(SizeOf(N)))), "(y_l − t_l) / N", r"\frac{y_{l} - t_{l}}{N}", "(y[l] - t[l]) / N"),
     (Pow(x, Num(F(1, 2))), "√x_i", r"\sqrt{x_{i}}", "sqrt(x[i])"),
     (Pow(residual, Num(F(-1, 2))), "1 / √(y_l − t_l)", r"\frac{1}{\sqrt{y_{l} - t_{l}}}", "1 / sqrt(y[l] - t[l])"),
@@ -128,9 +141,9 @@ TABLE = [
     ),
     (
         Fn("where", (Fn("greater", (x, Num(0))), x, Num(0))),
-        "where([x_i > 0], x_i, 0)",
-        r"\operatorname{where}([x_{i} > 0], x_{i}, 0)",
-        "where((x[i] > 0), x[i], 0)",
+        "where(x_i > 0, x_i, 0)",
+        r"\operatorname{where}(x_{i} > 0, x_{i}, 0)",
+        "where(x[i] > 0, x[i], 0)",
     ),
     (Mul((h, Fn("less_equal", (x, Num(1))))), "h_j [x_i ≤ 1]", r"h_{j} \, [x_{i} \le 1]", "h[j] * (x[i] <= 1)"),
     (Inside(Affine.of(i) + p, Size.of("P")), "[0 ≤ i+p < P]", r"[0 \le i+p < P]", "ones(P)[i+p]"),
@@ -157,14 +170,24 @@ TABLE = [
         r"\operatorname{softmax}(z_{\cdot,n})_{l}",
         "softmax(z, axis=0)[l,n]",
     ),
-    (Prim("logsumexp", (k,), (v("z", n, k),), ()), "logsumexp(z_n)", r"\operatorname{logsumexp}(z_{n})", "logsumexp(z, axis=1)[n]"),
+    (
+        Prim("logsumexp", (k,), (v("z", n, k),), ()),
+        "logsumexp(z_n)",
+        r"\operatorname{logsumexp}(z_{n})",
+        "logsumexp(z, axis=1)[n]",
+    ),
     (Prim("max", (k,), (minus(z),), ()), "max_k(−z_k)", r"\max_{k}(-z_{k})", "max[k](-z[k])"),
-    (Prim("first_max", (k,), (z,), (bare(l),)), "first_max(z)_l", r"\operatorname{firstmax}(z)_{l}", "onehot(argmax(z), K)[l]"),
+    (
+        Prim("first_max", (k,), (z,), (bare(l),)),
+        "first_max(z)_l",
+        r"\operatorname{firstmax}(z)_{l}",
+        "onehot(argmax(z), K)[l]",
+    ),
     (
         Prim("prod_except", (k,), (z,), (bare(l),)),
         "prod_except(z)_l",
         r"\textstyle\prod_{\ne}(z)_{l}",
-        "prod[k](where((delta[l,k] == 1), 1, z[k]))",
+        "prod[k](where(delta[l,k] == 1, 1, z[k]))",
     ),
 ]
 
@@ -243,3 +266,86 @@ def test_large_expressions_are_quick_and_too_large_ones_refused():
         Notation("text")(shared)
     assert caught.value.code == "DK018"
     assert time.perf_counter() - start < 2
+
+
+# -- whole derivations ---------------------------------------------------------------------------------------------------
+
+PROGRAMS = [
+    ("h = tanh(W1 @ x)\ny = softmax(W2 @ h)\nE = cross_entropy(t, y)", "W1", {"t": "onehot K"}),
+    ("y = softmax(x)", "x", {"x": "K"}),
+    ("Y = softmax(X, axis=0)\nE = sum(Y * G)", "X", {"X": "N, K", "G": "N, K"}),
+    ("E = softmax_cross_entropy(t, z)", "z", {"t": "K", "z": "K"}),
+    ("E = -log_softmax(z)[k]", "z", {"z": "K", "k": "label K"}),
+    ("E = mean((X @ w - y)**2) + 0.044715*sum(w**2)", "w", {"X": "N, D", "y": "N"}),
+    ("H = relu(X @ W.T + b)\nE = sum(H * G)", "W, b", {"X": "N, D", "W": "M, D", "G": "N, M"}),
+    ("y = prod(x)", "x", {"x": "K"}),
+    ("E = logsumexp(x)", "x", {"x": "K"}),
+    ("E = norm(x - y)/sqrt(D)", "x", {"x": "D", "y": "D"}),
+    ("y = exp(alpha*n)/sum(exp(alpha*n))\nE = sum(y*q)", "n, alpha", {"n": "K", "q": "simplex K"}),
+    ("y[i] = sum[p](w[p]*x[i+p])\nE = sum(y**2)", "w", {"x": "L", "w": "P"}),
+    ("E = sum(where(x > 1, x, 0.1*x)*gelu(x))", "x", {"x": "D"}),
+    ("E = (x @ A @ x)/(x @ x)", "x", {"A": "D, D", "x": "D"}),
+]
+UNREAD = [("E = max(x)", "x", {"x": "K"})]  # onehot(argmax(x), K): the reader takes onehot of a label only
+LAYOUTS = ("mixed", "numerator", "denominator")
+
+
+def arrays(graph, seed=0):
+    rng = np.random.default_rng(seed)
+    sizes = {name: 2 + m for m, name in enumerate("KMDNLP")} | {"L": 7, "P": 3}
+    made = {}
+    for name, declared in graph.inputs.items():
+        shape = tuple(s.evaluate(sizes) for s in declared.shape)
+        made[str(name)] = rng.uniform(0.2, 1.5, shape)
+        if declared.kind == "label":
+            made[str(name)] = rng.integers(0, declared.range.evaluate(sizes), shape)
+        if declared.kind in {"onehot", "simplex"}:
+            made[str(name)] = np.eye(shape[-1])[1]
+    return made
+
+
+@pytest.mark.parametrize(("text", "wrt", "shapes"), PROGRAMS, ids=[row[0][:30] for row in PROGRAMS])
+@pytest.mark.parametrize("notation", ["index", "matrix"])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_printed_program_parses_again_and_means_the_same(text, wrt, shapes, notation, layout):
+    d = derive(text, wrt, shapes)
+    printed = d.program(notation=notation, layout=layout)
+    again = read_program(printed)
+    given = arrays(d.primal)
+    values = {str(m): value for m, value in evaluate_graph(again, given).items()}
+    whole = {str(m): value for m, value in evaluate_graph(d.graph, given, best=True).items()}
+    for result in d.results.values():
+        order = axis_order(layout, len(result.output_shape), len(result.input_shape))
+        assert np.allclose(values[str(result.name)], whole[str(result.name)].transpose(order))
+
+
+@pytest.mark.parametrize(("text", "wrt", "shapes"), PROGRAMS + UNREAD, ids=[row[0][:30] for row in PROGRAMS + UNREAD])
+def test_every_form_prints_under_every_option(text, wrt, shapes):
+    d = derive(text, wrt, shapes)
+    for layout, steps, notation, style in itertools.product(LAYOUTS, STEPS, NOTATIONS, ("delta", "cases")):
+        options = {"layout": layout, "steps": steps, "notation": notation, "style": style, "lemmas": steps == "full"}
+        shown, latex = d.text(**options), d.latex(**options)
+        assert f"layout: {layout}" in shown
+        assert latex.isascii()
+        assert latex.count("{") == latex.count("}")
+        assert latex.count("$") % 2 == 0
+        assert latex.count(r"\left") == latex.count(r"\right")
+    data = json.loads(d.to_json())
+    assert data["schema"] == "derivkit.derivation/1"
+    assert [r["wrt"] for r in data["results"]] == [str(m) for m in d.wrt]
+
+
+def test_the_two_layer_net_reads_like_a_textbook():
+    d = derive("h = tanh(W1 @ x)\ny = softmax(W2 @ h)\nE = cross_entropy(t, y)", "W1", {"t": "onehot K"})
+    lines = d.text().splitlines()
+    assert lines[0] == "E = cross_entropy(t, y),  y = softmax(W2 h),  h = tanh(W1 x);   ∂E/∂W1"
+    assert lines[1].startswith("layout: mixed (")
+    assert lines[1].endswith("∂E/∂W1 ∈ R^{M×D}")
+    assert lines[2].startswith("Let  ")
+    assert "t one-hot in R^K" in lines[2]
+    assert "∂E/∂W1_ji = x_i (1 − h_j²) Σ_k W2_kj (y_k − t_k)" in d.text()
+    assert d.text(steps="brief").count("∂E/∂z_k") == 1
+    assert "y_l (1 − y_l) if l = k,  −y_l y_k if l ≠ k" in d.text(style="cases")
+    assert "Lemma 1 (softmax)" in d.text(lemmas=True)
+    with pytest.raises(DerivkitError, match="unknown steps"):
+        d.text(steps="ful")

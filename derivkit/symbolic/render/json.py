@@ -31,7 +31,7 @@ def to_json(derivation: Derivation, *, layout: str | None = None, indent: int | 
     >>> from derivkit.symbolic.derive import derive
     >>> made = json.loads(to_json(derive("E = sum(x**2)", "x", {"x": "D"}, check=False)))
     >>> made["schema"], made["results"][0]["matrix"]["program"]
-    ('derivkit.derivation/1', '2*x')
+    ('derivkit.derivation/1', '2 * x')
     """
     made = page(derivation, "text", layout, "full", True, "delta")
     data: dict[str, Any] = {
@@ -42,7 +42,7 @@ def to_json(derivation: Derivation, *, layout: str | None = None, indent: int | 
         "inputs": [_input(i) for i in made.inputs],
         "definitions": [d.text or f"{d.name}" for d in derivation.primal.definitions],
         "assumed": list(made.assumed),
-        "facts": list(derivation.facts),
+        "facts": [fact.partition(": {")[0] for fact in derivation.facts],
         "steps": [_block(b) for b in made.blocks],
         "lemmas": [_lemma(part) for part in made.lemmas],
         "results": [_outcome(derivation, o, made.layout) for o in made.outcomes],

@@ -197,6 +197,8 @@ def _raised(w: Writer, base: Piece, exponent: Fraction) -> Piece:
 
 def _function(w: Writer, node: Fn) -> Piece:
     args = tuple(w.text(a) for a in node.args[: _given(node)])
+    if node.op == "where" and isinstance(node.args[0], Fn) and node.args[0].op in w.style.compare:
+        args = (args[0][1:-1], *args[1:])  # a condition needs no brackets of its own
     if node.op in w.style.compare:
         text = f"{args[0]} {w.style.compare[node.op]} {args[1]}"
         return Piece(f"({text})" if w.style is PROGRAM else f"[{text}]")

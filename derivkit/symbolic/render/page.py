@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import MEANING, Layout, axis_order, read_layout
 from derivkit.symbolic.derive.lemmas import cases
-from derivkit.symbolic.expr import Delta, Expr, Name, Ref, walk
+from derivkit.symbolic.expr import Delta, Expr, Name, Ref, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.render.letters import Letters
+from derivkit.symbolic.render.matrix import math_form
 from derivkit.symbolic.render.notation import Notation
+from derivkit.symbolic.render.styles import text_name
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
 NOTATIONS = ("index", "matrix", "both")
@@ -80,6 +82,22 @@ class Page:
     lemmas: tuple[LemmaPart, ...] = field(default=())
 
 
+def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iterator[Block]:
+    """Yield the steps, each that ends in a result followed by its other forms; then the results not yet written."""
+    waiting = list(made.outcomes)
+    last = {b.left: n for n, b in enumerate(made.blocks)}
+    for n, block in enumerate(made.blocks):
+        mine = [o for o in waiting if o.left == block.left and last[block.left] == n and not o.shared]
+        more = [r for o in mine for r in (*(() if o.shown else (o.row,)), *matrix(o))]
+        yield Block(block.number, block.left, (*block.rows, *more))
+        waiting = [o for o in waiting if o not in mine]
+    for outcome in waiting:
+        for line in outcome.shared:
+            left, _, right = line.partition(" = ")
+            yield Block(0, left, (Row(right, "a shared part"),))
+        yield Block(0, outcome.left, (outcome.row, *matrix(outcome)))
+
+
 def option(name: str, value: str, known: tuple[str, ...]) -> str:
     """Return an option's value when it is one of ``known``, else raise DK031."""
     if value in known:
@@ -102,11 +120,11 @@ def page(
     blocks = tuple(_block(notation, s, detail == "brief", split) for s in shown)
     outcomes = tuple(_outcome(notation, r, chosen, derivation.steps if shown else (), split) for r in derivation.results.values())
     return Page(
-        definitions=tuple(_definition_text(notation, d) for d in _told(derivation)),
+        definitions=tuple(_definition_text(notation, d, derivation.primal) for d in _told(derivation)),
         layout=chosen,
         meaning=MEANING[chosen],
-        inputs=_inputs(derivation),
-        lets=tuple(_definition_text(notation, d) for d in derivation.lets),
+        inputs=tuple(derivation.primal.inputs.values()),
+        lets=tuple(_definition_text(notation, d, derivation.primal) for d in derivation.lets),
         assumed=derivation.primal.assumed,
         blocks=blocks,
         outcomes=outcomes,
@@ -119,12 +137,6 @@ def ranks(graph: Graph) -> dict[Name, int]:
     """Return the number of axes of every name of a graph."""
     found = {n: len(i.shape) for n, i in (*graph.extra.items(), *graph.inputs.items())}
     return found | {d.name: len(d.shape) for d in graph}
-
-
-def _inputs(derivation: Derivation) -> tuple[Input, ...]:
-    used = {n for d in derivation.graph for node in walk(d.rhs) if isinstance(node, Ref) for n in (node.name,)}
-    used |= set(derivation.wrt)
-    return tuple(i for n, i in derivation.primal.inputs.items() if n in used or n in derivation.primal.inputs)
 
 
 def _told(derivation: Derivation) -> list[Definition]:
@@ -156,11 +168,15 @@ def _indices(result: Result) -> tuple[Index, ...]:
 # -- lines ---------------------------------------------------------------------------------------------------------------
 
 
-def _definition_text(notation: Notation, d: Definition) -> str:
-    """Return the author's line as it is read, in LaTeX (or without one) the definition entry by entry."""
+def _definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
+    """Return the author's line as it is read, in LaTeX its matrix notation; without either, entry by entry."""
     if d.text and notation.style.name == "text":
         text = d.text if "=" in d.text else f"{d.name} = {d.text}"
         return prettier(text)
+    if notation.style.name == "latex":
+        form = math_form(d.rhs, d.indices, graph, notation.style)
+        if form is not None:
+            return f"{notation.style.variable(d.name)} = {form}"
     left, right = notation.line((d.ref(), d.rhs))
     return f"{left} = {right}"
 
@@ -174,6 +190,7 @@ def prettier(text: str) -> str:
     raised = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
     text = re.sub(r"\*\*([0-9]+)(?![0-9.eE])", lambda m: m[1].translate(raised), text)
     text = re.sub(r"\.T\b", "ᵀ", text)
+    text = re.sub(r"[A-Za-z_][A-Za-z0-9_]*", lambda m: text_name(m[0]), text)
     text = re.sub(r"\s*@\s*", " ", text)
     text = re.sub(r"\s*\*\s*(?!\*)", " · ", text) if "**" not in text else text
     return re.sub(r"(?<![eE])-", "−", text)
@@ -190,7 +207,9 @@ def _block(notation: Notation, step: Step, brief: bool, split: bool) -> Block:
         left_text, right = notation.written((line.before, line.after), chosen)
         left = left or left_text
         values = conditioned(notation, line.before, line.after) if split and n == len(lines) - 1 else ()
-        about = notation.written(line.about, notation.letters.bound(line.about, given=letters))
+        closed = not any(a.free for a in line.about)  # a fact such as Σ_l t_l = 1: told in letters that the line leaves free
+        scope = line.before.free if closed else ()
+        about = notation.written(line.about, notation.letters.bound(line.about, scope, letters))
         why = reason(notation, line.reason, about)
         rows.append(Row(right, why if n or not step.lemma else f"{why} (lemma {step.lemma})", values))
     return Block(step.number, left, tuple(rows))
@@ -255,9 +274,19 @@ def _outcome(notation: Notation, result: Result, layout: Layout, steps: tuple[St
     left, right = notation.line((before, result.expr))
     row = Row(right, "", conditioned(notation, before, result.expr) if split else ())
     last = next((s for s in reversed(steps) if isinstance(s.before, Ref) and s.before.name == result.name), None)
-    shown = last is not None and notation.line((last.before, last.after))[1] == row.right
+    shown = last is not None and notation.line((last.before, last.after))[1] == right
+    if last is not None and not shown:
+        row = Row(row.right, _written_out(notation, last.after, result.expr), row.by_cases)
     axes = tuple("1" if natural[n] is None else notation.letters[natural[n]] for n in order)  # type: ignore[index]
     return Outcome(result, whole.array(result.name), result.shape_in(layout), axes, left, row, shared, shown)
+
+
+def _written_out(notation: Notation, before: Expr, after: Expr) -> str:
+    """Return why a result looks other than its step: the names of ours that it no longer has."""
+    kept = references(after)
+    gone = [notation.array(n) for n in references(before) if n not in kept]
+    shown = [f"${g}$" if notation.style.name == "latex" else g for g in gone]
+    return f"write out {', '.join(shown)}" if shown else "in the names of the program"
 
 
 def reference(result: Result) -> Ref:

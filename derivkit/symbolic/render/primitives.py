@@ -54,8 +54,8 @@ def _primitive_program(w: Writer, node: Prim, at: tuple[str, ...], plain: tuple[
     argument = node.args[0]
     letters = w.letters_of(node.bound)
     if node.op == "prod_except":
-        others = " * ".join(f"(delta[{a},{b}] == 1)" for a, b in zip(at, letters, strict=True))
-        return Piece(f"prod[{','.join(letters)}](where({others}, 1, {w.text(argument)}))".replace(") * (", ")*("))
+        itself = " * ".join(f"delta[{a},{b}]" for a, b in zip(at, letters, strict=True))
+        return Piece(f"prod[{','.join(letters)}](where({itself} == 1, 1, {w.text(argument)}))")
     if plain is None:
         return _spelt_out(w, node, at, letters)
     assert isinstance(argument, Ref)  # noqa: S101 - a plain argument is a reference

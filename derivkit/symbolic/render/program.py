@@ -26,7 +26,7 @@ def to_program(derivation: Derivation, *, notation: str = "matrix", layout: str 
     >>> print(to_program(derive("E = sum(x**2)", "x", {"x": "D"}, check=False)))
     x: D
     E = sum(x**2)
-    dE_dx = 2*x
+    dE_dx = 2 * x
     """
     option("notation", notation, ("index", "matrix"))
     lines = [_declaration(i) for i in derivation.primal.inputs.values()]

@@ -9,7 +9,7 @@ from derivkit.layout import Layout
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.matrix import matrix_text
-from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, option, page
+from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, option, page, with_results
 from derivkit.symbolic.render.styles import TEXT, text_name
 from derivkit.symbolic.steps import Derivation
 
@@ -35,14 +35,14 @@ def to_text(
     >>> from derivkit.symbolic.derive import derive
     >>> print(to_text(derive("E = x * x", "x", {"x": ""}, check=False), notation="index"))  # doctest: +NORMALIZE_WHITESPACE
     E = x · x;   ∂E/∂x
-    layout: mixed (a gradient has the shape of its variable; a Jacobian is ∂out/∂in); ∂E/∂x is a scalar
+    layout: mixed (a gradient has the shape of its variable; a Jacobian is ∂out/∂in); ∂E/∂x ∈ R
     Let  x ∈ R
     <BLANKLINE>
      1  ∂E/∂x = 2 x    ...
     """
     option("notation", notation, NOTATIONS)
     made = page(derivation, "text", layout, steps, lemmas, style)
-    blocks = list(_with_results(made, notation))
+    blocks = list(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))
     parts = ["\n".join(_header(made)), "\n".join(_set(blocks))]
     if made.checked:
         parts[-1] += f"\n{_prefixed('checked', made.checked)}"
@@ -61,17 +61,13 @@ def _header(made: Page) -> Iterator[str]:
     else:
         yield from made.definitions
         yield f"sought: {whole}"
-    shapes = "; ".join(f"{o.whole} is {_shape(o)}" for o in made.outcomes)
+    shapes = ", ".join(f"{o.whole} ∈ {_power('R', o.shape)}" for o in made.outcomes)
     yield f"layout: {made.layout} ({made.meaning}); {shapes}"
     given = [_space(i) for i in made.inputs]
     both = ",  ".join(p for p in (", ".join(given), ",  ".join(made.lets)) if p)
     yield from textwrap.wrap(f"Let  {both}", WIDTH, subsequent_indent="     ", break_long_words=False)
     if made.assumed:
         yield from textwrap.wrap("assumed: " + "; ".join(made.assumed), WIDTH, subsequent_indent="         ")
-
-
-def _shape(outcome: Outcome) -> str:
-    return "a scalar" if not outcome.shape else _times(outcome.shape)
 
 
 def _times(shape: Iterable[Size]) -> str:
@@ -104,30 +100,12 @@ def _space(declared: Input) -> str:
 # -- the steps -----------------------------------------------------------------------------------------------------------
 
 
-def _with_results(made: Page, notation: str) -> Iterator[Block]:
-    """Yield the steps, and behind each that ends in a result its matrix notation; then the results not yet written."""
-    rows = {id(o): list(_result_rows(o, made.layout, notation)) for o in made.outcomes}
-    waiting = list(made.outcomes)
-    for block in made.blocks:
-        mine = [o for o in waiting if o.shown and o.left == block.left]
-        yield Block(block.number, block.left, (*block.rows, *(r for o in mine for r in rows[id(o)][1:])))
-        waiting = [o for o in waiting if o not in mine]
-    for outcome in waiting:
-        for line in outcome.shared:
-            left, _, right = line.partition(" = ")
-            yield Block(0, left, (Row(right, "a shared part"),))
-        yield Block(0, outcome.left, tuple(rows[id(outcome)]))
-
-
-def _result_rows(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
-    """Yield the entry by entry form (the first), then the matrix form."""
+def _matrix(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
     matrix = matrix_text(outcome.result, layout) if notation != "index" else None
-    where = f"entry [{','.join(outcome.axes)}]" if len(outcome.axes) > 1 or layout != "mixed" else ""
-    yield Row(outcome.row.right, where if outcome.axes else "", outcome.row.by_cases)
     if matrix is not None:
         yield Row(matrix, "in matrix notation")
     elif notation == "matrix":
-        yield Row(outcome.row.right, "there is no matrix form: index notation")
+        yield Row(outcome.row.right, "index notation: there is no matrix form", outcome.row.by_cases)
 
 
 def _set(blocks: list[Block]) -> Iterator[str]:
@@ -139,15 +117,17 @@ def _set(blocks: list[Block]) -> Iterator[str]:
     lines = []
     for block in blocks:
         for n, row in enumerate(block.rows):
-            matrix = row.reason == "in matrix notation"
             number = str(block.number) if n == 0 and block.number else ""
-            head = f"{number:>{digits}}  {block.left if n == 0 else '':<{left}} = "
-            if matrix:
-                head = f"{'':>{digits}}  {'':<{left}} = "
-            lines.append((head + _right(row), row.reason))
+            lines.append((f"{number:>{digits}}  {block.left if n == 0 else '':<{left}} = {_right(row)}", row.reason))
     column = min(max((len(line) for line, _ in lines if len(line) <= _REASONS), default=0), _REASONS) + 4
     for line, why in lines:
-        yield f"{line:<{column}}{'' if len(line) < column else '    '}{why}".rstrip()
+        if len(line) < column:
+            yield f"{line:<{column}}{why}".rstrip()
+        elif len(line) + len(why) < WIDTH + 20:
+            yield f"{line}    {why}".rstrip()
+        else:  # too long for a column: the reason stands below
+            yield line
+            yield f"{'':<{digits + left + 5}}({why})"
 
 
 def _right(row: Row) -> str:

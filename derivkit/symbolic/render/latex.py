@@ -1,0 +1,139 @@
+r"""A derivation as LaTeX: a fragment for any document with amsmath, or a minimal article that compiles alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from derivkit.layout import Layout
+from derivkit.symbolic.graph import Input
+from derivkit.symbolic.index import Size
+from derivkit.symbolic.render.matrix import matrix_latex
+from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, escaped, option, page, with_results
+from derivkit.symbolic.render.styles import LATEX
+from derivkit.symbolic.steps import Derivation
+
+_DOCUMENT = r"""\documentclass{article}
+\usepackage{amsmath}
+\setlength{\parindent}{0pt}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def latex_document(fragment: str) -> str:
+    r"""Return a minimal article around a fragment of :func:`to_latex`; it compiles with LaTeX and amsmath alone.
+
+    >>> print(latex_document("$x$").splitlines()[1])
+    \usepackage{amsmath}
+    """
+    return _DOCUMENT % fragment
+
+
+def to_latex(
+    derivation: Derivation,
+    *,
+    layout: str | None = None,
+    notation: str = "both",
+    steps: str = "full",
+    lemmas: bool = False,
+    style: str = "delta",
+) -> str:
+    r"""Return a derivation as a LaTeX fragment (amsmath, ASCII only): ``align*`` with a reason beside each line.
+
+    The options are those of ``to_text``.
+
+    >>> from derivkit.symbolic.derive import derive
+    >>> print(to_latex(derive("E = sum(x**2)", "x", {"x": "D"}, check=False), steps="none"))  # doctest: +ELLIPSIS
+    \begin{align*}
+    ...
+    """
+    option("notation", notation, NOTATIONS)
+    made = page(derivation, "latex", layout, steps, lemmas, style)
+    parts = [*_header(made), _align(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))]
+    if made.checked:
+        parts.append(escaped(made.checked if made.checked.startswith("checked") else f"checked: {made.checked}") + ".")
+    for part in made.lemmas:
+        parts += _lemma(part)
+    return "\n\n".join(parts) + "\n"
+
+
+# -- the header ----------------------------------------------------------------------------------------------------------
+
+
+def _header(made: Page) -> Iterator[str]:
+    if made.definitions:
+        yield _align([Block(0, "", (Row(d),)) for d in made.definitions])
+    shapes = ", ".join(rf"${o.whole} \in {_real(o.shape)}$" for o in made.outcomes)
+    yield f"Layout: {made.layout} ({escaped(made.meaning)}); {shapes}."
+    given = [*map(_space, made.inputs), *(f"${d}$" for d in made.lets)]
+    if given:
+        yield f"Let {', '.join(given)}."
+    if made.assumed:
+        yield f"Assumed: {escaped('; '.join(made.assumed))}."
+
+
+def _times(shape: Iterable[Size]) -> str:
+    return r" \times ".join(t if s.name or s.literal is not None else f"({t})" for s in shape for t in (LATEX.size(s),))
+
+
+def _power(base: str, shape: tuple[Size, ...]) -> str:
+    return f"{base}^{{{_times(shape) if len(shape) > 1 else LATEX.size(shape[0])}}}" if shape else base
+
+
+def _real(shape: tuple[Size, ...]) -> str:
+    return _power(r"\mathbf{R}", shape)
+
+
+def _space(declared: Input) -> str:
+    name, shape = LATEX.variable(declared.name), declared.shape
+    where = _real(shape)
+    binary = _power(r"\{0, 1\}", shape)
+    if declared.kind == "label":
+        limit = "" if declared.range is None else rf" in $0, \dots, {LATEX.size(declared.range - 1)}$"
+        return f"${name}$ {f'${_times(shape)}$ labels' if shape else 'a label'}{limit}"
+    spaces = {
+        "onehot": f"${name}$ one-hot in ${where}$",
+        "simplex": f"${name}$ in the simplex of ${where}$",
+        "mask": rf"${name} \in {binary}$",
+        "positive": f"${name} > 0$ in ${where}$",
+        "symmetric": f"${name}$ symmetric in ${where}$",
+    }
+    return spaces.get(declared.kind, rf"${name} \in {where}$")
+
+
+# -- the steps -----------------------------------------------------------------------------------------------------------
+
+
+def _matrix(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
+    matrix = matrix_latex(outcome.result, layout) if notation != "index" else None
+    if matrix is not None:
+        yield Row(matrix, "in matrix notation")
+
+
+def _align(blocks: Iterable[Block]) -> str:
+    r"""Return ``align*``: number and left side, ``=``, right side, reason."""
+    lines = []
+    for block in blocks:
+        number = rf"({block.number})\quad " if block.number else ""
+        for n, row in enumerate(block.rows):
+            left = number + block.left if n == 0 else ""
+            sign = "&= " if block.left or " = " not in row.right else ""
+            right = _cases(row.by_cases) if row.by_cases else row.right
+            if not sign:  # a whole equation: aligned at its own sign
+                right = right.replace(" = ", " &= ", 1)
+            lines.append(f"{left} {sign}{right}".strip() + (rf" && \text{{{row.reason}}}" if row.reason else ""))
+    return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+
+
+def _cases(values: tuple[tuple[str, str], ...]) -> str:
+    lines = (rf"{value} & \text{{if }} {condition}".replace("≠", r"\ne") for value, condition in values)
+    return r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}"
+
+
+def _lemma(part: LemmaPart) -> Iterator[str]:
+    definitions = ", ".join(f"${d}$" for d in part.definitions)
+    yield rf"\textbf{{Lemma {part.number}}} ({escaped(part.title)}). {definitions}."
+    yield _align(part.blocks)
+    if part.by_cases:
+        yield rf"By cases: $\displaystyle {_cases(part.by_cases)}$."
