@@ -449,7 +449,8 @@ def _directions(task: Task, problem: Problem) -> Iterator[tuple[Floats, ...]]:
     hidden = [k for k, s in enumerate(shares) if np.any(first[k]) and float(np.linalg.norm(s)) < 1e-2 * total]
     if sum(bool(np.any(u)) for u in first) > 1:
         yield from (_part(second, k) for k in hidden)
-    small = tuple(np.where(s < 1e-5 * total, u, 0.0) for s, u in zip(shares, first, strict=True))
+    typical = total / math.sqrt(max(1, sum(s.size for s in shares)))
+    small = tuple(np.where(s < 1e-5 * typical, u, 0.0) for s, u in zip(shares, first, strict=True))
     covered = [k for k, u in enumerate(small) if np.any(u) and k not in hidden]
     if covered and total > 0:
         yield tuple(u if k in covered else np.zeros_like(u) for k, u in enumerate(small))
@@ -663,8 +664,13 @@ def _evidence(task: Task, problem: Problem, k: int, rng: np.random.Generator) ->
     others = tuple(c for j, c in enumerate(claims) if j != k and c is not None)
     base = _joint(problem, rng)
 
+    known: dict[bytes, bool] = {}  # several suspects bisect the same leaf
+
     def faulty(mask: NDArray[np.bool_]) -> bool:
-        return _settle(task, problem, _part(base, k, mask))[1].verdict == "wrong"
+        key = np.packbits(mask).tobytes()
+        if key not in known:
+            known[key] = _settle(task, problem, _part(base, k, mask))[1].verdict == "wrong"
+        return known[key]
 
     bars = np.where(np.isfinite(bars), bars, np.max(bars[np.isfinite(bars)], initial=0.0))
     return Evidence(task.leaves[k].name, k, claim, point, rows, np.where(np.isfinite(values), values, 0.0), bars, others, faulty)

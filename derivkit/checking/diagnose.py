@@ -42,13 +42,17 @@ class Evidence:
 
     def agrees(self, array: Floats) -> bool:
         """Return whether ``array`` could be the true gradient."""
-        allowed = 5 * self.bars + 1e-7 * float(np.max(np.abs(self.measured), initial=0.0))
-        return bool(np.all(np.abs(self.project(array) - self.measured) <= allowed))
+        return bool(np.all(np.abs(self.project(array) - self.measured) <= self.allowed()))
+
+    def allowed(self) -> Floats:
+        """Return how far a true slope may lie from a measured one: never so far that the fault itself would fit in."""
+        size = float(np.max(np.abs(self.measured), initial=0.0))
+        fault = float(np.max(np.abs(self.project(self.claim) - self.measured), initial=0.0))
+        return np.asarray(5 * self.bars + min(1e-7 * size, 1e-2 * fault))
 
     def misses(self) -> Mask:
         """Return which entries are certainly wrong; only where every entry was measured."""
-        allowed = 5 * self.bars + 1e-7 * float(np.max(np.abs(self.measured), initial=0.0))
-        wrong = np.abs(self.claim.ravel() - self.measured) > allowed
+        wrong = np.abs(self.claim.ravel() - self.measured) > self.allowed()
         return np.asarray(wrong, dtype=np.bool_).reshape(self.claim.shape)
 
 
@@ -128,7 +132,7 @@ def _permutation(e: Evidence) -> str | None:
         if e.agrees(reordered):
             return ""
     if e.rows is None and e.claim.size > 1:
-        allowed = 5 * float(np.max(e.bars)) + 1e-7 * float(np.max(np.abs(e.measured)))
+        allowed = float(np.max(e.allowed()))
         return _when(bool(np.all(np.abs(np.sort(e.claim.ravel()) - np.sort(e.measured)) <= allowed)))
     return None
 
@@ -148,7 +152,7 @@ def _wrong_axis(e: Evidence) -> str | None:
     if e.rows is not None or e.claim.size < 3:
         return None
     truth = e.measured.reshape(e.claim.shape)
-    allowed = 5 * float(np.max(e.bars)) + 1e-7 * float(np.max(np.abs(e.measured)))
+    allowed = float(np.max(e.allowed()))
     for axis in range(e.claim.ndim if e.claim.ndim > 1 else 0):
         for reduced in (truth.sum(axis, keepdims=True), truth.mean(axis, keepdims=True)):
             if np.all(np.abs(e.claim - reduced) <= allowed * e.claim.shape[axis]):

@@ -344,7 +344,8 @@ def _quick(line: Line, scale: float, tolerance: float, claimed: float) -> Residu
         if len(rungs) >= 3:
             noise = line.unit * max(abs(line.base), *(abs(r.above) for r in rungs))
             value, bar = _best(rungs, "central", noise)
-            if bar <= 1e-9 * scale and abs(value) <= 2 * bar + tolerance and abs(value) <= 1e-3 * scale:
+            sharp = bar <= (1e-9 if len(rungs) < 5 else 1e-8) * scale
+            if sharp and abs(value) <= 2 * bar + tolerance and abs(value) <= 1e-3 * scale:
                 # a central difference is blind to a kink at the point itself: the one-sided slopes are not
                 gap = rungs[-1].forward - rungs[-1].backward
                 if abs(gap) <= 0.1 * scale and abs(gap) <= 0.6 * abs(rungs[-2].forward - rungs[-2].backward) + 1e-6 * scale:
@@ -373,7 +374,9 @@ def _full(line: Line, scale: float, tolerance: float, claimed: float, first: flo
     found = [Window(float(v), float(b), s, n) for s, n, v, b in windows(steps, values, share * noise, power)]
     best = min(found, key=lambda w: w.error_bar)
     coarse = max((abs(getattr(r, side)) for r in usable if r.step > 1e-3), default=0.0)
-    reference = max(scale, abs(best.value + claimed), coarse, abs(line.base) if claimed == scale == 0 else 0.0)
+    # a claim of zero has no scale of its own: hold it against what f itself does over a full-size move
+    natural = max(abs(line.base), *(abs(v) for r in usable for v in (r.above, r.below) if math.isfinite(v)))
+    reference = max(scale, abs(best.value + claimed), coarse, natural if claimed == scale == 0 else 0.0)
     resolved = (1e-2 if noise > 1e-10 * abs(line.base) else 1e-3) * reference
     gap = _gap(usable, noise, reference) if side == "central" else 0.0
     verdict = _verdict(best, found, tolerance, resolved)
