@@ -23,13 +23,14 @@ def is_indicator(expr: Expr) -> bool:
 def fn(op: str, args: tuple[Expr, ...]) -> Expr:
     """Return an elementwise operation, folded where its operands decide it."""
     if op == "where":
-        condition, yes, no = args
+        condition, yes, no = condition_of(args[0]), args[1], args[2]
         if key(yes) == key(no):
             return yes
         if isinstance(condition, Num):
             return yes if condition.value else no
         if yes is not None and isinstance(yes, Num) and isinstance(no, Num):
             return _two_valued(condition, yes.value, no.value)
+        return Fn(op, (condition, yes, no))
     if op in {"greater", "less"}:
         small, large = args if op == "less" else args[::-1]
         if isinstance(small, Num) and small.value == 0 and not isinstance(large, Num):
@@ -60,5 +61,22 @@ _COMPARE = {
 
 def _two_valued(condition: Expr, yes: Fraction, no: Fraction) -> Expr:
     if is_indicator(condition) and yes == 1 and no == 0:
-        return condition
+        positive = _positive_part(condition.op, condition.args) if isinstance(condition, Fn) else None
+        return condition if positive is None else Fn("step", (positive,))
     return Fn("where", (condition, num(yes), num(no)))
+
+
+def _positive_part(op: str, args: tuple[Expr, ...]) -> Expr | None:
+    """Return x when the comparison is x > 0 (or 0 < x), which is step(x)."""
+    if op in {"greater", "less"}:
+        larger, smaller = args if op == "greater" else args[::-1]
+        if isinstance(smaller, Num) and smaller.value == 0 and not isinstance(larger, Num):
+            return larger
+    return None
+
+
+def condition_of(indicator: Expr) -> Expr:
+    """Return a condition as a comparison: inside ``where``, step(x) is written x > 0."""
+    if isinstance(indicator, Fn) and indicator.op == "step":
+        return Fn("greater", (indicator.args[0], Num(0)))
+    return indicator

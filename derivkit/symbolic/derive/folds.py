@@ -29,7 +29,10 @@ from derivkit.symbolic.expr import (
     substitute,
 )
 from derivkit.symbolic.graph import Definition, Graph
-from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over
+from derivkit.symbolic.index import Index
+from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over, terms_of
+
+PROOF_NODES = 40
 
 
 @dataclass(frozen=True)
@@ -146,21 +149,50 @@ def _declared(graph: Graph) -> list[Fact]:
 
 
 def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
-    facts = []
+    """Return what can be proved of sums over an axis: the total of the right side comes out as 0 or 1."""
+    facts: list[Fact] = []
     for d in graph.definitions:
+        if isinstance(d.rhs, Prim) and d.rhs.op == "softmax":
+            axis = next(n for n, i in enumerate(d.indices) if i is not None and i in d.rhs.at[0].free)
+            facts.append(Fact(d.name, axis, 1, False, f"{d.name} is a softmax: {{0}} = 1"))
+            continue
+        if d.name.kind != "user" or d.rhs.nodes > PROOF_NODES or not isinstance(d.rhs, Add | Mul):
+            continue
         for axis, index in enumerate(d.indices):
-            if index is None:
-                continue
-            if isinstance(d.rhs, Prim) and d.rhs.op == "softmax" and d.rhs.at[0].bare is index:
-                facts.append(Fact(d.name, axis, 1, False, f"{d.name} is a softmax: {{0}} = 1"))
-                continue
-            if not any(r.definition.name == d.name for r in known.relations):
-                continue
-            total = fold_monomials(fold_whole(sum_over((index,), normal(d.rhs)), known), known)
-            if isinstance(total, Num) and total.value in {0, 1}:
-                value = int(total.value)
-                facts.append(Fact(d.name, axis, value, False, f"by the definition of {d.name}: {{0}} = {value}"))
+            if index is not None:
+                facts += _proof(graph, d, axis, index, known)
     return facts
+
+
+def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge) -> list[Fact]:
+    declared = Knowledge(known.relations, known.whole, tuple(_declared(graph)))
+    for rhs in (normal(d.rhs), _one_level_opened(graph, d.rhs)):
+        total = add(sum_over((index,), t) for t in terms_of(spread(rhs)))
+        total = fold_monomials(fold_whole(total, known), known)
+        made, used = use_facts(total, declared, declared=True)
+        made = normal(spread(made))
+        if isinstance(made, Num) and made.value in {0, 1}:
+            value = int(made.value)
+            return [Fact(d.name, axis, value, bool(used), f"by the definition of {d.name}: {{0}} = {value}")]
+    return []
+
+
+def _one_level_opened(graph: Graph, expr: Expr) -> Expr:
+    table = {d.name: d for d in graph.definitions if d.rhs.nodes <= PROOF_NODES and not isinstance(d.rhs, Prim)}
+    opened = replace(expr, lambda n: table[n.name].at(n.subs) if isinstance(n, Ref) and n.name in table else None)
+    return normal(opened)
+
+
+def spread(expr: Expr) -> Expr:
+    """Return a product of sums as the sum of its products, one level deep."""
+    if isinstance(expr, Add):
+        return add(spread(t) for t in expr.args)
+    if not isinstance(expr, Mul):
+        return expr
+    for n, factor in enumerate(expr.args):
+        if isinstance(factor, Add):
+            return add(spread(mul((*expr.args[:n], t, *expr.args[n + 1 :]))) for t in factor.args)
+    return expr
 
 
 # -- facts --------------------------------------------------------------------------------------------------------------

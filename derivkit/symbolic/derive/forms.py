@@ -12,6 +12,7 @@ from functools import reduce
 
 from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
 from derivkit.symbolic.derive.rewrite import rewrite
+from derivkit.symbolic.elementary import condition_of, fn, is_indicator
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -59,6 +60,7 @@ def is_plain(expr: Expr) -> bool:
 def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
     yield factored(expr)
     yield merged(expr)
+    yield branches_joined(expr)
     if opened_terms(expr) <= OPEN_TERMS:
         opened = fold(expand(expr), known)
         yield opened
@@ -124,6 +126,11 @@ def expand(expr: Expr) -> Expr:
     if isinstance(expr, Add):
         return add(expand(a) for a in expr.args)
     if isinstance(expr, Mul):
+        for n, factor in enumerate(expr.args):
+            if isinstance(factor, Add) and any(_is_quotient(t) for t in factor.args):
+                # quotients first, against whole factors: (t/p + u/(1 − p)) p (1 − p) must meet p and 1 − p unopened
+                others = expr.args[:n] + expr.args[n + 1 :]
+                return add(expand(mul((t, *others))) for t in factor.args)
         terms: list[tuple[Expr, ...]] = [()]
         for factor in expr.args:
             choices = terms_of(expand(factor))
@@ -135,6 +142,10 @@ def expand(expr: Expr) -> Expr:
         base = expand(expr.base)
         return expand(Mul((base,) * int(expr.exponent.value))) if isinstance(base, Add) else power(base, expr.exponent)
     return expr
+
+
+def _is_quotient(term: Expr) -> bool:
+    return any(isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0 for f in factors_of(term))
 
 
 # -- factoring ----------------------------------------------------------------------------------------------------------
@@ -244,6 +255,39 @@ def _take_out_any(expr: Expr) -> Expr | None:
         return expr
     made = _take_out(expr)
     return made if made is not expr else None
+
+
+def branches_joined(expr: Expr) -> Expr:
+    """Return ``expr`` with [c] a + [not c] b written as where(c, a, b), at every depth."""
+    return everywhere(expr, lambda e: _join_branches(e) if isinstance(e, Add) else e)
+
+
+def _join_branches(expr: Add) -> Expr:
+    for a, yes in enumerate(expr.args):
+        for n, factor in enumerate(factors_of(yes)):
+            if not is_indicator(factor):
+                continue
+            for b, no in enumerate(expr.args):
+                rest = _without_complement(no, factor)
+                if b != a and rest is not None:
+                    joined = fn("where", (factor, mul(f for m, f in enumerate(factors_of(yes)) if m != n), rest))
+                    return add((joined, *(t for m, t in enumerate(expr.args) if m not in {a, b})))
+    return expr
+
+
+def _without_complement(term: Expr, indicator: Expr) -> Expr | None:
+    """Return ``term`` without its factor where(indicator, 0, 1), ``None`` when it has none."""
+    factors = factors_of(term)
+    for n, factor in enumerate(factors):
+        if isinstance(factor, Fn) and factor.op == "where" and key(condition(factor)) == key(condition_of(indicator)):
+            if factor.args[1] == num(0) and factor.args[2] == num(1):
+                return mul(factors[:n] + factors[n + 1 :])
+    return None
+
+
+def condition(where: Fn) -> Expr:
+    """Return the condition of a ``where``, a step as the comparison that it is."""
+    return condition_of(where.args[0])
 
 
 # -- the look of a chosen form --------------------------------------------------------------------------------------------

@@ -14,7 +14,6 @@ from derivkit.symbolic.normal import normal
 
 SHOWN_NODES = 30
 RESULT_NODES = 400
-REPEATED_NODES = 9
 SIMPLIFY_NODES = 160
 
 
@@ -57,7 +56,7 @@ class Flat:
 class Flattener:
     """Opens the names of ``table`` in results, the latest of ``order`` first, so that each is opened once.
 
-    A name that is read once is opened; one read several times only while it is short; what stays is shared.
+    A result is one expression while it is short enough to read; beyond that what is read several times stays, shared.
     """
 
     def __init__(self, table: Mapping[Name, Definition], order: tuple[Name, ...], known: Knowledge) -> None:
@@ -74,6 +73,7 @@ class Flattener:
         if any(n.kind == "anon" for n in uses) or any(u > 1 for u in uses.values()):
             return self._one_by_one(expr)
         made = self._along_chain(expr)
+        # a chain was made short when the pass chose between names and values
         return Flat(polished(normal(made)), ()) if made.nodes <= RESULT_NODES else self._one_by_one(expr)
 
     def _total_uses(self, expr: Expr) -> Counter[Name]:
@@ -99,21 +99,18 @@ class Flattener:
 
     def _one_by_one(self, expr: Expr) -> Flat:
         shared: list[Definition] = []
-        anonymous = False
         for name in reversed(self._order):
             d = self._table[name]
             uses = _uses(expr, name) + sum(_uses(s.rhs, name) for s in shared)
             if not uses:
                 continue
-            if (uses == 1 or d.best.nodes <= REPEATED_NODES) and expr.nodes + uses * d.best.nodes <= RESULT_NODES:
-                anonymous |= name.kind == "anon"
+            if expr.nodes + uses * d.best.nodes <= RESULT_NODES:
                 expr = _opened(expr, d)
                 shared = [Definition(s.name, s.shape, s.indices, _opened(s.rhs, d), None, s.facts) for s in shared]
             else:
                 shared.append(Definition(d.name, d.shape, d.indices, d.best, None, d.facts))
-        tidy = self._tidied if anonymous else _plain  # what was only adjoints was made short when the pass chose
-        made = [Definition(s.name, s.shape, s.indices, tidy(s.rhs), None, s.facts) for s in reversed(shared)]
-        return Flat(tidy(expr), tuple(made))
+        made = [Definition(s.name, s.shape, s.indices, self._tidied(s.rhs), None, s.facts) for s in reversed(shared)]
+        return Flat(self._tidied(expr), tuple(made))
 
     def _tidied(self, expr: Expr) -> Expr:
         made = normal(expr)
@@ -121,10 +118,6 @@ class Flattener:
             return polished(made)
         shorter, plain = polished(simplify(made, self._known)), polished(made)
         return shorter if cost(shorter) < cost(plain) else plain
-
-
-def _plain(expr: Expr) -> Expr:
-    return polished(normal(expr))
 
 
 def _counts(expr: Expr, table: Mapping[Name, Definition]) -> Counter[Name]:

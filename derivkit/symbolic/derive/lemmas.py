@@ -56,9 +56,9 @@ def _primitive_lemma(row: Op, number: int) -> Lemma:
         "local derivative",
         _local(_S, (other,)),
         inner,
-        "only the term at {0} depends on {1}",
+        "only one of the terms depends on {0}",
         number=1,
-        about=(reference(_X, (other,)), reference(_X, (other,))),
+        about=(reference(_X, (other,)),),
     )
     before = _local(_Y, (*position, other))
     raw = _total_derivative(outer, (other,), inner)

@@ -33,6 +33,7 @@ from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.normal import add, delta, mul, sum_over
 
 SUBSTITUTE_NODES = 40
+TRIVIAL_COST = 3  # a name with a sign or a number: shorter to write than to name
 
 
 @dataclass(frozen=True)
@@ -278,12 +279,12 @@ def _value(c: Contribution, done: Mapping[Name, Adjoint], exact: bool = False) -
 
 def _trivial(c: Contribution, done: Mapping[Name, Adjoint]) -> bool:
     best = done[c.consumer.name].definition.best
-    return c.seed or best.nodes <= 2 or isinstance(best, Delta)
+    return c.seed or cost(best) <= TRIVIAL_COST or isinstance(best, Delta)
 
 
 def _choose_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], known: Knowledge) -> tuple[Expr, bool]:
     """Return Σ of the contributions, consumers' adjoints substituted where that makes the whole smaller."""
-    named, opened, gain = [], [], 0
+    named, opened, gain, any_small = [], [], 0, False
     for c in contributions:
         best = done[c.consumer.name].definition.best
         small = is_sum_free(best) and best.nodes <= SUBSTITUTE_NODES
@@ -295,10 +296,11 @@ def _choose_product(contributions: tuple[Contribution, ...], done: Mapping[Name,
         if small:
             opened.append(sum_over(c.over, mul((_value(c, done), c.local))))
             gain += cost(best) - 2  # a name costs two
+            any_small = True
         else:
             opened.append(named[-1])
     with_names = add(named)
-    if not gain or not _may_cancel(contributions, done, known):
+    if not any_small or not _may_cancel(contributions, done, known):
         return with_names, False
     with_values = add(opened)
     if with_values.nodes <= 4 * SUBSTITUTE_NODES:
@@ -311,8 +313,11 @@ def _choose_product(contributions: tuple[Contribution, ...], done: Mapping[Name,
 def _may_cancel(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], known: Knowledge) -> bool:
     """Say whether some name stands in two of the parts that would meet, itself or through a relation such as p = e/Z."""
     seen: set[Name] = set()
+    with_facts = {f.name for f in known.facts}
     for c in contributions:
         best = done[c.consumer.name].definition.best
+        if c.over and not with_facts.isdisjoint(references(best)):
+            return True  # a sum over what a fact is about
         for part in (best, c.local):
             names: set[Name] = set()
             for name in references(part):

@@ -11,12 +11,18 @@ from collections.abc import Callable
 from derivkit.layout import Layout, axis_order
 from derivkit.symbolic.arrays import Array, NoArrayForm, plan
 from derivkit.symbolic.arrays.dialects import program_text
+from derivkit.symbolic.derive.forms import expand, opened_terms, polished
 from derivkit.symbolic.expr import Expr, Name
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.render.formula import formula, transposed
 from derivkit.symbolic.render.styles import LATEX, TEXT, Style
 from derivkit.symbolic.steps import Result
+
+
+OPEN_NODES = 60
+OPEN_TERMS = 6
+BROADCAST_PENALTY = 12  # characters: a reader would rather see a longer line than a broadcast
 
 
 def matrix_program(result: Result, layout: Layout = "mixed") -> str | None:
@@ -61,7 +67,22 @@ def _planned(result: Result, layout: Layout) -> Array | None:
     natural = result.outputs + result.inputs
     order = tuple(natural[a] for a in axis_order(layout, len(result.outputs), len(result.inputs)))
     shared = {d.name: d.shape for d in result.shared}
-    return _plan(result.expr, order, lambda name: shared[name] if name in shared else result.graph.shape(name))
+    shape = result.graph.shape
+    return _shortest(result.expr, order, lambda name: shared[name] if name in shared else shape(name))
+
+
+def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name], tuple[Size, ...]]) -> Array | None:
+    """Return the plan that reads best of the expression as it is and multiplied out: diag(y) − y yᵀ is the latter."""
+    forms = [expr]
+    if expr.nodes <= OPEN_NODES and opened_terms(expr) <= OPEN_TERMS:
+        forms.append(polished(expand(expr)))
+    plans = [p for p in (_plan(form, order, shape) for form in forms) if p is not None]
+    return min(plans, key=_reading_length, default=None)
+
+
+def _reading_length(node: Array) -> int:
+    text = program_text(node)
+    return len(text) + BROADCAST_PENALTY * (text.count("None") + text.count("einsum"))
 
 
 def _plan(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name], tuple[Size, ...]]) -> Array | None:
