@@ -88,6 +88,8 @@ RIGHT = {
     "kink and smooth": (
         lambda x: float((relu(x) + x**2).sum()), lambda x: (x > 0) + 2 * x, np.array([0.0, 1.0, -2.0, 3.0])
     ),
+    "rounded to seven places": (lambda x: float(np.round((x**2).sum(), 7)), lambda x: 2 * x, X5),
+    "ripple": (lambda x: float((x**2).sum() + 1e-11 * np.sin(1e9 * x).sum()), lambda x: 2 * x, X5),
     "maximum": (lambda x: float(x.max()), lambda x: (x == x.max()) * 1.0, X5),
     "power at a domain edge": (lambda x: float(np.sum(x**1.5)), lambda x: 1.5 * x**0.5, np.array([0.0, 1.0, 2.0])),
     "log near its edge": (lambda x: float(np.log(1 - x).sum()), lambda x: -1 / (1 - x), np.array([1 - 1e-6, 0.5])),
@@ -216,6 +218,10 @@ WRONG = {
     ),
     "fault beside a kink": (
         lambda x: float((relu(x) + x**2).sum()), lambda x: (x > 0) + 3 * x, None, np.array([0.0, 1.0, -2.0, 3.0])
+    ),
+    "factor beside many kinks": (
+        lambda x: float(relu(x) @ np.arange(-2.0, 4)), lambda x: 1.01 * np.arange(-2.0, 4) * (x > 0), None,
+        np.array([0.0, 1.0, 0.0, 3.0, 0.0, 0.5]),
     ),
     "dense": (cube, lambda x: np.exp(np.sin(5 * x)), "dense", X34),
     "negligible leaf": (lambda x, y: float(x @ x + 1e-6 * (y @ y)), lambda x, y: (2 * x, 3e-6 * y), "scale:1.5", X5, X5 + 1),

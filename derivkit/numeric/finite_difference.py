@@ -302,8 +302,9 @@ def measured_noise(line: Line, rungs: Sequence[Rung]) -> float:
     distinct = np.unique(values)
     if distinct.size >= 4 and any(r.above == r.below for r in rungs):
         quantum = float(np.min(np.diff(distinct)))
-        grid = 4 * (distinct - distinct[0]) / quantum
-        if float(np.max(np.abs(grid - np.round(grid)))) < 1e-3 and float(grid[-1]) < 1e12:
+        near = (distinct - line.base)[np.abs(distinct - line.base) < 1e3 * quantum] / quantum
+        # the smallest difference seen may be a few quanta; far values would only magnify its own rounding
+        if near.size >= 4 and any(float(np.max(np.abs(k * near - np.round(k * near)))) < 1e-3 for k in range(1, 9)):
             noise = max(noise, quantum)
     with np.errstate(over="ignore"):
         if distinct.size >= 4 and bool(np.all(distinct.astype(np.float32).astype(np.float64) == distinct)):
