@@ -31,10 +31,11 @@ def fn(op: str, args: tuple[Expr, ...]) -> Expr:
         if yes is not None and isinstance(yes, Num) and isinstance(no, Num):
             return _two_valued(condition, yes.value, no.value)
         return Fn(op, (condition, yes, no))
-    if op in {"greater", "less"}:
-        small, large = args if op == "less" else args[::-1]
-        if isinstance(small, Num) and small.value == 0 and not isinstance(large, Num):
-            return Fn("step", (large,))
+    if op == "step" and isinstance(args[0], Fn) and args[0].op == "relu":
+        return Fn("step", args[0].args)  # relu(x) > 0 exactly where x > 0
+    positive = _positive_part(op, args)
+    if positive is not None:
+        return Fn("step", (positive,))
     if op in INDICATORS and len(args) == 2 and all(isinstance(a, Num) for a in args):
         return num(int(_COMPARE[op](args[0].value, args[1].value)))  # type: ignore[attr-defined]
     if isinstance(args[0], Num) and _AT.get(op, {}).get(args[0].value) is not None:

@@ -143,6 +143,11 @@ def mul(operands: Iterable[Expr]) -> Expr:
             continue
         base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE_EXPR)
         k = key(base)
+        if k not in bases and isinstance(base, Add) and any(isinstance(other, Add) for other, _ in bases.values()):
+            opposite = key(negative(base))  # (p − 1) meets 1 / (1 − p)
+            if opposite in bases and isinstance(exponent, Num) and exponent.value.denominator == 1:
+                number *= -1 if exponent.value % 2 else 1
+                k = opposite
         if k in bases:
             bases[k][1].append(exponent)
         else:
@@ -282,8 +287,7 @@ def _has_delta(expr: Expr, indices: tuple[Index, ...]) -> bool:
 
 
 def _sum_of_terms(indices: tuple[Index, ...], body: Add) -> Expr:
-    bound = frozenset(indices)
-    split = [t for t in body.args if _has_delta(t, indices) or not bound <= t.free]
+    split = [t for t in body.args if _has_delta(t, indices)]
     if not split:
         return Sum(indices, body)
     chosen = {id(t) for t in split}

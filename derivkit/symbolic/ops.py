@@ -119,7 +119,7 @@ _ELEMENTWISE = (
         "relu",
         "x",
         "where(x > 0, x, 0)",
-        ("step(x)",),
+        ("step(y)",),
         "np.maximum({x}, 0)",
         r"\operatorname{{relu}}({x})",
         "relu' = step (0 at 0)",

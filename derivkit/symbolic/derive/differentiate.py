@@ -172,4 +172,3 @@ def _output(expr: Prim, output: Expr | None) -> Entry:
         return substitute(output, pairs)
 
     return entry
-

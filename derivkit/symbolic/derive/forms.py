@@ -24,6 +24,7 @@ from derivkit.symbolic.expr import (
     Pow,
     Prim,
     Ref,
+    SizeOf,
     Sum,
     key,
     substitute,
@@ -34,20 +35,25 @@ from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, 
 
 OPEN_TERMS = 40
 WORK_NODES = 400
+ROUNDS = 4
 
 Change = Callable[[Expr], Expr]
 
 
 def simplify(expr: Expr, known: Knowledge) -> Expr:
     """Return the smallest of the equal forms of a normal ``expr``; itself when none is smaller."""
-    if expr.nodes > WORK_NODES or is_plain(expr):
-        return expr
-    folded = fold(expr, known)
-    best = folded if cost(folded) <= cost(expr) else expr
-    for candidate in _candidates(folded, known):
-        if cost(candidate) < cost(best):
-            best = candidate
-    return best
+    for _ in range(ROUNDS):
+        if expr.nodes > WORK_NODES or is_plain(expr):
+            return expr
+        folded = fold(expr, known)
+        best = folded if cost(folded) <= cost(expr) else expr
+        for candidate in _candidates(folded, known):
+            if cost(candidate) < cost(best):
+                best = candidate
+        if best is expr or cost(best) >= cost(expr):
+            return best
+        expr = best
+    return expr
 
 
 def is_plain(expr: Expr) -> bool:
@@ -61,6 +67,9 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
     yield factored(expr)
     yield merged(expr)
     yield branches_joined(expr)
+    joined = together(expr)
+    if joined is not expr:
+        yield fold(joined, known)
     if opened_terms(expr) <= OPEN_TERMS:
         opened = fold(expand(expr), known)
         yield opened
@@ -215,6 +224,26 @@ def _common_number(expr: Add) -> Fraction:
     return size
 
 
+def together(expr: Expr) -> Expr:
+    """Return ``expr`` with the quotients of a sum over one denominator, at every depth."""
+    return everywhere(expr, lambda e: _one_denominator(e) if isinstance(e, Add) else e)
+
+
+def _one_denominator(expr: Add) -> Expr:
+    if len(expr.args) > 4 or opened_terms(expr) > OPEN_TERMS // 4:
+        return expr
+    below: dict[int, tuple[Expr, Fraction]] = {}
+    for term in expr.args:
+        for k, (base, exponent) in _powers(term).items():
+            if exponent < 0 and (k not in below or exponent < below[k][1]):
+                below[k] = (base, exponent)
+    if not below:
+        return expr
+    lifted = [power(base, num(-e)) for base, e in below.values()]
+    top = factored(expand(add(mul((t, *lifted)) for t in expr.args)))
+    return mul((top, *(power(base, num(e)) for base, e in below.values())))
+
+
 def merged(expr: Expr) -> Expr:
     """Return ``expr`` with sums over indices of the same size made one where their bodies share a factor."""
     return everywhere(expr, lambda e: _merge_sums(e) if isinstance(e, Add) else e)
@@ -232,22 +261,37 @@ def _merge_sums(expr: Add) -> Expr:
 
 
 def _joined(left: Expr, right: Expr) -> Expr | None:
-    (outer, one), (outer2, two) = _outer_sum(left), _outer_sum(right)
-    if one is None or two is None or key(mul(outer)) != key(mul(outer2)):
+    (c, outer, one), (c2, outer2, two) = _outer_sum(left), _outer_sum(right)
+    if one is None or len(one.indices) != 1:
         return None
-    if len(one.indices) != 1 or len(two.indices) != 1 or one.indices[0].size != two.indices[0].size:
+    index = one.indices[0]
+    if two is None:
+        return _taken_in(c, outer, one, right)
+    if key(mul(outer)) != key(mul(outer2)) or len(two.indices) != 1 or index.size != two.indices[0].size:
         return None
-    renamed = normal(substitute(two.body, {two.indices[0]: Affine.of(one.indices[0])}))
-    body = _take_out_any(add((one.body, renamed)))
-    return None if body is None else mul((*outer, sum_over(one.indices, body)))
+    renamed = normal(substitute(two.body, {two.indices[0]: Affine.of(index)}))
+    body = _take_out_any(add((one.body, scaled(c2 / c, renamed))))
+    return None if body is None else mul((num(c), *outer, sum_over(one.indices, body)))
 
 
-def _outer_sum(term: Expr) -> tuple[list[Expr], Sum | None]:
-    factors = list(factors_of(term))
+def _taken_in(c: Fraction, outer: list[Expr], one: Sum, right: Expr) -> Expr | None:
+    """Return Σ_n (x_n − m) for Σ_n x_n − N m: what was counted N times goes back into the sum over N."""
+    size = SizeOf(one.indices[0].size)
+    if size not in factors_of(right):
+        return None
+    rest = mul((right, power(size, num(-1)), *(power(f, num(-1)) for f in (num(c), *outer))))
+    if any(isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0 for f in factors_of(rest)):
+        return None
+    return mul((num(c), *outer, Sum(one.indices, add((one.body, rest)))))
+
+
+def _outer_sum(term: Expr) -> tuple[Fraction, list[Expr], Sum | None]:
+    c, rest = coefficient(term)
+    factors = list(factors_of(rest))
     sums = [f for f in factors if isinstance(f, Sum)]
     if len(sums) != 1:
-        return factors, None
-    return [f for f in factors if f is not sums[0]], sums[0]
+        return c, factors, None
+    return c, [f for f in factors if f is not sums[0]], sums[0]
 
 
 def _take_out_any(expr: Expr) -> Expr | None:
@@ -309,9 +353,18 @@ def _polish(expr: Expr) -> Expr:
         return expr
     factors = list(expr.args)
     c, _ = coefficient(expr)
+    if c > 0:
+        for n, factor in enumerate(factors):
+            if isinstance(factor, Add) and all(coefficient(t)[0] < 0 for t in factor.args):
+                flipped = add(scaled(-1, t) for t in factor.args)
+                return _polish(mul((num(-1), *factors[:n], flipped, *factors[n + 1 :])))
     if c < 0:
         for n, factor in enumerate(factors):
-            if isinstance(factor, Add) and 2 * sum(coefficient(t)[0] < 0 for t in factor.args) >= len(factor.args):
+            if (
+                isinstance(factor, Add)
+                and not all(coefficient(t)[0] > 0 for t in factor.args)
+                and 2 * sum(coefficient(t)[0] < 0 for t in factor.args) >= len(factor.args)
+            ):
                 flipped = _polish(add(scaled(-1, t) for t in factor.args))
                 return _polish(mul((num(-c), *factors[1:n], flipped, *factors[n + 1 :])))
     ordered = sorted(factors, key=lambda f: 2 if isinstance(f, Sum) else isinstance(f, Add))
