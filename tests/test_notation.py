@@ -14,8 +14,29 @@ from derivkit.errors import DerivkitError
 from derivkit.layout import axis_order
 from derivkit.symbolic.derive import derive
 from derivkit.symbolic.evaluate import evaluate_graph
-from derivkit.symbolic.expr import Add, Const, Delta, Fn, Inside, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum, bare, user
+from derivkit.symbolic.expr import (
+    Add,
+    Const,
+    Delta,
+    Fn,
+    Inside,
+    Mul,
+    Name,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    SizeOf,
+    Sum,
+    bare,
+    key,
+    replace,
+    substitute,
+    user,
+    walk,
+)
 from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.normal import normal
 from derivkit.symbolic.ops import ELEMENTWISE
 from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.render.letters import Letters
@@ -317,6 +338,30 @@ def test_a_printed_program_parses_again_and_means_the_same(text, wrt, shapes, no
     for result in d.results.values():
         order = axis_order(layout, len(result.output_shape), len(result.input_shape))
         assert np.allclose(values[str(result.name)], whole[str(result.name)].transpose(order))
+
+
+def inlined(graph, expr):
+    """Undo what the reader does: every primitive of a printed line stands under a name of its own."""
+
+    def change(node):
+        if isinstance(node, Ref) and node.name.kind == "anon":
+            return inlined(graph, graph[node.name].at(node.subs))
+        return None
+
+    return replace(expr, change)
+
+
+@pytest.mark.parametrize(("text", "wrt", "shapes"), PROGRAMS, ids=[row[0][:30] for row in PROGRAMS])
+def test_a_printed_entry_reads_back_as_the_same_expression(text, wrt, shapes):
+    d = derive(text, wrt, shapes, check=False)
+    again = read_program(d.program(notation="index"))
+    for result in d.results.values():
+        spelt_out = [m for m in walk(result.expr) if isinstance(m, Prim) and m.op in {"prod_except", "norm"}]
+        back = again[user(str(result.name))]
+        natural = (*result.outputs, *result.inputs)
+        pairs = {b: Affine.of(a) for a, b in zip(natural, back.indices, strict=True) if b is not None}
+        found = normal(substitute(inlined(again, back.rhs), pairs))
+        assert spelt_out or key(found) == key(normal(inlined(again, result.expr)))
 
 
 @pytest.mark.parametrize(("text", "wrt", "shapes"), PROGRAMS + UNREAD, ids=[row[0][:30] for row in PROGRAMS + UNREAD])

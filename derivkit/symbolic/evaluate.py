@@ -5,6 +5,7 @@ Everything that derivkit prints is held against this module, so it knows nothing
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, reduce
@@ -25,6 +26,7 @@ from derivkit.symbolic.parse.statements import parse_program
 
 _SMALL_POWER = 64
 _EINSUM_LETTERS = 50
+_EINSUM_WORK = 20_000  # below, looking for the best order costs more than it saves
 
 #: A value with a name for each of its axes.
 Labelled = tuple[tuple[Index, ...], Array]
@@ -76,9 +78,6 @@ def evaluate_graph(
     return env
 
 
-# -- sizes ---------------------------------------------------------------------------------------------------------------
-
-
 def fix_sizes(graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
     """Return every size of the program, solved from the arrays' shapes and the ``sizes`` given.
 
@@ -96,9 +95,8 @@ def fix_sizes(graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int])
     for size, length, place in axes:
         if size.name is not None:
             _fix(found, size.name, length, place)
-    progress = True
-    while progress:
-        progress = sum(_solve_one(found, *axis) for axis in axes) > 0  # a sum, not any(): each axis gets its turn
+    while sum(_solve_one(found, *axis) for axis in axes):  # a sum, not any(): each axis gets its turn
+        pass
     plain = {n: v for n, (v, _) in found.items()}
     for size, length, place in axes:
         missing = [n for n in size.names() if n not in plain]
@@ -167,46 +165,29 @@ def _check_labels(declared: Input, array: Array, sizes: Mapping[str, int]) -> No
         raise DerivkitError(f"'{echo(declared.name)}' has a label outside of 0..{limit - 1}", code="DK040")
 
 
-# -- one expression ------------------------------------------------------------------------------------------------------
-
-
 class _Evaluation:
     """The evaluation of one expression; every node once, however often it is used, and without recursion."""
 
     def __init__(self, env: Mapping[Name, Array], sizes: Mapping[str, int]) -> None:
-        self.env = {n: np.asarray(a) for n, a in env.items()}
+        self.env = env
         self.sizes = sizes
-        self.numbers = Numbers.of(self.env.values())
+        self.numbers = Numbers.of(env.values())
         self.order: dict[Index, int] = {}
 
     def run(self, expr: Expr) -> Labelled:
-        """Return the value of ``expr``, operands before what uses them; a value is let go after its last use."""
-        uses: dict[int, int] = {}
-        plan: list[Expr] = []
-        stack = [(expr, False)]
-        while stack:
-            node, ready = stack.pop()
-            if ready:
-                plan.append(node)
-                continue
-            uses[id(node)] = uses.get(id(node), 0) + 1
-            if uses[id(node)] == 1:
-                stack.append((node, True))
-                stack.extend((o, False) for o in reversed(_operands(node)))
+        """Return the value of ``expr``; a value is let go after its last use."""
         values: dict[int, Labelled] = {}
-        for node in plan:
-            operands = _operands(node)
-            values[id(node)] = _RULES[type(node)](self, node, [values[id(o)] for o in operands])
-            for operand in operands:
-                uses[id(operand)] -= 1
-                if not uses[id(operand)]:
-                    del values[id(operand)]
-        return values[id(expr)]
-
-    # subscripts
+        plan = _plan(expr) if expr.nodes <= _PLANNED else _plan.__wrapped__(expr)
+        for n, (node, operands, done) in enumerate(plan):
+            values[n] = _RULES[type(node)](self, node, [values[o] for o in operands])
+            for operand in done:
+                del values[operand]
+        return values[len(plan) - 1]
 
     def axes(self, free: frozenset[Index]) -> tuple[Index, ...]:
         """Return indices in the one order that every value of this evaluation keeps."""
+        if len(free) < 2:
+            return tuple(free)
         for index in sorted(free.difference(self.order), key=lambda i: i.uid):
             self.order[index] = len(self.order)
         return tuple(sorted(free, key=self.order.__getitem__))
@@ -245,6 +226,27 @@ class _Evaluation:
 
 
 _ZERO = Size.of(0)
+_PLANNED = 1_000  # plans of larger expressions are not kept
+
+
+@lru_cache(maxsize=1024)
+def _plan(expr: Expr) -> tuple[tuple[Expr, tuple[int, ...], tuple[int, ...]], ...]:
+    """Return (node, places of its operands, places no longer needed), operands first; every node once, without recursion."""
+    place: dict[int, int] = {}
+    found: list[tuple[Expr, tuple[int, ...]]] = []
+    stack = [(expr, False)]
+    while stack:
+        node, ready = stack.pop()
+        if id(node) in place:
+            continue
+        if ready:
+            place[id(node)] = len(found)
+            found.append((node, tuple(place[id(o)] for o in _operands(node))))
+        else:
+            stack.append((node, True))
+            stack.extend((o, False) for o in reversed(_operands(node)))
+    last = {operand: n for n, (_, operands) in enumerate(found) for operand in operands}
+    return tuple((node, ops, tuple(o for o in dict.fromkeys(ops) if last[o] == n)) for n, (node, ops) in enumerate(found))
 
 
 def _align(value: Labelled, axes: tuple[Index, ...]) -> Array:
@@ -334,10 +336,7 @@ def _sum_product(run: _Evaluation, bound: tuple[Index, ...], factors: list[Label
     """Return Σ over ``bound`` of a product; a bound index that no factor has counts its size."""
     present = run.axes(frozenset().union(*(a for a, _ in factors)))
     kept = tuple(i for i in present if i not in bound)
-    copies = 1
-    for index in bound:
-        if index not in present:
-            copies *= index.size.evaluate(run.sizes)
+    copies = math.prod(i.size.evaluate(run.sizes) for i in bound if i not in present)
     if any(v.dtype == object for _, v in factors) or len(present) > _EINSUM_LETTERS:
         product = _align(factors[0], present)
         for factor in factors[1:]:
@@ -348,7 +347,8 @@ def _sum_product(run: _Evaluation, bound: tuple[Index, ...], factors: list[Label
         operands: list[Any] = []
         for own, array in factors:
             operands += [array, [letter[i] for i in own]]
-        value = np.einsum(*operands, [letter[i] for i in kept], optimize=True)
+        work = math.prod(i.size.evaluate(run.sizes) for i in present)
+        value = np.einsum(*operands, [letter[i] for i in kept], optimize=work > _EINSUM_WORK)
     return kept, np.asarray(value * run.numbers.rational(copies) if copies != 1 else value)
 
 

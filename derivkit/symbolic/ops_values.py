@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -56,10 +57,9 @@ class Numbers:
         dtype('float32')
         """
         given = list(arrays)
-        kinds = [a.dtype for a in given if a.dtype.kind in "fcO"]
-        common = np.result_type(*kinds) if kinds else np.dtype(float)
+        kinds = frozenset(a.dtype for a in given)
         contexts = (v.context for a in given if a.dtype == object for v in a.flat if hasattr(v, "context"))
-        return Numbers(common.type(0).real.dtype if common.kind == "c" else common, next(contexts, None))
+        return _system(kinds, next(contexts, None))
 
     def rational(self, value: Fraction | int) -> Array:
         """Return a rational number at full precision."""
@@ -83,6 +83,13 @@ class Numbers:
         if self.context is not None:
             return np.asarray(np.frompyfunc(self.context.mpf, 1, 1)(value.astype(int).astype(object)), dtype=object)
         return value.astype(self.dtype)
+
+
+@lru_cache(maxsize=64)
+def _system(kinds: frozenset[np.dtype[Any]], context: Any) -> Numbers:
+    inexact = [k for k in kinds if k.kind in "fcO"]
+    common = np.result_type(*inexact) if inexact else np.dtype(float)
+    return Numbers(common.type(0).real.dtype if common.kind == "c" else common, context)
 
 
 _PI = np.longdouble("3.14159265358979323846264338327950288")

@@ -169,14 +169,13 @@ def _indices(result: Result) -> tuple[Index, ...]:
 
 
 def _definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
-    """Return the author's line as it is read, in LaTeX its matrix notation; without either, entry by entry."""
+    """Return the author's line as it is read; in LaTeX, or when it is ours, its matrix notation, else entry by entry."""
     if d.text and notation.style.name == "text":
         text = d.text if "=" in d.text else f"{d.name} = {d.text}"
         return prettier(text)
-    if notation.style.name == "latex":
-        form = math_form(d.rhs, d.indices, graph, notation.style)
-        if form is not None:
-            return f"{notation.style.variable(d.name)} = {form}"
+    form = math_form(d.rhs, d.indices, graph, notation.style)
+    if form is not None:
+        return f"{notation.style.variable(d.name)} = {form}"
     left, right = notation.line((d.ref(), d.rhs))
     return f"{left} = {right}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Iterator
 
 from derivkit.layout import Layout
@@ -59,15 +58,26 @@ def _header(made: Page) -> Iterator[str]:
     if len(line) <= WIDTH:
         yield line
     else:
-        yield from made.definitions
+        yield from reversed(made.definitions)
         yield f"sought: {whole}"
     shapes = ", ".join(f"{o.whole} ∈ {_power('R', o.shape)}" for o in made.outcomes)
     yield f"layout: {made.layout} ({made.meaning}); {shapes}"
     given = [_space(i) for i in made.inputs]
-    both = ",  ".join(p for p in (", ".join(given), ",  ".join(made.lets)) if p)
-    yield from textwrap.wrap(f"Let  {both}", WIDTH, subsequent_indent="     ", break_long_words=False)
+    if given or made.lets:
+        yield from _wrapped("Let  ", [*(f"{g}, " for g in given[:-1]), *(f"{g},  " for g in (*given[-1:], *made.lets))])
     if made.assumed:
-        yield from textwrap.wrap("assumed: " + "; ".join(made.assumed), WIDTH, subsequent_indent="         ")
+        yield from _wrapped("assumed: ", [f"{a}; " for a in made.assumed])
+
+
+def _wrapped(head: str, items: list[str]) -> Iterator[str]:
+    """Yield the items on lines of at most ``WIDTH``, broken only between items."""
+    line, indent = head, " " * len(head)
+    for item in items:
+        if len(line) + len(item.rstrip()) > WIDTH and line.strip() and line != indent and line != head:
+            yield line.rstrip()
+            line = indent
+        line += item
+    yield line.rstrip(" ,;")
 
 
 def _times(shape: Iterable[Size]) -> str:
