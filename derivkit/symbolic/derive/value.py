@@ -37,4 +37,4 @@ def evaluate_result(
     fixed = fix_sizes(graph, {n: np.asarray(v) for n, v in values.items()}, sizes or {})
     natural = evaluate_expr(result.expr, env, fixed, result.outputs + result.inputs)
     order = axis_order(read_layout(layout), len(result.outputs), len(result.inputs))
-    return np.ascontiguousarray(np.transpose(natural, order))
+    return np.array(np.transpose(natural, order), order="C")  # not ascontiguousarray: a scalar stays one
