@@ -24,7 +24,7 @@ def _branch(test: Callable[[Any], Any], yes: Callable[[Any], Any], no: Callable[
     """Return x ↦ yes(x) where test(x), else no(x), for whatever x is; SymPy keeps both."""
 
     def chosen(x: Any) -> Any:
-        if isinstance(x, sympy.Basic):
+        if isinstance(x, sympy.Basic) and not x.is_number:
             return sympy.Piecewise((yes(x), test(x)), (no(x), True))
         return yes(x) if test(getattr(x, "real", x)) else no(x)
 
@@ -162,13 +162,23 @@ def functions(s: Any) -> dict[str, Any]:
             out = np.empty(arrays[0].shape, dtype=object)
             for where in np.ndindex(out.shape):
                 out[where] = f(*(a[where] for a in arrays))
-            return out[()]
+            return out.view(Array)[()]
 
         return each
+
+    class Array(np.ndarray):
+        """An array of scalars that compares by the system's own comparisons."""
+
+        __gt__ = lifted(scalar["greater"])
+        __lt__ = lifted(scalar["less"])
+        __ge__ = lifted(scalar["greater_equal"])
+        __le__ = lifted(scalar["less_equal"])
 
     e = {name: lifted(f) for name, f in scalar.items()}
 
     def biggest(values: list[Any]) -> Any:
+        if isinstance(values[0], sympy.Basic):
+            return sympy.Max(*values)
         best = values[0]
         for v in values[1:]:
             best = scalar["maximum"](best, v)
@@ -216,6 +226,7 @@ def functions(s: Any) -> dict[str, Any]:
 
     return {
         **e,
+        "array": lambda x: np.asarray(x, dtype=object).view(Array)[()],
         "pi": s.pi,
         "sum": summed,
         "mean": reduction(mean),
@@ -242,10 +253,11 @@ def functions(s: Any) -> dict[str, Any]:
         "diag": np.diag,
         "trace": np.trace,
         "eye": lambda n: np.eye(n, dtype=int).astype(object),
-        "zeros": lambda n: np.zeros(n, dtype=int).astype(object),
-        "ones": lambda n: np.ones(n, dtype=int).astype(object),
+        "zeros": lambda *n: np.zeros(n, dtype=int).astype(object),
+        "ones": lambda *n: np.ones(n, dtype=int).astype(object),
         "stack": lambda *x, axis=0: np.stack([np.asarray(v, dtype=object) for v in x], axis=axis),
         "transpose": np.transpose,
+        "einsum": lambda spec, *x: np.einsum(spec, *x),
         "onehot": lambda k, size: np.eye(size, dtype=int).astype(object)[k],
     }
 
@@ -283,14 +295,14 @@ def run(text: str, values: Mapping[str, Any], sizes: Mapping[str, int], system: 
     names = {**functions(system), **sizes}
     for name, value in values.items():
         array = np.asarray(value)
-        names[name] = array if array.dtype.kind in "iu" else array.astype(object)[()]
+        names[name] = array if array.dtype.kind in "iu" else names["array"](array)
     result = None
     for line in text.splitlines():
         code = line.partition("#")[0].strip()
         if not code or DECLARATION.match(code):
             continue
         target, _, expression = re.match(r"^(?:(\w+)\s*(=)(?!=))?\s*(.*)$", code).groups()  # type: ignore[union-attr]
-        result = eval(expression, {"__builtins__": {}}, names)  # noqa: S307
+        result = eval(expression, {}, names)  # noqa: S307
         names[target or "out"] = result
     return result
 

@@ -363,7 +363,7 @@ DEFINED_CASES = [
 
 @pytest.mark.parametrize(("expression", "declarations"), DEFINED_CASES)
 def test_an_operation_of_the_language_has_the_jacobian_of_sympy(expression, declarations):
-    text = "\n".join([*(d.strip() for d in declarations.split(";")), f"y = {expression}"])
+    text = "\n".join([*(d.strip() for d in declarations.split(";")), f"f = {expression}"])
     d = derive(text, "x")
     for base in (2, 3):
         sizes = {n: base + (i % 2) for i, n in enumerate(oracle.size_names(text))}
