@@ -1,8 +1,7 @@
 """Differences with error bars: step ladders, extrapolation to step zero, residuals along a line.
 
-Every function here returns a value *and* a bar that covers truncation and rounding, so no caller needs a step or a
-tolerance.  Steps fall by the ratio 0.29, which is not dyadic: powers of two alias with the periods that people put
-into test functions.
+Every function returns a value *and* a bar that covers truncation and rounding: no caller needs a step or a tolerance.
+Steps fall by 0.29, which is not dyadic: powers of two alias with the periods that people put into test functions.
 
 Source: L. F. Richardson (1911), "The approximate arithmetical solution by finite differences"; C. J. F. Ridders
 (1982), "Accurate computation of F'(x)", Adv. Eng. Software 4(2); J. J. Moré and S. M. Wild (2011), "Estimating
@@ -14,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -116,16 +115,14 @@ def scales(x: Floats) -> Floats:
 def derivative(f: Callable[[Floats], Any], x: Floats, direction: Floats) -> tuple[Floats, Floats]:
     """Return the derivative of ``f`` at ``x`` along ``direction`` (both of one shape), and its bar; shaped like ``f(x)``.
 
-    Rungs where ``f`` raises an arithmetic error or is not finite are left out; the bar is infinite if fewer than two
-    are left.
+    Rungs where ``f`` raises or is not finite are left out; the bar is infinite if fewer than three are left.
 
     >>> slope, bar = derivative(np.sin, np.array([0.5]), np.array([1.0]))
     >>> bool(abs(slope[0] - np.cos(0.5)) <= bar[0] < 1e-8)
     True
     """
     base = _evaluated(f, x)
-    largest = float(np.max(np.abs(base), initial=0.0)) if base is not None else 1.0
-    noise = 2 * _EPS * largest
+    noise = 2 * _EPS * (float(np.max(np.abs(base), initial=0.0)) if base is not None else 1.0)
     steps: list[float] = []
     values: list[Floats] = []
     shape = base.shape if base is not None else ()
@@ -159,10 +156,9 @@ def jacobian(f: Callable[[Floats], Any], x: Floats) -> tuple[Floats, Floats]:
         column, bar = derivative(f, x, direction)
         columns.append(column / size[index])
         bars.append(bar / size[index])
-    inner = np.shape(columns[0]) if columns else ()
-    shape = inner + x.shape
     if not columns:
-        return np.zeros(shape), np.zeros(shape)
+        return np.zeros(x.shape), np.zeros(x.shape)
+    shape = np.shape(columns[0]) + x.shape
     return np.stack(columns, -1).reshape(shape), np.stack(bars, -1).reshape(shape)
 
 
@@ -194,9 +190,6 @@ def _evaluated(f: Callable[[Floats], Any], x: Floats) -> Floats | None:
     except (ArithmeticError, ValueError, RuntimeWarning):
         return None
     return value if np.all(np.isfinite(value)) else None
-
-
-# ------------------------------------------------------------------ residuals along a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,9 +248,8 @@ class Residual:
 
 def displaced(line: Line, step: float) -> tuple[tuple[NDArray[Any], ...], tuple[Floats, ...]]:
     """Return the *representable* point reached by ``step`` along the line, and the displacement really made."""
-    reached = tuple(
-        (p.astype(np.float64) + step * u).astype(p.dtype) for p, u in zip(line.point, line.direction, strict=True)
-    )
+    pairs = zip(line.point, line.direction, strict=True)
+    reached = tuple((p.astype(np.float64) + step * u).astype(p.dtype) for p, u in pairs)
     moved = tuple(r.astype(np.float64) - p.astype(np.float64) for r, p in zip(reached, line.point, strict=True))
     return reached, moved
 
@@ -265,28 +257,22 @@ def displaced(line: Line, step: float) -> tuple[tuple[NDArray[Any], ...], tuple[
 def rung(line: Line, step: float) -> Rung:
     """Evaluate both sides of the line at ``step``: two function values.
 
-    The claim is taken at the displacement really made, so the rounding of the arguments cancels exactly; a right claim
-    then leaves a residual that falls faster than the step.
+    The claim is taken at the displacement really made: the rounding of the arguments cancels exactly.
     """
     up, moved_up = displaced(line, step)
     down, moved_down = displaced(line, -step)
     above, below = line.value(up), line.value(down)
     claim_up, claim_down = line.predict(moved_up), line.predict(moved_down)
-    return Rung(
-        step=step,
-        central=((above - below) - (claim_up - claim_down)) / (2 * step),
-        forward=((above - line.base) - claim_up) / step,
-        backward=((line.base - below) + claim_down) / step,
-        above=above,
-        below=below,
-    )
+    central = ((above - below) - (claim_up - claim_down)) / (2 * step)
+    forward, backward = ((above - line.base) - claim_up) / step, ((line.base - below) + claim_down) / step
+    return Rung(step, central, forward, backward, above, below)
 
 
 def measured_noise(line: Line, rungs: Sequence[Rung]) -> float:
     """Return the absolute error of one function value: rounding, measured scatter, or the height of its steps.
 
-    Fourth differences at nine points a hair apart remove whatever is smooth, so what is left is scatter.  A function
-    quantised from within (a float32 inside, a `round`) is flat there: it shows as values on one grid.
+    Fourth differences at nine points a hair apart leave only scatter.  A function quantised from within (a float32
+    inside, a `round`) is flat there: it shows as values on one grid.
     """
     values = np.array([v for r in rungs for v in (r.above, r.below) if math.isfinite(v)] + [line.base])
     largest = float(np.max(np.abs(values)))
@@ -315,9 +301,9 @@ def measured_noise(line: Line, rungs: Sequence[Rung]) -> float:
 def measure(line: Line, scale: float, tolerance: float) -> Residual:
     """Measure the residual of the claim along ``line``.
 
-    ``scale`` is the size of the claimed slope (a norm, which does not cancel), ``tolerance`` the absolute error that a
-    right claim may have from its own rounding.  Six function values in the smooth and right case; on suspicion the
-    whole ladder, the function's own noise, and a second ladder at other steps: nothing is called wrong on one ladder.
+    ``scale`` is the claimed slope's norm, ``tolerance`` the absolute error that a right claim may have from rounding.
+    Six function values in the smooth and right case; on suspicion the whole ladder, the function's own noise, and a
+    second ladder at other steps: nothing is called wrong on one ladder.
     """
     claimed = line.predict(line.direction)
     quick = _quick(line, scale, tolerance, claimed)
@@ -329,8 +315,9 @@ def measure(line: Line, scale: float, tolerance: float) -> Residual:
     second = _full(line, scale, tolerance, claimed, LARGEST_STEP * 0.57)
     if second.verdict == "ok" or first.verdict == "unclear":
         return second
-    if second.verdict == "wrong" and abs(first.value - second.value) > 5 * (first.error_bar + second.error_bar):
-        return Residual("unclear", second.value, abs(first.value - second.value), second.scale, claimed, second.noise, second.gap)
+    apart = abs(first.value - second.value)
+    if second.verdict == "wrong" and apart > 5 * (first.error_bar + second.error_bar):
+        return replace(second, verdict="unclear", error_bar=apart)
     return min(first, second, key=lambda r: r.error_bar) if second.verdict == "wrong" else second
 
 
@@ -344,7 +331,8 @@ def _quick(line: Line, scale: float, tolerance: float, claimed: float) -> Residu
             return None
         if len(rungs) >= 3:
             noise = line.unit * max(abs(line.base), *(abs(r.above) for r in rungs))
-            value, bar = _best(rungs, "central", noise)
+            values = np.array([r.central for r in rungs])
+            value, bar = (float(n) for n in extrapolate([r.step for r in rungs], values, noise))
             sharp = bar <= (1e-9 if len(rungs) < 5 else 1e-8) * scale
             if sharp and abs(value) <= 2 * bar + tolerance and abs(value) <= 1e-3 * scale:
                 # a central difference is blind to a kink at the point itself: the one-sided slopes are not
@@ -354,16 +342,8 @@ def _quick(line: Line, scale: float, tolerance: float, claimed: float) -> Residu
     return None
 
 
-def _best(rungs: Sequence[Rung], side: str, noise: float, power: int = 2) -> tuple[float, float]:
-    values = np.array([getattr(r, side) for r in rungs])
-    value, bar = extrapolate([r.step for r in rungs], values, noise, power)
-    return float(value), float(bar)
-
-
 def _full(line: Line, scale: float, tolerance: float, claimed: float, first: float) -> Residual:
     rungs = [rung(line, step) for step in ladder(first, line.finest)]
-    if not math.isfinite(line.base):
-        return Residual("unclear", math.nan, math.inf, scale, claimed, math.nan)
     noise = measured_noise(line, rungs)
     side, usable = _side(rungs)
     if len(usable) < 3:
