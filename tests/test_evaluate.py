@@ -39,7 +39,9 @@ def test_an_elementwise_operation_agrees_with_mpmath_and_keeps_the_precision(op)
         names = [user(p) for p in row.parameters]
         expr = Fn(op, tuple(Ref(n) for n in names))
         with mpmath.workdps(30):
-            exact = evaluate_expr(expr, {n: np.array(mpmath.mpf(v), dtype=object) for n, v in zip(names, point, strict=True)}, {}, ())[()]
+            exact = evaluate_expr(
+                expr, {n: np.array(mpmath.mpf(v), dtype=object) for n, v in zip(names, point, strict=True)}, {}, ()
+            )[()]
             for dtype, tolerance in ((np.float32, 1e-5), (np.float64, 1e-14), (np.longdouble, 1e-14), (np.complex128, 1e-14)):
                 got = evaluate_expr(expr, {n: np.array(v, dtype=dtype) for n, v in zip(names, point, strict=True)}, {}, ())
                 assert abs(complex(got) - complex(exact)) <= tolerance * max(1, abs(exact))

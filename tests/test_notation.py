@@ -305,6 +305,9 @@ PROGRAMS = [
     ("y = exp(alpha*n)/sum(exp(alpha*n))\nE = sum(y*q)", "n, alpha", {"n": "K", "q": "simplex K"}),
     ("y[i] = sum[p](w[p]*x[i+p])\nE = sum(y**2)", "w", {"x": "L", "w": "P"}),
     ("E = sum(where(x > 1, x, 0.1*x)*gelu(x))", "x", {"x": "D"}),
+    ("Y = X @ W", "W", {"X": "N, D", "W": "D, M"}),
+    ("E = sum(2*x) + sum(A)", "x, A", {"x": "D", "A": "M, 1"}),
+    ("f = (x0 - 1)**2 + 100*(x1 - x0**2)**2", "x0, x1", {"x0": "", "x1": ""}),
     ("E = (x @ A @ x)/(x @ x)", "x", {"A": "D, D", "x": "D"}),
 ]
 UNREAD = [("E = max(x)", "x", {"x": "K"})]  # onehot(argmax(x), K): the reader takes onehot of a label only

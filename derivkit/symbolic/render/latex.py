@@ -8,7 +8,19 @@ from derivkit.layout import Layout
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.matrix import matrix_latex
-from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, escaped, option, page, with_results
+from derivkit.symbolic.render.page import (
+    NOTATIONS,
+    Block,
+    LemmaPart,
+    Outcome,
+    Page,
+    Row,
+    another,
+    escaped,
+    option,
+    page,
+    with_results,
+)
 from derivkit.symbolic.render.styles import LATEX
 from derivkit.symbolic.steps import Derivation
 
@@ -107,7 +119,7 @@ def _space(declared: Input) -> str:
 
 def _matrix(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
     matrix = matrix_latex(outcome.result, layout) if notation != "index" else None
-    if matrix is not None:
+    if matrix is not None and another(outcome, matrix):
         yield Row(matrix, "in matrix notation")
 
 

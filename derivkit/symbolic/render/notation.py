@@ -41,6 +41,7 @@ class Notation:
         self.style = STYLES[style]
         self.letters = letters if letters is not None else Letters()
         self.ranks = {} if ranks is None else ranks
+        self.ranged: frozenset[Index] | None = None  # where it matters, the indices whose range the line tells
 
     def __call__(self, expr: Expr, scope: Iterable[Index] = ()) -> str:
         """Return ``expr`` as text; its bound indices avoid the letters of ``scope``, which stands in the same line."""
@@ -55,6 +56,8 @@ class Notation:
         if sum(e.nodes for e in exprs) > NODES:
             raise DerivkitError(f"a result of more than {NODES} nodes is not printed", code="DK018")
         writer = Writer(self.style, letters, self.ranks, _WRITERS)
+        if self.ranged is not None:
+            writer.ranged = self.ranged
         return tuple(writer.whole(e) for e in exprs)
 
     def array(self, name: Name, subs: tuple[str, ...] = ()) -> str:
@@ -228,7 +231,11 @@ def _sum(w: Writer, node: Sum) -> Piece:
 
 
 def _delta(w: Writer, node: Delta) -> Piece:
-    return Piece(w.style.delta(w.subscript(node.left), w.subscript(node.right)))
+    left, right = w.subscript(node.left), w.subscript(node.right)
+    if not (w.told(node.left) and w.told(node.right)):
+        size = next(s.bare.size for s in (node.left, node.right) if s.bare is not None and not w.told(s))
+        return Piece(f"eye({w.style.size(size)})[{left},{right}]")
+    return Piece(w.style.delta(left, right))
 
 
 def _inside(w: Writer, node: Inside) -> Piece:

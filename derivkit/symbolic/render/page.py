@@ -98,6 +98,11 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
         yield Block(0, outcome.left, (outcome.row, *matrix(outcome)))
 
 
+def another(outcome: Outcome, text: str) -> bool:
+    """Say whether a matrix form looks other than the entry by entry form, which a scalar's does not."""
+    return "".join(text.split()) != "".join(outcome.row.right.split()).replace(r"\,", "")
+
+
 def option(name: str, value: str, known: tuple[str, ...]) -> str:
     """Return an option's value when it is one of ``known``, else raise DK031."""
     if value in known:
@@ -283,7 +288,7 @@ def _outcome(notation: Notation, result: Result, layout: Layout, steps: tuple[St
 def _written_out(notation: Notation, before: Expr, after: Expr) -> str:
     """Return why a result looks other than its step: the names of ours that it no longer has."""
     kept = references(after)
-    gone = [notation.array(n) for n in references(before) if n not in kept]
+    gone = [notation.array(n) for n in references(before) if n not in kept and n.kind != "user"]
     shown = [f"${g}$" if notation.style.name == "latex" else g for g in gone]
     return f"write out {', '.join(shown)}" if shown else "in the names of the program"
 

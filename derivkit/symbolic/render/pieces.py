@@ -38,6 +38,7 @@ class Writer:
         self.letters = letters
         self.ranks = ranks
         self.writers = writers
+        self.ranged: frozenset[Index] | None = None
         self.pieces: dict[int, Piece] = {}
 
     def whole(self, expr: Expr) -> str:
@@ -96,6 +97,10 @@ class Writer:
         text = self.style.size(size)
         simple = size.name is not None or size.literal is not None
         return (text if simple else f"({text})") + ("*" if self.style is PROGRAM else "")
+
+    def told(self, sub: Affine) -> bool:
+        """Say whether a subscript's range is told by an array that the line reads at it (in a program it must be)."""
+        return self.ranged is None or sub.bare is None or sub.bare in self.ranged
 
     def letters_of(self, indices: Iterable[Index]) -> tuple[str, ...]:
         """Return the letters of bound indices."""

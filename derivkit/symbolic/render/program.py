@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from derivkit.errors import DerivkitError
 from derivkit.layout import axis_order, read_layout
-from derivkit.symbolic.expr import Expr, Ref, references
+from derivkit.symbolic.expr import Add, Delta, Expr, Inside, Name, Prim, Ref, references, walk
 from derivkit.symbolic.graph import Definition, Input
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.render.letters import Letters
@@ -80,10 +80,22 @@ def _entries(result: Result, layout: str) -> tuple[str, str]:
     return _left_right(Letters.of(result.graph), result, result.name, subs, result.expr)
 
 
-def _left_right(letters: Letters, result: Result, name: object, subs: tuple[Affine, ...], expr: Expr) -> tuple[str, str]:
-    left = Ref(name, subs)  # type: ignore[arg-type]
-    first, second = Notation("program", letters, ranks(result.graph)).line((left, expr))
-    return first, second
+def _left_right(letters: Letters, result: Result, name: Name, subs: tuple[Affine, ...], expr: Expr) -> tuple[str, str]:
+    """Return both sides of an index definition; every index of the left side is read by an array on the right."""
+    notation = Notation("program", letters, ranks(result.graph))
+    notation.ranged = _read(expr)
+    deltas = {s.bare for n in walk(expr) if isinstance(n, Delta) for s in (n.left, n.right)}  # eye(K)[i,j] tells the range
+    unread = [s.bare for s in subs if s.bare is not None and s.bare not in notation.ranged and s.bare not in deltas]
+    left, right, *ones = notation.line((Ref(name, subs), expr, *(Inside(Affine.of(i), i.size) for i in unread)))
+    if not ones:
+        return left, right
+    return left, " * ".join(ones if right == "1" else [f"({right})" if isinstance(expr, Add) else right, *ones])
+
+
+def _read(expr: Expr) -> frozenset[Index]:
+    """Return the indices at which some array is read barely."""
+    reads = (n.subs if isinstance(n, Ref) else n.at for n in walk(expr) if isinstance(n, Ref | Prim))
+    return frozenset(s.bare for subs in reads for s in subs if s.bare is not None)
 
 
 def _declaration(declared: Input) -> str:

@@ -8,7 +8,7 @@ from derivkit.layout import Layout
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.matrix import matrix_text
-from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, option, page, with_results
+from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, another, option, page, with_results
 from derivkit.symbolic.render.styles import TEXT, text_name
 from derivkit.symbolic.steps import Derivation
 
@@ -112,9 +112,9 @@ def _space(declared: Input) -> str:
 
 def _matrix(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
     matrix = matrix_text(outcome.result, layout) if notation != "index" else None
-    if matrix is not None:
+    if matrix is not None and another(outcome, matrix):
         yield Row(matrix, "in matrix notation")
-    elif notation == "matrix":
+    elif matrix is None and notation == "matrix":
         yield Row(outcome.row.right, "index notation: there is no matrix form", outcome.row.by_cases)
 
 
