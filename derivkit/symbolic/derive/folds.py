@@ -6,6 +6,7 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -160,12 +161,12 @@ def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
             continue
         for axis, index in enumerate(d.indices):
             if index is not None:
-                facts += _proof(graph, d, axis, index, known)
+                facts += _proof(graph, d, axis, index, known, tuple(facts))
     return facts
 
 
-def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge) -> list[Fact]:
-    declared = Knowledge(known.relations, known.whole, tuple(_declared(graph)))
+def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge, before: tuple[Fact, ...]) -> list[Fact]:
+    declared = Knowledge(known.relations, known.whole, (*_declared(graph), *before))
     for rhs in (normal(d.rhs), _one_level_opened(graph, d.rhs)):
         total = add(sum_over((index,), t) for t in terms_of(spread(rhs)))
         total = fold_monomials(fold_whole(total, known), known)
@@ -173,7 +174,9 @@ def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledg
         made = normal(spread(made))
         if isinstance(made, Num) and made.value in {0, 1}:
             value = int(made.value)
-            return [Fact(d.name, axis, value, bool(used), f"by the definition of {d.name}: {{0}} = {value}")]
+            return [
+                Fact(d.name, axis, value, any(f.declared for f, _ in used), f"by the definition of {d.name}: {{0}} = {value}")
+            ]
     return []
 
 
@@ -208,25 +211,55 @@ def use_facts(expr: Expr, known: Knowledge, declared: bool) -> tuple[Expr, tuple
     def change(node: Expr) -> Expr | None:
         if not isinstance(node, Sum):
             return None
-        for factor in factors_of(node.body):
-            if not isinstance(factor, Ref):
-                continue
-            for axis, sub in enumerate(factor.subs):
-                fact = facts.get((factor.name, axis))
-                index = sub.bare
-                if fact is None or index is None or index not in node.indices:
-                    continue
-                others = [f for f in factors_of(node.body) if f is not factor]
-                if any(index in f.free for f in others) or sum(index in s.free for s in factor.subs) > 1:
-                    continue
-                used.setdefault((fact.name, axis), (fact, Sum((index,), factor)))
-                left = tuple(i for i in node.indices if i is not index)
-                inner = sum_over(left, mul((num(fact.value), *others)))
-                return replace(inner, change)
-        return None
+        if isinstance(node.body, Add):
+            return _split_off(node, node.body, change)
+        found = _decided(node, facts)
+        if found is None:
+            return None
+        fact, index, others = found
+        used.setdefault((fact.name, fact.axis), (fact, _total(node, fact, index)))
+        left = tuple(i for i in node.indices if i is not index)
+        return replace(sum_over(left, mul((num(fact.value), *others))), change)
 
     changed = replace(expr, change)
     return (normal(changed), tuple(used.values())) if used else (expr, ())
+
+
+def _split_off(node: Sum, body: Add, change: Callable[[Expr], Expr | None]) -> Expr | None:
+    """Return Σ of a sum with the terms that a fact decides summed by themselves, ``None`` when there is none."""
+    pieces: list[Expr] = []
+    rest: list[Expr] = []
+    for term in body.args:
+        whole = sum_over(node.indices, term)
+        made = replace(whole, change)
+        if made is whole:
+            rest.append(term)
+        else:
+            pieces.append(made)
+    if not pieces:
+        return None
+    return add((*((sum_over(node.indices, add(rest)),) if rest else ()), *pieces))
+
+
+def _decided(node: Sum, facts: Mapping[tuple[Name, int], Fact]) -> tuple[Fact, Index, list[Expr]] | None:
+    """Return the fact about one of the indices of Σ, when just one factor depends on that index."""
+    factors = factors_of(node.body)
+    for factor in factors:
+        if not isinstance(factor, Ref):
+            continue
+        for axis, sub in enumerate(factor.subs):
+            fact, index = facts.get((factor.name, axis)), sub.bare
+            if fact is None or index is None or index not in node.indices:
+                continue
+            others = [f for f in factors if f is not factor]
+            if not any(index in f.free for f in others) and sum(index in s.free for s in factor.subs) == 1:
+                return fact, index, others
+    return None
+
+
+def _total(node: Sum, fact: Fact, index: Index) -> Expr:
+    factor = next(f for f in factors_of(node.body) if isinstance(f, Ref) and f.name == fact.name and index in f.free)
+    return Sum((index,), factor)
 
 
 # -- folding ------------------------------------------------------------------------------------------------------------
@@ -264,11 +297,36 @@ def _fold_products(expr: Expr, known: Knowledge) -> Expr:
             expr = normal(expr.rebuilt(children))
     if not isinstance(expr, Mul | Pow):
         return expr
-    while True:
+    if isinstance(expr, Mul):
+        expr = _absorbed(expr, known)
+    while isinstance(expr, Mul | Pow):
         better = min(_neighbours(expr, known), key=monomial_cost, default=expr)
         if monomial_cost(better) >= monomial_cost(expr):
             return expr
         expr = better
+    return expr
+
+
+def _absorbed(expr: Mul, known: Knowledge) -> Expr:
+    """Return (1/s) Σ_i g_i c_i as Σ_i g_i n_i when n = c/s: what stands before a sum is folded with what is in it."""
+    sums = [f for f in expr.args if isinstance(f, Sum)]
+    for total in sums:
+        for factor in expr.args:
+            base = factor.base if isinstance(factor, Pow) else factor
+            if not isinstance(base, Ref) or base.name not in known.related or isinstance(total.body, Add):
+                continue
+            inner = mul((total.body, base if base is factor else power(base, num(_sign(factor)))))
+            folded = _fold_products(inner, known)
+            others = [f for f in expr.args if f is not total and f is not factor]
+            left = mul((factor, power(base, num(-_sign(factor)))))
+            made = mul((*others, left, sum_over(total.indices, folded)))
+            if monomial_cost(made) < monomial_cost(expr):
+                return _fold_products(made, known)
+    return expr
+
+
+def _sign(factor: Expr) -> int:
+    return -1 if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0 else 1
 
 
 def monomial_cost(expr: Expr) -> int:
@@ -277,6 +335,8 @@ def monomial_cost(expr: Expr) -> int:
     for factor in factors_of(expr):
         if isinstance(factor, Pow):
             total += factor.base.nodes + 2
+            if isinstance(factor.exponent, Num):
+                total += min(4, int(abs(factor.exponent.value)))
         elif not isinstance(factor, Num):
             total += factor.nodes
     return total

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import reduce
 
-from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
+from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, use_facts, with_solved
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.elementary import condition_of, fn, is_indicator
 from derivkit.symbolic.expr import (
@@ -53,6 +53,16 @@ def simplify(expr: Expr, known: Knowledge) -> Expr:
         if best is expr or cost(best) >= cost(expr):
             return best
         expr = best
+    return expr
+
+
+def shortest(expr: Expr, known: Knowledge) -> Expr:
+    """Return the smallest form that folds and the facts about the program's own definitions lead to."""
+    for _ in range(ROUNDS):
+        made = simplify(use_facts(simplify(expr, known), known, declared=False)[0], known)
+        if made is expr or cost(made) >= cost(expr):
+            return expr if cost(expr) <= cost(made) else made
+        expr = made
     return expr
 
 
@@ -280,7 +290,7 @@ def _taken_in(c: Fraction, outer: list[Expr], one: Sum, right: Expr) -> Expr | N
     if size not in factors_of(right):
         return None
     rest = mul((right, power(size, num(-1)), *(power(f, num(-1)) for f in (num(c), *outer))))
-    if any(isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0 for f in factors_of(rest)):
+    if not rest.free <= one.free or _is_quotient(rest):
         return None
     return mul((num(c), *outer, Sum(one.indices, add((one.body, rest)))))
 

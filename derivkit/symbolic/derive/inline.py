@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.folds import Knowledge
-from derivkit.symbolic.derive.forms import cost, polished, simplify
+from derivkit.symbolic.derive.forms import cost, polished, shortest
 from derivkit.symbolic.expr import Expr, Name, Ref, replace
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.normal import normal
@@ -15,6 +15,7 @@ from derivkit.symbolic.normal import normal
 SHOWN_NODES = 30
 RESULT_NODES = 400
 SIMPLIFY_NODES = 160
+SHORT_CHAIN_NODES = 30
 
 
 class Writer:
@@ -73,8 +74,10 @@ class Flattener:
         if any(n.kind == "anon" for n in uses) or any(u > 1 for u in uses.values()):
             return self._one_by_one(expr)
         made = self._along_chain(expr)
-        # a chain was made short when the pass chose between names and values
-        return Flat(polished(normal(made)), ()) if made.nodes <= RESULT_NODES else self._one_by_one(expr)
+        if made.nodes > RESULT_NODES:
+            return self._one_by_one(expr)
+        # a longer chain was made short already, when the pass chose between names and values
+        return Flat(self._tidied(made) if made.nodes <= SHORT_CHAIN_NODES else polished(normal(made)), ())
 
     def _total_uses(self, expr: Expr) -> Counter[Name]:
         total = _counts(expr, self._table)
@@ -116,7 +119,7 @@ class Flattener:
         made = normal(expr)
         if made.nodes > SIMPLIFY_NODES:
             return polished(made)
-        shorter, plain = polished(simplify(made, self._known)), polished(made)
+        shorter, plain = polished(shortest(made, self._known)), polished(made)
         return shorter if cost(shorter) < cost(plain) else plain
 
 
