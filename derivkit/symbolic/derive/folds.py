@@ -168,15 +168,14 @@ def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
 def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge, before: tuple[Fact, ...]) -> list[Fact]:
     declared = Knowledge(known.relations, known.whole, (*_declared(graph), *before))
     for rhs in (normal(d.rhs), _one_level_opened(graph, d.rhs)):
-        total = add(sum_over((index,), t) for t in terms_of(spread(rhs)))
-        total = fold_monomials(fold_whole(total, known), known)
-        made, used = use_facts(total, declared, declared=True)
-        made = normal(spread(made))
-        if isinstance(made, Num) and made.value in {0, 1}:
-            value = int(made.value)
-            return [
-                Fact(d.name, axis, value, any(f.declared for f, _ in used), f"by the definition of {d.name}: {{0}} = {value}")
-            ]
+        plain = add(sum_over((index,), t) for t in terms_of(spread(rhs)))
+        for total in (plain, fold_monomials(fold_whole(plain, known), known)):
+            made, used = use_facts(total, declared, declared=True)
+            made = normal(spread(made))
+            if isinstance(made, Num) and made.value in {0, 1}:
+                value = int(made.value)
+                on_declared = any(f.declared for f, _ in used)
+                return [Fact(d.name, axis, value, on_declared, f"by the definition of {d.name}: {{0}} = {value}")]
     return []
 
 

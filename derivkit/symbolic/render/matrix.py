@@ -76,12 +76,12 @@ def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name
     forms = [expr]
     if expr.nodes <= OPEN_NODES and opened_terms(expr) <= OPEN_TERMS:
         forms.append(polished(expand(expr)))
-    plans = [p for p in (_plan(form, order, shape) for form in forms) if p is not None]
-    return min(plans, key=_reading_length, default=None)
+    plans = [(p, program_text(p)) for p in (_plan(form, order, shape) for form in forms) if p is not None]
+    written = [(p, text) for p, text in plans if text is not None]
+    return min(written, key=lambda pair: _reading_length(pair[1]), default=(None, ""))[0]
 
 
-def _reading_length(node: Array) -> int:
-    text = program_text(node)
+def _reading_length(text: str) -> int:
     return len(text) + BROADCAST_PENALTY * (text.count("None") + text.count("einsum"))
 
 
