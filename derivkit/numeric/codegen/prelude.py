@@ -61,10 +61,6 @@ HELPERS: dict[str, str] = {
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no overflow, and no loss for large x."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 ''',
-    "log_sigmoid": '''def log_sigmoid(x):
-    """log(1 / (1 + exp(-x))) = min(x, 0) - log(1 + exp(-|x|)): no log of 0."""
-    return np.minimum(x, 0) - np.log1p(np.exp(-np.abs(x)))
-''',
 }
 
 

@@ -100,6 +100,7 @@ def combine(operands: Sequence[Operand], hint: Axes = ()) -> Operand:
 def _merge(group: Sequence[Operand], hint: Axes) -> Operand:
     if len(group) == 1:
         return group[0]
+    group = sorted(group, key=lambda o: o.node.op != "matmul")  # as it is read: what came back, times the local slope
     nodes, axes = align(group, hint)
     if all(o.inverse for o in group):
         return Operand(mul(nodes), axes, inverse=True)

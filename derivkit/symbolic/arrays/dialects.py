@@ -18,7 +18,6 @@ from derivkit.symbolic.arrays.text import (
     options,
     plain_call,
     reduce_call,
-    size_text,
     sizes_text,
     text_of,
     within,
@@ -97,10 +96,15 @@ def _np_eye(node: Array, _: Sequence[str]) -> str:
     return f"np.eye({rows}, dtype=dtype)" if rows == columns else f"np.eye({rows}, {columns}, dtype=dtype)"
 
 
+def has_numpy(word: str) -> bool:
+    """Return whether an elementwise operation is written in NumPy directly; the others are computed by their formula."""
+    return word == "sqrt" or word in HELPERS or bool(ELEMENTWISE[word].numpy)
+
+
 def _np_function(word: str, args: Sequence[Text]) -> Text:
     row = ELEMENTWISE.get(word)
     template = "np.sqrt({x})" if word == "sqrt" else row.numpy if row is not None else ""
-    if not template or (row is None and word != "sqrt"):
+    if word in HELPERS or not template:
         return Text(f"{word}({', '.join(within(a, SUM) for a in args)})")
     parameters = row.parameters if row is not None else ("x",)
     inner = {}
@@ -126,7 +130,7 @@ def _alone(template: str, parameter: str) -> bool:
 
 
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
-HELPERS = ("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm")
+HELPERS = ("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus")
 
 NUMPY = Dialect(
     calls={
@@ -196,4 +200,3 @@ def _readable(node: Array) -> Array:
     return node
 
 
-__all__ = ["HELPERS", "NUMPY", "PROGRAM", "program_text", "size_text", "within"]

@@ -1,0 +1,273 @@
+"""What a kernel computes, as definitions; and batching, which is adding an index to them.
+
+Lifting adds the index n to every definition that depends on a batched input; the gradient of an unbatched input is then the
+sum over n of its lifted definition.  With ``reduce="mean"`` the factor 1/N is put once, where the adjoints begin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.symbolic.expr import (
+    ZERO_EXPR,
+    Add,
+    Delta,
+    Expr,
+    Inside,
+    Mul,
+    Name,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    SizeOf,
+    Sum,
+    bare,
+    freshen,
+    references,
+)
+from derivkit.symbolic.graph import Definition, Graph, Input, axes
+from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.steps import Derivation
+
+REDUCTIONS = ("mean", "sum")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Inputs, definitions in order, and which of them are returned: the value, and a gradient for each name.
+
+    ``shown`` are the definitions before lifting, for comments; ``batched`` the inputs that have the axis ``batch``.
+    """
+
+    inputs: tuple[Input, ...]
+    definitions: tuple[Definition, ...]
+    value: Name
+    gradients: Mapping[str, Name]
+    kind: str = "gradient"
+    batched: frozenset[Name] = frozenset()
+    batch: Size | None = None
+    reduce: str | None = None
+    shown: Mapping[Name, Definition] = field(default_factory=dict)
+
+    def shape(self, name: Name) -> tuple[Size, ...]:
+        """Return the shape of an input or a definition."""
+        return self.shapes()[name]
+
+    def shapes(self) -> dict[Name, tuple[Size, ...]]:
+        """Return all shapes."""
+        return {**{i.name: i.shape for i in self.inputs}, **{d.name: d.shape for d in self.definitions}}
+
+
+def program_of(derivation: Derivation) -> Program:
+    """Return what a derivation computes: its output and the derivative by each name; textbook forms where there are any."""
+    graph = derivation.graph
+    known = {d.name for d in graph}
+    definitions = [replace(d, rhs=d.best, shown=None) for d in graph]
+    gradients = {}
+    for word, result in derivation.results.items():
+        gradients[word] = result.name
+        if result.name not in known:  # nothing depends on it
+            shape = (*result.output_shape, *result.input_shape)
+            definitions.append(Definition(result.name, shape, axes(shape), ZERO_EXPR))
+    inputs = tuple(graph.inputs.values())
+    shown = {d.name: d for d in graph}
+    return Program(inputs, tuple(definitions), graph.output, gradients, derivation.kind, shown=shown)
+
+
+def scores_of(primal: Graph, classes: Size) -> Program | None:
+    """Return the program of the scores that the last softmax over ``classes`` is taken of, or ``None``."""
+    for d in reversed(primal.definitions):
+        found = _softmax(d.rhs, classes)
+        if found is not None and found.free.issubset({*d.bound, *_bound(found)}):
+            (over,) = found.bound
+            kept = tuple(i for i in d.bound if i in found.args[0].free)
+            name = Name("anon", "scores")
+            shape = (*(i.size for i in kept), over.size)
+            scores = Definition(name, shape, (*kept, over), found.args[0])
+            before = [replace(b, shown=None) for b in primal.definitions]
+            return Program(tuple(primal.inputs.values()), (*before, scores), name, {}, "value", shown={})
+    return None
+
+
+def _bound(prim: Prim) -> tuple[Index, ...]:
+    return prim.bound
+
+
+def _softmax(expr: Expr, classes: Size) -> Prim | None:
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Prim) and node.op in ("softmax", "log_softmax") and node.bound[0].size == classes:
+            return node
+        stack.extend(node.children)
+    return None
+
+
+# -- lifting --------------------------------------------------------------------------------------------------------------
+
+
+def lift(program: Program, batch: Iterable[str], reduce: str | None) -> Program:
+    """Return the program over a batch of the inputs named by ``batch``; itself when there are none."""
+    names = tuple(batch)
+    if reduce is not None and reduce not in REDUCTIONS:
+        hint = did_you_mean(str(reduce), REDUCTIONS) or "mean or sum"
+        raise DerivkitError(f"unknown reduce '{echo(reduce)}'", code="DK031", hint=hint)
+    if not names:
+        return program
+    if program.kind == "jacobian":
+        raise DerivkitError("a Jacobian is not batched", code="DK031", hint="ask for kind='vjp', or leave batch= out")
+    batched = _batched_inputs(program, names)
+    index = Index("n", Size.of(_free_letter(program)))
+    lifted = _Lift(index, set(batched))
+    inputs = tuple(replace(i, shape=(index.size, *i.shape)) if i.name in batched else i for i in program.inputs)
+    definitions = [lifted.definition(d) for d in program.definitions]
+    scale = reduce or "mean" if program.kind == "gradient" else None
+    if scale == "mean":
+        definitions = _scaled_once(definitions, index.size)
+    made = replace(
+        program, inputs=inputs, definitions=tuple(definitions), batched=batched, batch=index.size, reduce=scale
+    )
+    return _reduced(made, index, lifted.names, scale)
+
+
+def _batched_inputs(program: Program, names: tuple[str, ...]) -> frozenset[Name]:
+    known = {str(i.name): i.name for i in program.inputs}
+    for word in names:
+        if word not in known:
+            hint = did_you_mean(str(word), known) or f"the inputs are {', '.join(known)}"
+            raise DerivkitError(f"batch='{echo(word)}' is no input of this program", code="DK008", hint=hint)
+    batched = {known[word] for word in names}
+    if program.kind == "vjp":  # the cotangent has the axes of the output
+        batched |= {name for word, name in known.items() if word == f"{program.value}_bar"}
+    return frozenset(batched)
+
+
+def _free_letter(program: Program) -> str:
+    taken = {n for shape in program.shapes().values() for s in shape for n in s.names()}
+    taken |= {str(name) for name in program.shapes()}
+    return next(c for c in ("N", "B", "S", "BATCH", *(f"N{k}" for k in range(1000))) if c not in taken)
+
+
+class _Lift:
+    """Adds one index to whatever depends on the batched names."""
+
+    def __init__(self, index: Index, names: set[Name]) -> None:
+        self.index = index
+        self.names = names
+        self.sub = bare(index)
+
+    def definition(self, d: Definition) -> Definition:
+        """Return the definition lifted, when it reads a lifted name."""
+        if self.names.isdisjoint(references(d.rhs)):
+            return d
+        self.names.add(d.name)
+        return replace(d, shape=(self.index.size, *d.shape), indices=(self.index, *d.indices), rhs=self.expr(d.rhs))
+
+    def expr(self, expr: Expr) -> Expr:
+        """Return ``expr`` with the index in front of the subscripts of every lifted name, also inside subscripts."""
+        if isinstance(expr, Ref):
+            subs = tuple(self.affine(s) for s in expr.subs)
+            return Ref(expr.name, (self.sub, *subs) if expr.name in self.names else subs)
+        if isinstance(expr, Delta):
+            return Delta(self.affine(expr.left), self.affine(expr.right))
+        if isinstance(expr, Inside):
+            return Inside(self.affine(expr.subscript), expr.size)
+        if isinstance(expr, Prim):
+            return Prim(expr.op, expr.bound, tuple(self.expr(a) for a in expr.args), tuple(self.affine(s) for s in expr.at))
+        return expr.rebuilt(tuple(self.expr(c) for c in expr.children)) if expr.children else expr
+
+    def affine(self, sub: Affine) -> Affine:
+        """Return a subscript with the integer-valued references in it lifted."""
+        return Affine(((self.expr(a) if isinstance(a, Expr) else a, c) for a, c in sub.terms), sub.const)
+
+
+def _reduced(program: Program, index: Index, lifted: set[Name], scale: str | None) -> Program:
+    """Sum the value, and each gradient by an unbatched input, over the batch."""
+    table = {d.name: d for d in program.definitions}
+    extra: list[Definition] = []
+    value = program.value
+    if program.kind == "gradient":
+        total = table[value]
+        mean = scale == "mean"
+        body = _summed(total, index, lifted)
+        value = Name("anon", str(program.value))
+        extra.append(Definition(value, (), (), Mul((Pow(SizeOf(index.size), Num(-1)), body)) if mean else body))
+    gradients = {}
+    for word, name in program.gradients.items():
+        own = table[name]
+        if name.of in program.batched or (name.of in lifted and own.name in lifted):
+            gradients[word] = name  # the gradient of a batched name keeps its axis
+            if name not in lifted:
+                shape = (index.size, *own.shape)
+                gradients[word] = Name("anon", f"{name}")
+                extra.append(replace(own, name=gradients[word], shape=shape, indices=(index, *own.indices)))
+            continue
+        gradients[word] = Name("anon", str(name))
+        kept = own.indices[1:] if name in lifted else own.indices
+        shape = own.shape[1:] if name in lifted else own.shape
+        extra.append(Definition(gradients[word], shape, kept, _summed(own, index, lifted), text=own.text))
+    shown = {**program.shown, **{new: program.shown[old] for old, new in _renamed(program, gradients, value)}}
+    return replace(program, definitions=(*program.definitions, *extra), value=value, gradients=gradients, shown=shown)
+
+
+def _renamed(program: Program, gradients: Mapping[str, Name], value: Name) -> list[tuple[Name, Name]]:
+    pairs = [(program.gradients[word], new) for word, new in gradients.items()]
+    return [(old, new) for old, new in [*pairs, (program.value, value)] if old in program.shown]
+
+
+def _summed(d: Definition, index: Index, lifted: set[Name]) -> Expr:
+    if d.name not in lifted:
+        return Mul((SizeOf(index.size), d.rhs))
+    fresh = index.fresh()
+    subs = (bare(fresh), *(Affine.of(0 if i is None else i) for i in d.indices[1:]))
+    return Sum((fresh,), d.at(subs, freshen(d.rhs)))
+
+
+# -- 1/N, once ------------------------------------------------------------------------------------------------------------
+
+
+def _scaled_once(definitions: list[Definition], count: Size) -> list[Definition]:
+    """Divide the adjoints by ``count`` where they begin; those that follow from others are then divided already."""
+    inverse = Pow(SizeOf(count), Num(-1))
+    return [replace(d, rhs=_homogeneous(d.rhs, inverse)) if _is_adjoint(d.name) else d for d in definitions]
+
+
+def _homogeneous(expr: Expr, inverse: Expr) -> Expr:
+    """Return ``expr`` with each term that begins an adjoint multiplied by ``inverse``; the others read a scaled one."""
+    degree = _degree(expr)
+    if degree == 0:
+        return Mul((expr, inverse))
+    if degree == 1:
+        return expr
+    if isinstance(expr, Add | Sum):
+        return expr.rebuilt(tuple(_homogeneous(c, inverse) for c in expr.children))
+    mixed = [c for c in expr.children if _degree(c) is None]
+    if isinstance(expr, Mul) and len(mixed) == 1 and all(_degree(c) == 0 for c in expr.args if c is not mixed[0]):
+        return Mul(tuple(_homogeneous(c, inverse) if c is mixed[0] else c for c in expr.args))
+    raise DerivkitError("the adjoints of this program do not scale together", code="DK030", hint="use reduce='sum'")
+
+
+def _is_adjoint(name: Name) -> bool:
+    return name.kind in ("adjoint", "cotangent")
+
+
+def _degree(expr: Expr) -> int | None:
+    """Return how often adjoints multiply in ``expr`` (0 or 1), ``None`` when its terms differ."""
+    if isinstance(expr, Ref):
+        return int(_is_adjoint(expr.name))
+    if isinstance(expr, Num) and expr.value == 0:
+        return 0
+    degrees = [_degree(c) for c in expr.children]
+    if None in degrees:
+        return None
+    plain = [d for d in degrees if d is not None]
+    if isinstance(expr, Mul):
+        return sum(plain)
+    if isinstance(expr, Sum):
+        return plain[0]
+    if isinstance(expr, Add):
+        return plain[0] if len(set(plain)) == 1 else None
+    return 0 if not any(plain) else None

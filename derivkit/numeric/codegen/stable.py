@@ -1,0 +1,286 @@
+"""Stable forms: a table of shapes that overflow or lose digits, and what is computed instead.
+
+Each row looks at one node and, through names, at what stands behind them: ``log(y)`` with ``y = softmax(z)`` is
+``log_softmax(z)``, which never takes the log of 0.  The rows are equalities; a test holds each against its left side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from derivkit.numeric.codegen.lift import Program
+from derivkit.symbolic.arrays.dialects import has_numpy
+from derivkit.symbolic.derive.rows import Bindings, read_row
+from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, freshen, key, references, walk
+from derivkit.symbolic.graph import Definition
+from derivkit.symbolic.index import Affine
+from derivkit.symbolic.normal import add, mul, power, scaled, sum_over
+from derivkit.symbolic.ops import ELEMENTWISE
+
+_FEW_NODES = 400
+
+
+def stabilise(program: Program) -> Program:
+    """Return the program with the forms of :data:`TABLE` in the place of those that overflow."""
+    done: dict[Name, Definition] = {}
+    look = _Look(done)
+    unsafe: set[Name] = set()
+    for d in program.definitions:
+        rhs = d.rhs
+        if not unsafe.isdisjoint(references(rhs)):
+            rhs = _cancelled(look.opened(rhs, unsafe))
+        if _divides_by_probability(rhs, look):
+            unsafe.add(d.name)
+        done[d.name] = replace(d, rhs=_rewritten(rhs, look))
+    return replace(program, definitions=tuple(done.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Looks behind names."""
+
+    done: dict[Name, Definition]
+
+    def through(self, expr: Expr) -> Expr:
+        """Return what a name stands for, again and again; another expression as it is."""
+        while isinstance(expr, Ref) and expr.name in self.done:
+            expr = self.done[expr.name].at(expr.subs)
+        return expr
+
+    def opened(self, expr: Expr, names: set[Name]) -> Expr:
+        """Return ``expr`` with the ``names`` in it replaced by their right sides."""
+        if isinstance(expr, Ref):
+            return self.done[expr.name].at(expr.subs) if expr.name in names else expr
+        return expr.rebuilt(tuple(self.opened(c, names) for c in expr.children)) if expr.children else expr
+
+
+def _rewritten(expr: Expr, look: _Look) -> Expr:
+    """Return ``expr`` with the table applied from the leaves up."""
+    done: dict[int, Expr] = {}
+
+    def visit(node: Expr) -> Expr:
+        if id(node) not in done:
+            children = tuple(visit(c) for c in node.children)
+            same = all(a is b for a, b in zip(children, node.children, strict=True))
+            made = node if same else node.rebuilt(children)
+            for row in TABLE:
+                new = row.apply(made, look)
+                if new is not None:
+                    made = visit(new)
+                    break
+            done[id(node)] = made
+            kept.append(node)
+        return done[id(node)]
+
+    kept: list[Expr] = []  # keeps nodes alive, so that an id stays its own
+    return visit(expr)
+
+
+# -- the rows -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One stable form: its name, the equality in words, and the function that applies it or returns ``None``."""
+
+    name: str
+    equality: str
+    apply: Callable[[Expr, _Look], Expr | None]
+
+
+def _fn(expr: Expr, op: str) -> Expr | None:
+    return expr.args[0] if isinstance(expr, Fn) and expr.op == op and len(expr.args) == 1 else None
+
+
+def _log_argument(expr: Expr) -> Expr | None:
+    return _fn(expr, "log")
+
+
+def _minus(expr: Expr) -> Expr:
+    return scaled(-1, expr)
+
+
+def _log_softmax(expr: Expr, look: _Look) -> Expr | None:
+    inner = _log_argument(expr)
+    prim = None if inner is None else look.through(inner)
+    if isinstance(prim, Prim) and prim.op == "softmax":
+        return Prim("log_softmax", prim.bound, prim.args, prim.at)
+    return None
+
+
+def _log_sigmoid(expr: Expr, look: _Look) -> Expr | None:
+    inner = _log_argument(expr)
+    logit = None if inner is None else _probability(inner, look)
+    return None if logit is None else _minus(Fn("softplus", (_minus(logit),)))
+
+
+def _probability(expr: Expr, look: _Look) -> Expr | None:
+    """Return the logit of a sigmoid, of a name for one, or of 1 minus one."""
+    seen = look.through(expr)
+    logit = _fn(seen, "sigmoid")
+    if logit is not None:
+        return logit
+    if isinstance(seen, Add) and len(seen.args) == 2 and ONE_EXPR in seen.args:
+        (other,) = [a for a in seen.args if a != ONE_EXPR] or [ONE_EXPR]
+        logit = _fn(look.through(_minus(other)), "sigmoid")
+        return None if logit is None else _minus(logit)
+    return None
+
+
+def _is_probability(expr: Expr, look: _Look) -> bool:
+    seen = look.through(expr)
+    return (isinstance(seen, Prim) and seen.op == "softmax") or _probability(expr, look) is not None
+
+
+def _log_product(expr: Expr, look: _Look) -> Expr | None:
+    inner = _log_argument(expr)
+    if inner is None:
+        return None
+    factors = inner.args if isinstance(inner, Mul) else (inner,)
+    bases = [(f.base, f.exponent) if isinstance(f, Pow) else (f, ONE_EXPR) for f in factors]
+    good = [_is_probability(base, look) for base, _ in bases]
+    if not any(good) or (len(factors) == 1 and bases[0][1] is ONE_EXPR):
+        return None
+    logs: list[Expr] = [mul((e, Fn("log", (b,)))) for (b, e), g in zip(bases, good, strict=True) if g]
+    rest = [f for f, g in zip(factors, good, strict=True) if not g]
+    return add([*logs, Fn("log", (mul(rest),))] if rest else logs)
+
+
+def _logsumexp(expr: Expr, look: _Look) -> Expr | None:
+    inner = _log_argument(expr)
+    total = None if inner is None else look.through(inner)
+    if not isinstance(total, Sum):
+        return None
+    exponent = _fn(look.through(total.body), "exp")
+    return None if exponent is None else Prim("logsumexp", total.indices, (exponent,), ())
+
+
+def _softplus(expr: Expr, look: _Look) -> Expr | None:
+    inner = _log_argument(expr)
+    if inner is not None:
+        inner = look.through(inner)
+        if not (isinstance(inner, Add) and len(inner.args) == 2 and ONE_EXPR in inner.args):
+            return None
+        inner = next((a for a in inner.args if a != ONE_EXPR), None)
+    else:
+        inner = _fn(expr, "log1p")
+    exponent = None if inner is None else _fn(look.through(inner), "exp")
+    return None if exponent is None else Fn("softplus", (exponent,))
+
+
+def _softmax(expr: Expr, look: _Look) -> Expr | None:
+    """exp(z_i) / Σ_k exp(z_k), written out by hand, also over several lines."""
+    if not isinstance(expr, Mul):
+        return None
+    for below in expr.args:
+        total = look.through(below.base) if isinstance(below, Pow) and below.exponent == Num(-1) else None
+        if not isinstance(total, Sum) or len(total.indices) != 1:
+            continue
+        exponent = _fn(look.through(total.body), "exp")
+        if exponent is None:
+            continue
+        for above in expr.args:
+            own = _fn(look.through(above), "exp")
+            at = None if own is None else _read_at(exponent, own, total)
+            if at is not None:
+                rest = [f for f in expr.args if f is not above and f is not below]
+                return mul([Prim("softmax", total.indices, (exponent,), (at,)), *rest])
+    return None
+
+
+def _read_at(pattern: Expr, own: Expr, total: Sum) -> Affine | None:
+    """Return the subscript at which ``pattern``, over the index of ``total``, is ``own``."""
+    (index,) = total.indices
+    for candidate in sorted(own.free, key=lambda i: i.uid):
+        if candidate.size == index.size:
+            at = Affine.of(candidate)
+            if key(Definition(Name("anon", ""), (index.size,), (index,), pattern).at((at,))) == key(own):
+                return at
+    return None
+
+
+def _sigmoid(expr: Expr, look: _Look) -> Expr | None:
+    """1 / (1 + exp(-z))."""
+    if not (isinstance(expr, Pow) and expr.exponent == Num(-1)):
+        return None
+    total = look.through(expr.base)
+    if not (isinstance(total, Add) and len(total.args) == 2 and ONE_EXPR in total.args):
+        return None
+    other = next((a for a in total.args if a != ONE_EXPR), None)
+    exponent = None if other is None else _fn(look.through(other), "exp")
+    return None if exponent is None else Fn("sigmoid", (_minus(exponent),))
+
+
+def _label(expr: Expr, _: _Look) -> Expr | None:
+    """log_softmax(z)[k] at a label is z[k] − logsumexp(z): one entry, not a row of them."""
+    if not (isinstance(expr, Prim) and expr.op == "log_softmax") or expr.at[0].bare is not None:
+        return None
+    entry = Definition(Name("anon", ""), (expr.bound[0].size,), expr.bound, expr.args[0]).at(expr.at)
+    whole = freshen(Prim("logsumexp", expr.bound, expr.args, ()))
+    return Mul((Num(-1), add((whole, _minus(entry)))))
+
+
+def _formula(expr: Expr, _: _Look) -> Expr | None:
+    """An operation that NumPy has not, by its formula."""
+    if not isinstance(expr, Fn) or has_numpy(expr.op):
+        return None
+    row = ELEMENTWISE[expr.op]
+    return read_row(row.formula, Bindings(scalars=dict(zip(row.parameters, expr.args, strict=True))))
+
+
+#: The rows, in the order in which they are tried.
+TABLE: tuple[Row, ...] = (
+    Row("formula", "an operation without a NumPy form is its formula", _formula),
+    Row("log softmax", "log(softmax(z)) = log_softmax(z)", _log_softmax),
+    Row("log sigmoid", "log(sigmoid(z)) = -softplus(-z), log(1 - sigmoid(z)) = -softplus(z)", _log_sigmoid),
+    Row("log product", "log(p q) = log(p) + log(q) for a probability p", _log_product),
+    Row("logsumexp", "log(sum(exp(z))) = logsumexp(z)", _logsumexp),
+    Row("softplus", "log(1 + exp(z)) = softplus(z)", _softplus),
+    Row("softmax", "exp(z) / sum(exp(z)) = softmax(z)", _softmax),
+    Row("sigmoid", "1 / (1 + exp(-z)) = sigmoid(z)", _sigmoid),
+    Row("label", "log_softmax(z)[k] = z[k] - logsumexp(z)", _label),
+)
+
+
+# -- quotients by probabilities -------------------------------------------------------------------------------------------
+
+
+def _divides_by_probability(expr: Expr, look: _Look) -> bool:
+    """Return whether ``expr`` divides by a softmax or a sigmoid, which may underflow to 0."""
+    return any(
+        isinstance(node, Pow) and isinstance(node.exponent, Num) and node.exponent.value < 0 and _is_probability(node.base, look)
+        for node in walk(expr)
+    )
+
+
+def _cancelled(expr: Expr) -> Expr:
+    """Return ``expr`` with products spread over sums that hold quotients, so that ``p · (t / p)`` is ``t``."""
+    if expr.nodes > _FEW_NODES or not expr.children:
+        return expr
+    children = tuple(_cancelled(c) for c in expr.children)
+    if isinstance(expr, Add):
+        return add(children)
+    if isinstance(expr, Sum):
+        return sum_over(expr.indices, children[0])
+    if isinstance(expr, Pow):
+        return power(*children)
+    if not isinstance(expr, Mul):
+        return expr.rebuilt(children)
+    made = mul(children)
+    factors = made.args if isinstance(made, Mul) else (made,)
+    for n, factor in enumerate(factors):
+        if isinstance(factor, Add) and any(_has_quotient(t) for t in factor.args):
+            others = [f for m, f in enumerate(factors) if m != n]
+            if others:
+                return add(_cancelled(mul([t, *others])) for t in factor.args)
+    return made
+
+
+def _has_quotient(term: Expr) -> bool:
+    factors = term.args if isinstance(term, Mul) else (term,)
+    return any(
+        (isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0)
+        or (isinstance(f, Add) and any(_has_quotient(t) for t in f.args))
+        for f in factors
+    )

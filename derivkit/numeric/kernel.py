@@ -1,0 +1,250 @@
+"""Kernels: generated NumPy source, compiled once, called with named arrays."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.numeric.codegen import Module, Program, generate, program_of
+from derivkit.symbolic.derive import derive
+from derivkit.symbolic.evaluate import fix_sizes
+from derivkit.symbolic.graph import Graph, Input
+from derivkit.symbolic.steps import Derivation
+
+Array = NDArray[Any]
+
+
+def compile(  # noqa: A001 - the word of the field
+    program: Any,
+    /,
+    wrt: Any = None,
+    shapes: Mapping[str, str] | None = None,
+    *,
+    batch: str | Iterable[str] = (),
+    reduce: str | None = None,
+    kind: str | None = None,
+) -> Kernel:
+    """Return the kernel of a program's value and derivatives: readable NumPy, vectorised over ``batch``.
+
+    ``program`` is program text, or a derivation (then ``wrt``, ``shapes`` and ``kind`` are its own).  The inputs named in
+    ``batch`` get a leading axis of samples; the value is then the mean over them, or the sum with ``reduce="sum"``, and so
+    are the gradients.  Raises :class:`DerivkitError` for what cannot be read, derived or batched.
+
+    >>> import numpy as np
+    >>> k = compile("x: D\\nw: D\\nE = (w @ x)**2", wrt="w", batch="x")
+    >>> value, grads = k(x=np.array([[1.0, 2.0], [3.0, 4.0]]), w=np.array([1.0, -1.0]))
+    >>> value, grads["w"].tolist()
+    (1.0, [-4.0, -6.0])
+    """
+    derivation = _derived(program, wrt, shapes, kind)
+    names = _names(batch)
+    if reduce is not None and (not names or derivation.kind != "gradient"):
+        why = "there is no batch" if not names else f"a {derivation.kind} is not reduced"
+        raise DerivkitError(f"reduce='{echo(reduce)}' means nothing here: {why}", code="DK010", hint="leave reduce= out")
+    lifted, module = generate(program_of(derivation), names, reduce)
+    return Kernel(derivation, lifted, module)
+
+
+def _derived(program: Any, wrt: Any, shapes: Mapping[str, str] | None, kind: str | None) -> Derivation:
+    if isinstance(program, Derivation):
+        if wrt is not None or shapes is not None or kind is not None:
+            raise DerivkitError("a derivation has its own wrt, shapes and kind", code="DK010", hint="leave them out")
+        return program
+    if wrt is None:
+        raise DerivkitError("nothing to differentiate with respect to", code="DK010", hint="give a name: wrt='W1'")
+    return derive(program, wrt=wrt, shapes=shapes, kind=kind)
+
+
+def _names(batch: str | Iterable[str]) -> tuple[str, ...]:
+    if isinstance(batch, str):
+        return tuple(word.strip() for word in batch.split(",") if word.strip())
+    return tuple(batch)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Generated source with its callable; printing it shows the source.
+
+    ``kernel(x=..., W=...)``, or with one mapping, returns the value and the gradients by name, each of its variable's shape.
+    """
+
+    derivation: Derivation
+    program: Program
+    module: Module
+    _function: Callable[..., Any] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Compile the source, once."""
+        object.__setattr__(self, "_function", load(self.module))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the compiled function."""
+        return {k: v for k, v in self.__dict__.items() if k != "_function"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Compile again."""
+        self.__dict__.update(state)
+        self.__post_init__()
+
+    @property
+    def source(self) -> str:
+        """The text of the module: it imports NumPy, and SciPy where the program uses ``erf``; derivkit is not in it."""
+        return self.module.source
+
+    @property
+    def shapes(self) -> dict[str, tuple[str | int, ...]]:
+        """The sizes of each input, for one sample: a name, a number or a formula of names."""
+        primal = self.derivation.primal
+        return {
+            str(name): tuple(str(s) if s.literal is None else s.literal for s in i.shape) for name, i in primal.inputs.items()
+        }
+
+    @property
+    def inputs(self) -> tuple[Input, ...]:
+        """The inputs as the kernel takes them, batched ones with their axis of samples."""
+        return self.program.inputs
+
+    @property
+    def batch(self) -> tuple[str, ...]:
+        """The names of the batched inputs."""
+        return tuple(str(i.name) for i in self.program.inputs if i.name in self.program.batched)
+
+    @property
+    def signature(self) -> str:
+        """The call with the shapes that it takes and returns."""
+
+        def shaped(name: Any) -> str:
+            return "(" + ", ".join(map(str, self.program.shape(name))) + ")"
+
+        takes = ", ".join(f"{i.name}: {shaped(i.name)}" for i in self.program.inputs)
+        gives = ", ".join(f"{word}: {shaped(name)}" for word, name in self.program.gradients.items())
+        return f"{self.module.function}({takes}) -> {shaped(self.program.value)}, {{{gives}}}"
+
+    def __str__(self) -> str:
+        """Return the source."""
+        return self.source
+
+    def __repr__(self) -> str:
+        """Return the signature."""
+        return f"<Kernel {self.signature}>"
+
+    def explain(self) -> str:
+        """Return how the kernel was made: signature, batching, stable forms, one line for each statement."""
+        over = f"batched over {', '.join(self.batch)} ({self.program.reduce or 'not reduced'})" if self.batch else "not batched"
+        steps = [line for line in self.module.steps if not line.startswith("#")]
+        return "\n".join([self.signature, over, f"{len(steps)} statements:", *(f"  {line}" for line in steps)])
+
+    def __call__(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> tuple[Any, dict[str, Array]]:
+        """Return the value (a float, or an array for an array output) and the gradients by name."""
+        given = self.arguments(arrays, named)
+        dtype = np.result_type(*(a for a in given if a.dtype.kind == "f")) if any(a.dtype.kind == "f" for a in given) else float
+        value, gradients = self._function(*given, *self._sizes(given))
+        made = {word: np.asarray(g, dtype=dtype) for word, g in gradients.items()}
+        return (float(value) if np.ndim(value) == 0 else np.asarray(value, dtype=dtype)), made
+
+    def arguments(self, arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[Array]:
+        """Return the arrays in the order of the function, checked: names, numbers of axes, sizes, labels in range."""
+        return checked(self.program, arrays, named)
+
+    def _sizes(self, given: list[Array]) -> list[int]:
+        if not self.module.sizes:
+            return []
+        values = {str(name): a for name, a in zip(self.module.inputs, given, strict=True)}
+        known = fix_sizes(_graph(self.program), values, {})
+        return [known[size] for size in self.module.sizes]
+
+    def fit(self, **options: Any) -> Any:
+        """Train with this kernel: a forward to :func:`derivkit.fit`."""
+        from derivkit.numeric.train import fit
+
+        return fit(self, **options)
+
+
+# -- arguments ------------------------------------------------------------------------------------------------------------
+
+
+def checked(program: Program, arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[Array]:
+    """Return the named arrays in the order of the program's inputs; one clear error for the first that does not fit."""
+    if arrays is not None and not isinstance(arrays, Mapping):
+        raise DerivkitError("arrays go in by name", code="DK010", hint="k(x=X, W=W) or k({'x': X, 'W': W})")
+    given = {**(arrays or {}), **named}
+    known = {str(i.name): i for i in program.inputs}
+    for word in given:
+        if word not in known:
+            hint = did_you_mean(str(word), known) or f"the inputs are {', '.join(known)}"
+            raise DerivkitError(f"'{echo(word)}' is no input of this kernel", code="DK008", hint=hint)
+    for word in known:
+        if word not in given:
+            raise DerivkitError(f"no value for '{word}'", code="DK041", hint=f"give {word}=...")
+    values = {word: _numbers(word, given[word], i) for word, i in known.items()}
+    floats = [v.dtype for v in values.values() if v.dtype.kind == "f"]
+    dtype = np.result_type(*floats) if floats else np.dtype(float)
+    _check_sizes(program, values)
+    return [v if known[w].kind == "label" else np.asarray(v, dtype=dtype) for w, v in values.items()]
+
+
+def _numbers(word: str, value: Any, declared: Input) -> Array:
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise DerivkitError(f"'{word}' is no array of numbers", code="DK040") from error
+    if array.dtype.kind not in "fiub":
+        raise DerivkitError(f"'{word}' holds {array.dtype}, not real numbers", code="DK040")
+    if declared.kind == "label" and array.dtype.kind == "f":
+        whole = array.astype(np.int64)
+        if np.any(whole != array):
+            raise DerivkitError(f"'{word}' is a label: its values must be integers", code="DK040")
+        return whole
+    return array
+
+
+def _check_sizes(program: Program, values: Mapping[str, Array]) -> None:
+    found: dict[str, tuple[int, str]] = {}
+    for i in program.inputs:
+        word = str(i.name)
+        array = values[word]
+        if array.ndim != len(i.shape):
+            shape = ", ".join(map(str, i.shape)) or "a scalar"
+            batch = " (batched: samples come first)" if i.name in program.batched else ""
+            raise DerivkitError(f"'{word}' has shape {array.shape}, not {shape}{batch}", code="DK012")
+        for axis, (size, length) in enumerate(zip(i.shape, array.shape, strict=True)):
+            if size.literal is not None and size.literal != length:
+                raise DerivkitError(f"axis {axis} of '{word}' is {length}, not {size}", code="DK012")
+            if length == 0:
+                raise DerivkitError(f"axis {axis} of '{word}' is empty", code="DK020", hint="sizes start at 1")
+            if size.name is not None:
+                place = f"axis {axis} of '{word}'"
+                before = found.setdefault(size.name, (length, place))
+                if before[0] != length:
+                    hint = f"{before[1]} gives {before[0]}, {place} gives {length}"
+                    raise DerivkitError(f"size '{size.name}' is both {before[0]} and {length}", code="DK012", hint=hint)
+    plain = {n: v for n, (v, _) in found.items()}
+    for i in program.inputs:
+        limit = i.range
+        if i.kind == "label" and limit is not None and all(n in plain for n in limit.names()):
+            top, array = limit.evaluate(plain), values[str(i.name)]
+            if np.any((array < 0) | (array >= top)):
+                raise DerivkitError(f"'{i.name}' has a label outside of 0..{top - 1}", code="DK040")
+
+
+def _graph(program: Program) -> Graph:
+    return Graph({i.name: i for i in program.inputs}, program.definitions, program.value)
+
+
+# -- the one exec ---------------------------------------------------------------------------------------------------------
+
+
+def load(module: Module) -> Callable[..., Any]:
+    """Return the function of a generated module.  This is the one ``exec`` of derivkit, on source built from our own tree."""
+    if module.needs_scipy and importlib.util.find_spec("scipy") is None:
+        raise DerivkitError("this kernel uses erf, which SciPy has", code="DK043", hint="pip install scipy")
+    scope: dict[str, Any] = {"__name__": "derivkit_kernel"}
+    exec(module.source, scope)  # noqa: S102
+    function: Callable[..., Any] = scope[module.function]
+    return function

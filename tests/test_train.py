@@ -1,0 +1,139 @@
+"""Training: the gallery's networks learn the digits, the same seed gives the same bits, a wrong gradient never trains."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+
+import derivkit as dk
+from derivkit.errors import DerivationError, DerivkitError
+from derivkit.numeric.data import one_hot, split
+from derivkit.numeric.kernel import Kernel
+from derivkit.symbolic.gallery import gallery
+
+
+@pytest.fixture(scope="module")
+def digits():
+    parts = split(*dk.load_digits())
+    train = {"x": parts.train_images, "t": one_hot(parts.train_labels, 10)}
+    return train, {"x": parts.test_images, "t": one_hot(parts.test_labels, 10)}
+
+
+def start(kernel: Kernel, sizes: dict[str, int], seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    shapes = {w: [sizes[s] for s in kernel.shapes[w]] for w in kernel.program.gradients}
+    return {w: rng.normal(size=s) * (np.sqrt(2 / s[-1]) if len(s) > 1 else 0) for w, s in shapes.items()}
+
+
+@pytest.mark.parametrize(
+    ("net", "lr", "epochs"), [("two_layer_tanh", 0.5, 25), ("three_layer_relu", 0.1, 25), ("three_layer_relu_biases", 0.1, 25)]
+)
+def test_networks_learn_the_digits(net, lr, epochs, digits):
+    train, test = digits
+    k = dk.compile(gallery[net], wrt=dk.PARAMETERS, batch=("x", "t"))
+    k = dk.compile(gallery[net], wrt=[w for w in k.program.gradients if w != "x"], batch=("x", "t"))
+    params = start(k, {"D": 64, "M": 64, "L": 32, "K": 10})
+    history = dk.fit(k, data=train, test=test, params=params, epochs=epochs, batch_size=32, lr=lr)
+    assert len(history.loss) == len(history.accuracy) == epochs
+    assert history.accuracy[-1] >= 0.95
+    assert history.loss[-1] < history.loss[0]
+    assert "agree" in history.checked
+
+
+LINE = "x: D\nw: D\ny:\nE = (w @ x - y)**2"
+
+
+def line_data(count: int = 23):
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(count, 3))
+    return {"x": X, "y": X @ [1.0, -2.0, 0.5] + 0.1 * rng.normal(size=count)}
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_does_not():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    runs = [dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=3, batch_size=5, seed=s) for s in (0, 0, 1)]
+    assert runs[0].params["w"].tobytes() == runs[1].params["w"].tobytes() != runs[2].params["w"].tobytes()
+    assert runs[0].loss == runs[1].loss
+
+
+def test_each_epoch_visits_every_sample_the_last_small_minibatch_included():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"), reduce="sum")
+    data = line_data(7)
+    seen = []
+
+    class Spy:
+        def __getattr__(self, name):
+            return getattr(k, name)
+
+        def __call__(self, arrays):
+            seen.append(np.asarray(arrays["y"]))
+            return k(arrays)
+
+    dk.fit(Spy(), data=data, params={"w": np.zeros(3)}, epochs=1, batch_size=3, lr=1e-3)
+    assert [len(s) for s in seen[-3:]] == [3, 3, 1]
+    assert sorted(np.concatenate(seen[-3:])) == sorted(data["y"])
+
+
+def test_what_is_given_stays_untouched():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    w = np.zeros(3)
+    history = dk.fit(k, data=line_data(), params={"w": w}, epochs=2)
+    assert w.tolist() == [0, 0, 0]
+    assert history.accuracy == ()
+
+
+def test_quadratic_regression_reaches_least_squares():
+    k = dk.compile(gallery["quadratic_regression"], wrt="w")
+    x = np.linspace(-1, 1, 40)
+    y = 1 - 2 * x + 3 * x**2 + 0.1 * np.sin(20 * x)
+    history = dk.fit(k, data={"x": x, "y": y}, params={"w": np.zeros(3)}, epochs=4000, batch_size=None, lr=0.4)
+    exact = np.linalg.lstsq(np.stack([np.ones(40), x, x**2], axis=1), y, rcond=None)[0]
+    np.testing.assert_allclose(history.params["w"], exact, atol=1e-9)
+
+
+def test_float32_parameters_stay_float32():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    data = {w: v.astype(np.float32) for w, v in line_data().items()}
+    history = dk.fit(k, data=data, params={"w": np.zeros(3, np.float32)}, epochs=2, batch_size=4)
+    assert history.params["w"].dtype == np.float32
+
+
+def test_a_wrong_gradient_never_trains():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    honest = k._function
+    object.__setattr__(k, "_function", lambda *a: (honest(*a)[0], {"w": 1.01 * honest(*a)[1]["w"]}))
+    with pytest.raises(DerivationError, match="gradient by 'w'"):
+        dk.fit(k, data=line_data(), params={"w": np.zeros(3)})
+
+
+def test_a_callback_may_end_the_training():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    history = dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=9, callback=lambda e, loss, p: e < 2)
+    assert len(history.loss) == 3
+
+
+def test_progress_goes_to_a_terminal_only():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    stream = io.StringIO()
+    dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=2, progress=stream)
+    assert stream.getvalue() == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"params": {"u": np.zeros(3)}}, "DK041"),
+        ({"data": {"x": np.ones((3, 3))}}, "DK041"),
+        ({"data": {"x": np.ones((3, 3)), "y": np.ones(2)}}, "DK040"),
+        ({"epochs": 0}, "DK010"),
+        ({"batch_size": 0}, "DK010"),
+        ({"lr": float("nan")}, "DK010"),
+    ],
+)
+def test_bad_arguments_are_one_clear_error(options, code):
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    with pytest.raises(DerivkitError) as error:
+        dk.fit(k, **{"data": line_data(), "params": {"w": np.zeros(3)}, **options})
+    assert error.value.code == code
