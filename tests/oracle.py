@@ -118,7 +118,7 @@ def scalar_functions(s: Any) -> dict[str, Callable[..., Any]]:
         "log1p": lambda x: log(1 + x),
         "expm1": lambda x: exp(x) - 1,
         "square": lambda x: x * x,
-        "abs": _branch(lambda x: x < 0, lambda x: -x, lambda x: x),
+        "abs": _branch(positive, lambda x: x, _branch(lambda x: x < 0, lambda x: -x, lambda x: 0 * x)),
         "sign": _branch(positive, lambda x: 1 + 0 * x, _branch(lambda x: x < 0, lambda x: -1 + 0 * x, lambda x: 0 * x)),
         "step": _branch(positive, lambda x: 1 + 0 * x, lambda x: 0 * x),
         "sigmoid": sigmoid,
@@ -131,7 +131,7 @@ def scalar_functions(s: Any) -> dict[str, Callable[..., Any]]:
         "gelu_tanh": lambda x: x * half * (1 + tanh(s.sqrt(2 / s.pi) * (x + r("0.044715") * x**3))),
         "silu": lambda x: x * sigmoid(x),
         "mish": lambda x: x * tanh(softplus(x)),
-        "hardtanh": lambda x: clip(x, -1, 1),
+        "hardtanh": lambda x: _where(flags["less"](x, 1), _where(flags["greater"](x, -1), x, -1 + 0 * x), 1 + 0 * x),
         "minimum": lambda a, b: pick("less_equal", a, b),
         "maximum": lambda a, b: pick("greater_equal", a, b),
         "clip": clip,
@@ -288,6 +288,11 @@ def size_names(text: str) -> list[str]:
         for size in names:
             found.update(dict.fromkeys(re.findall(r"[A-Za-z_]\w*", size)))
     return list(found)
+
+
+def words(line: str) -> set[str]:
+    """Return the names that a line reads (its target is none of them)."""
+    return set(re.findall(r"[A-Za-z_]\w*", line.partition(" = ")[2] or line))
 
 
 def run(text: str, values: Mapping[str, Any], sizes: Mapping[str, int], system: Any) -> Any:

@@ -193,6 +193,17 @@ def test_at_a_kink_the_stated_convention_holds(op, point, slopes):
     assert tuple(floating(slope(row, n), row, point) for n in range(len(point))) == slopes
 
 
+@pytest.mark.parametrize("row", [r for r in ELEMENTWISE.values() if r.kinks], ids=lambda r: r.name)
+def test_at_a_kink_a_complex_step_keeps_the_convention(row):
+    for kink in row.kinks:
+        others = [kink if p == "b" else float(OTHERS.get(p, "0.7")) for p in row.parameters[1:]]
+        for n in range(1 + len(others)):
+            point: list[Any] = [kink, *others]
+            claimed = floating(slope(row, n), row, tuple(point))
+            point[n] += 1j * oracle.STEP
+            assert claimed == floating(Fn(row.name, operands(row)), row, tuple(point), complex).imag / oracle.STEP
+
+
 def test_every_row_with_a_kink_has_its_convention_tested():
     tested = {"relu", "step", "abs", "sign", "leaky_relu", "elu", "hardtanh", "minimum", "maximum", "clip"}
     assert {row.name for row in ELEMENTWISE.values() if row.kinks} - tested == {"selu"}

@@ -187,7 +187,7 @@ _ELEMENTWISE = (
     Op(
         "hardtanh",
         "x",
-        "where(x > 1, 1, where(x < -1, -1, x))",
+        "where(x >= 1, 1, where(x <= -1, -1, x))",
         ("(x > -1)*(x < 1)",),
         "np.clip({x}, -1, 1)",
         r"\operatorname{{hardtanh}}({x})",

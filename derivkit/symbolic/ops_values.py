@@ -96,7 +96,9 @@ _PI = np.longdouble("3.14159265358979323846264338327950288")
 
 
 def _abs(x: Array) -> Array:
-    return np.where(real(x) < 0, -x, x)
+    at = real(x)
+    size = np.where(at < 0, -x, x)
+    return np.where(at == 0, 0 * x, size) if not np.all(at) else size  # |x|' is 0 at 0, along a complex step too
 
 
 def _sigmoid(x: Array) -> Array:
