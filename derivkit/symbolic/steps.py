@@ -56,7 +56,7 @@ class Lemma:
 class Result:
     """A derivative: ``expr`` over the program's names, entry by entry; ``outputs`` then ``inputs`` are its natural axes.
 
-    ``name`` is the adjoint's; ``shared`` are the definitions that the expression uses beyond the program's own.
+    ``facts`` are the declared ones that this form used beyond those of the steps.  ``name`` is the adjoint's; ``shared`` are the definitions that the expression uses beyond the program's own.
     """
 
     name: Name
@@ -69,6 +69,7 @@ class Result:
     graph: Graph
     layout: str = "mixed"
     shared: tuple[Definition, ...] = ()
+    facts: tuple[str, ...] = ()
 
     @property
     def shape(self) -> tuple[Size, ...]:

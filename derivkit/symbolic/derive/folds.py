@@ -30,7 +30,7 @@ from derivkit.symbolic.expr import (
     substitute,
 )
 from derivkit.symbolic.graph import Definition, Graph
-from derivkit.symbolic.index import Index
+from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over, terms_of
 
 PROOF_NODES = 40
@@ -72,6 +72,7 @@ class Knowledge:
     whole: tuple[Definition, ...]
     facts: tuple[Fact, ...]
     solved: tuple[Solved, ...] = ()
+    symmetric: tuple[Fact, ...] = ()
 
     @cached_property
     def by_shape(self) -> dict[tuple[object, ...], list[Definition]]:
@@ -93,7 +94,9 @@ class Knowledge:
 
     def named_by_author(self) -> Knowledge:
         """Return the folds that lead to the author's own names only, for results."""
-        return Knowledge(self.relations, tuple(d for d in self.whole if d.name.kind == "user"), self.facts, self.solved)
+        return Knowledge(
+            self.relations, tuple(d for d in self.whole if d.name.kind == "user"), self.facts, self.solved, self.symmetric
+        )
 
 
 def _shape(expr: Expr) -> tuple[object, ...]:
@@ -115,7 +118,7 @@ def knowledge(graph: Graph) -> Knowledge:
         if relation is not None:
             relations.append(relation)
     known = Knowledge(tuple(relations), tuple(whole), ())
-    return Knowledge(known.relations, known.whole, (*_declared(graph), *_proved(graph, known)), tuple(solved))
+    return Knowledge(known.relations, known.whole, (*_declared(graph), *_proved(graph, known)), tuple(solved), _symmetric(graph))
 
 
 def _solved(d: Definition, rhs: Expr) -> list[Solved]:
@@ -147,6 +150,26 @@ def _declared(graph: Graph) -> list[Fact]:
             word = "one-hot" if given.kind == "onehot" else "a distribution"
             facts.append(Fact(given.name, len(given.shape) - 1, 1, True, f"{given.name} is {word}: {{0}} = 1"))
     return facts
+
+
+def _symmetric(graph: Graph) -> tuple[Fact, ...]:
+    given = (i for i in graph.inputs.values() if i.kind == "symmetric")
+    return tuple(Fact(i.name, -1, 0, True, f"{i.name} is symmetric: {i.name}ᵀ = {i.name}") for i in given)
+
+
+def oriented(expr: Expr, fact: Fact) -> Expr:
+    """Return ``expr`` with every entry of a symmetric matrix read with the expression's own indices first."""
+
+    def place(sub: Affine) -> tuple[bool, int]:
+        return (not sub.free <= expr.free, min((i.uid for i in sub.free), default=-1))
+
+    def change(node: Expr) -> Expr | None:
+        if not isinstance(node, Ref) or node.name != fact.name:
+            return None
+        *batch, row, column = node.subs
+        return Ref(node.name, (*batch, *sorted((row, column), key=place)))
+
+    return normal(replace(expr, change))
 
 
 def _proved(graph: Graph, known: Knowledge) -> list[Fact]:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from derivkit.symbolic.derive.folds import Knowledge
+from derivkit.symbolic.derive.folds import Knowledge, oriented
 from derivkit.symbolic.derive.forms import cost, polished, shortest
 from derivkit.symbolic.expr import Expr, Name, Ref, replace
 from derivkit.symbolic.graph import Definition
@@ -52,6 +52,7 @@ class Flat:
 
     expr: Expr
     shared: tuple[Definition, ...]
+    facts: tuple[str, ...] = ()
 
 
 class Flattener:
@@ -76,8 +77,9 @@ class Flattener:
         made = self._along_chain(expr)
         if made.nodes > RESULT_NODES:
             return self._one_by_one(expr)
-        # a longer chain was made short already, when the pass chose between names and values
-        return Flat(self._tidied(made) if made.nodes <= SHORT_CHAIN_NODES else polished(normal(made)), ())
+        if made.nodes > SHORT_CHAIN_NODES:  # made short already, when the pass chose between names and values
+            return Flat(polished(normal(made)), ())
+        return Flat(*self._tidied(made))
 
     def _total_uses(self, expr: Expr) -> Counter[Name]:
         total = _counts(expr, self._table)
@@ -112,15 +114,23 @@ class Flattener:
                 shared = [Definition(s.name, s.shape, s.indices, _opened(s.rhs, d), None, s.facts) for s in shared]
             else:
                 shared.append(Definition(d.name, d.shape, d.indices, d.best, None, d.facts))
-        made = [Definition(s.name, s.shape, s.indices, self._tidied(s.rhs), None, s.facts) for s in reversed(shared)]
-        return Flat(self._tidied(expr), tuple(made))
+        made = [Definition(s.name, s.shape, s.indices, self._tidied(s.rhs)[0], None, s.facts) for s in reversed(shared)]
+        short, _, facts = self._tidied(expr)
+        return Flat(short, tuple(made), facts)
 
-    def _tidied(self, expr: Expr) -> Expr:
+    def _tidied(self, expr: Expr) -> tuple[Expr, tuple[Definition, ...], tuple[str, ...]]:
+        """Return the shortest form, nothing shared, and the declared facts that it used."""
         made = normal(expr)
         if made.nodes > SIMPLIFY_NODES:
-            return polished(made)
-        shorter, plain = polished(shortest(made, self._known)), polished(made)
-        return shorter if cost(shorter) < cost(plain) else plain
+            return polished(made), (), ()
+        short, facts = shortest(made, self._known), []
+        for fact in self._known.symmetric:
+            turned = shortest(oriented(made, fact), self._known)
+            if cost(turned) < cost(short):
+                short = turned
+                facts.append(fact.sentence)
+        plain = polished(made)
+        return (polished(short) if cost(short) < cost(plain) else plain), (), tuple(facts)
 
 
 def _counts(expr: Expr, table: Mapping[Name, Definition]) -> Counter[Name]:

@@ -109,13 +109,14 @@ def _formal(teller: _Teller, adjoint: Adjoint, before: Expr) -> list[Step]:
 
 
 def _through(adjoint: Adjoint) -> str:
-    names = [f"{{{n}}}" for n in range(len(adjoint.contributions))]
+    names = [f"{{{n}}}" for n in range(len(_consumers(adjoint)))]
     listed = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
-    return f"chain rule through {listed}"
+    directly = ", and directly" if any(c.seed for c in adjoint.contributions) else ""
+    return f"chain rule through {listed}{directly}"
 
 
 def _consumers(adjoint: Adjoint) -> tuple[Expr, ...]:
-    return tuple(Ref(c.consumer.name) for c in adjoint.contributions)
+    return tuple(Ref(c.consumer.name) for c in adjoint.contributions if not c.seed)
 
 
 def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, ...]) -> list[Step]:
@@ -186,11 +187,11 @@ def _cancelled(product: Expr) -> list[Expr]:
 
 
 def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tuple[Expr, ...]]:
-    if stage.fact is not None and stage.total is not None:
-        return stage.fact.sentence, (stage.total,)
-    seen, left = references(before), references(stage.expr)
+    if stage.fact is not None:
+        return stage.fact.sentence, (stage.total,) if stage.total is not None else ()
+    changed = set(references(before)) ^ set(references(stage.expr))
     for d in teller.named:
-        if d.name in left and (d.name not in seen or any(n in seen and n not in left for n in references(d.rhs))):
+        if changed and changed <= {d.name, *references(d.rhs)}:
             return "fold {0} = {1}", (d.rhs, d.ref())
     if isinstance(stage.expr, Mul) and isinstance(before, Add):
         return "take out the common factor", ()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.differentiate import partial
-from derivkit.symbolic.derive.folds import Fact, Knowledge, knowledge, use_facts
+from derivkit.symbolic.derive.folds import Fact, Knowledge, knowledge, oriented, use_facts
 from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -207,6 +207,11 @@ def _stages(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
         before = stages[-1].expr
         made, facts = use_facts(before, known, declared=True)
         stages.extend(Stage("fact", made, fact, total) for fact, total in facts)
+        for fact in known.symmetric:
+            turned = oriented(made, fact)
+            if cost(simplify(turned, known)) < cost(simplify(made, known)):
+                made = turned
+                stages.append(Stage("fact", made, fact))
         shorter = simplify(made, known)
         if shorter is not made:
             stages.append(Stage("form", shorter))

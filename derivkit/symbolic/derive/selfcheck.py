@@ -38,9 +38,13 @@ class Checked:
         if not self.sizes:
             return "not checked: no point was found at which the program is finite"
         return (
-            f"checked: {self.lines} of {self.lines} lines at {self.sizes} sets of sizes × {self.points} points, "
+            f"checked: {self.lines} of {self.lines} lines at {_sets(self.sizes)} × {self.points} points, "
             f"worst error {self.worst:.0e}"
         )
+
+
+def _sets(count: int) -> str:
+    return "one set of sizes" if count == 1 else f"{count} sets of sizes"
 
 
 def selfcheck(primal: Graph, full: Graph, steps: tuple[Step, ...], results: Mapping[str, Result]) -> Checked:
