@@ -187,5 +187,15 @@ def _result(done: Pass, wrt: Name, layout: str, flattener: Flattener) -> Result:
     flat = flattener.flat(d.best)
     rank = len(done.outputs)
     return Result(
-        d.name, wrt, flat.expr, d.indices[:rank], d.indices[rank:], output_shape, graph.shape(wrt), graph, layout, flat.shared
+        name=d.name,
+        wrt=wrt,
+        expr=flat.expr,
+        outputs=d.indices[:rank],
+        inputs=d.indices[rank:],
+        output_shape=output_shape,
+        input_shape=graph.shape(wrt),
+        graph=graph,
+        layout=layout,
+        shared=flat.shared,
+        facts=flat.facts,
     )
