@@ -252,7 +252,7 @@ class _Planner:
         """Return a primitive: a reduction of its bound axes, or an operation along them that is then read."""
         if expr.op not in _ALONG | _REDUCE or len(expr.args) != 1:
             raise NoArrayForm(f"'{expr.op}' has no array form")
-        x = self.visit(expr.args[0], expr.bound)
+        x = self.visit(expr.args[0])  # in its own axis order: softmax(X @ W.T + b), whatever is made of it
         if not set(expr.bound) <= set(x.axes) or (_is_flat(expr) and [a for a in x.axes if a in expr.bound] != [*expr.bound]):
             axes = (*(a for a in x.axes if a not in expr.bound), *expr.bound)
             x = Operand(_filled(x, axes), axes)
