@@ -1,5 +1,5 @@
 """From a program to its derivation."""
 
-from derivkit.symbolic.derive.door import PARAMETERS, derive
+from derivkit.symbolic.derive.door import PARAMETERS, derive, differentiate
 
-__all__ = ["PARAMETERS", "derive"]
+__all__ = ["PARAMETERS", "derive", "differentiate"]

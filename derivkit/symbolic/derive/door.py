@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import read_layout
@@ -13,9 +14,9 @@ from derivkit.symbolic.derive.narrate import narrate
 from derivkit.symbolic.derive.reverse import Pass, node_indices, reverse
 from derivkit.symbolic.derive.selfcheck import selfcheck
 from derivkit.symbolic.expr import ZERO_EXPR, Fn, Name, Prim, user
-from derivkit.symbolic.graph import Definition, Graph, Input, axes
+from derivkit.symbolic.graph import Graph, Input, axes
 from derivkit.symbolic.parse import read_program
-from derivkit.symbolic.steps import Derivation, Lemma, Result
+from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
 KINDS = ("gradient", "jacobian", "vjp")
 
@@ -57,39 +58,75 @@ def derive(
     >>> import derivkit
     >>> d = derivkit.derive("E = sum((W @ x - y)**2)", wrt="x")
     >>> d.result.program()
-    '2*W.T @ (W @ x - y)'
+    '2 * W.T @ (W @ x - y)'
     """
     del along
+    read_layout(layout)
     graph = expanded(_read(program, shapes), expand)
-    chosen_kind = _kind(graph, kind)
-    primal, seed = _seeded(graph, chosen_kind)
-    names = _names(primal, wrt)
-    done = reverse(primal, names, seed)
-    lemmas = _lemmas(done)
-    steps = narrate(done, {one.op: one.number for one in lemmas})
-    results = _results(done, names, layout)
-    full = Graph(
-        primal.inputs,
-        (*primal.definitions, *_adjoint_definitions(done, seed)),
-        primal.output,
-        primal.assumed,
-        primal.source,
-        primal.extra,
-    )
-    checked = str(selfcheck(primal, full, steps, results)) if check else ""
+    found = _differentiated(graph, wrt, kind)
+    lemmas = _lemmas(found.done)
+    steps = narrate(found.done, {one.op: one.number for one in lemmas})
+    results = _results(found.done, found.wrt, layout)
+    checked = str(selfcheck(found.primal, found.full, steps, results)) if check else ""
     return Derivation(
-        primal=primal,
-        graph=full,
-        kind=chosen_kind,
-        wrt=names,
+        primal=found.primal,
+        graph=found.full,
+        kind=found.kind,
+        wrt=found.wrt,
         steps=steps,
         lemmas=lemmas,
         results=results,
-        facts=tuple(dict.fromkeys(f for s in steps for line in s.substeps for f in line.facts)),
-        lets=tuple(d for d in primal.definitions if d.name.kind == "anon"),
+        facts=_facts(steps, results),
+        lets=tuple(d for d in found.primal.definitions if d.name.kind == "anon"),
         checked=checked,
-        layout=read_layout(layout),
+        layout=layout,
     )
+
+
+def differentiate(
+    program: str | Graph,
+    /,
+    wrt: str | Iterable[str] | _Parameters,
+    shapes: Mapping[str, str] | None = None,
+    *,
+    kind: str | None = None,
+) -> Derivation:
+    """Return the derivation without its prose: the graph with its adjoints and bare results, for what only runs.
+
+    The arguments are those of :func:`derive`; nothing is narrated, written out or checked, which takes most of the time.
+
+    >>> differentiate("E = sum(x**2)", wrt="x").steps
+    ()
+    """
+    found = _differentiated(_read(program, shapes), wrt, kind)
+    results = {str(n): _bare_result(found.done, n) for n in found.wrt}
+    return Derivation(found.primal, found.full, found.kind, found.wrt, (), (), results)
+
+
+@dataclass(frozen=True)
+class _Differentiated:
+    """A reverse pass with the graphs before and after it."""
+
+    primal: Graph
+    full: Graph
+    done: Pass
+    kind: str
+    wrt: tuple[Name, ...]
+
+
+def _differentiated(graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: str | None) -> _Differentiated:
+    chosen = _kind(graph, kind)
+    primal, seed = _seeded(graph, chosen)
+    names = _names(primal, wrt)
+    done = reverse(primal, names, seed)
+    adjoints = tuple(a.definition for a in done.adjoints if a.definition.name != seed)
+    full = Graph(primal.inputs, (*primal.definitions, *adjoints), primal.output, primal.assumed, primal.source, primal.extra)
+    return _Differentiated(primal, full, done, chosen, names)
+
+
+def _facts(steps: tuple[Step, ...], results: Mapping[str, Result]) -> tuple[str, ...]:
+    told = [f for s in steps for line in s.substeps for f in line.facts]
+    return tuple(dict.fromkeys((*told, *(f for r in results.values() for f in r.facts))))
 
 
 def _read(program: str | Graph, shapes: Mapping[str, str] | None) -> Graph:
@@ -162,10 +199,6 @@ def _lemmas(done: Pass) -> tuple[Lemma, ...]:
     return tuple(lemma(op, n) for n, op in enumerate(ops, 1))
 
 
-def _adjoint_definitions(done: Pass, seed: Name | None) -> tuple[Definition, ...]:
-    return tuple(a.definition for a in done.adjoints if a.definition.name != seed)
-
-
 def _results(done: Pass, wrt: tuple[Name, ...], layout: str) -> dict[str, Result]:
     """Return each result over the program's own names: adjoints and anonymous nodes are opened."""
     opened = [p for p in done.graph.definitions if p.name.kind == "anon" and p.name not in wrt]
@@ -175,27 +208,19 @@ def _results(done: Pass, wrt: tuple[Name, ...], layout: str) -> dict[str, Result
 
 
 def _result(done: Pass, wrt: Name, layout: str, flattener: Flattener) -> Result:
-    graph = done.graph
+    bare = _bare_result(done, wrt)
+    flat = flattener.flat(bare.expr)
+    return replace(bare, expr=flat.expr, shared=flat.shared, facts=flat.facts, layout=layout)
+
+
+def _bare_result(done: Pass, wrt: Name) -> Result:
+    """Return the result as its adjoint's definition has it, in the names of the derived graph."""
+    graph, rank = done.graph, len(done.outputs)
     adjoint = done.adjoint(wrt)
-    output_shape = graph.shape(graph.output) if done.outputs else ()
+    output_shape, shape = graph.shape(graph.output) if done.outputs else (), graph.shape(wrt)
     if adjoint is None:
         name = Name("adjoint", "", of=wrt, output=graph.output)
-        shape = graph.shape(wrt)
         inputs = node_indices(graph, wrt) if wrt in graph.inputs else axes(shape)
-        return Result(name, wrt, ZERO_EXPR, done.outputs, inputs, output_shape, shape, graph, layout)
+        return Result(name, wrt, ZERO_EXPR, done.outputs, inputs, output_shape, shape, graph)
     d = adjoint.definition
-    flat = flattener.flat(d.best)
-    rank = len(done.outputs)
-    return Result(
-        name=d.name,
-        wrt=wrt,
-        expr=flat.expr,
-        outputs=d.indices[:rank],
-        inputs=d.indices[rank:],
-        output_shape=output_shape,
-        input_shape=graph.shape(wrt),
-        graph=graph,
-        layout=layout,
-        shared=flat.shared,
-        facts=flat.facts,
-    )
+    return Result(d.name, wrt, d.best, d.indices[:rank], d.indices[rank:], output_shape, shape, graph)
