@@ -78,7 +78,13 @@ def multiply(context: Context, values: Sequence[Value], inverse: Sequence[bool],
             else:
                 raise context.error(place, "a division by zero", "DK005")
         return Value(axes, Num(total), place)
-    factors = [Pow(e, _MINUS) if divides else e for e, divides in zip(exprs, inverse, strict=True)]
+    factors: list[Expr] = []
+    for expr, divides in zip(exprs, inverse, strict=True):
+        first = factors[0] if len(factors) == 1 else None
+        if isinstance(expr, Num) and expr.value and isinstance(first, Num):
+            factors = [Num(first.value / expr.value if divides else first.value * expr.value)]  # 1/2*x is half of x
+        else:
+            factors.append(Pow(expr, _MINUS) if divides else expr)
     return Value(axes, product(factors), place)
 
 
@@ -195,23 +201,16 @@ def primitive(context: Context, op: str, value: Value, positions: Sequence[int],
     located = op in ("softmax", "log_softmax")
     axes = value.axes if located else _left(value, positions, keep)
     if not bound:
-        trivial = _TRIVIAL.get(op, Fn("abs", (value.expr,)) if op == "norm" else value.expr)
-        return Value(axes, trivial, place)
+        if op == "norm":
+            return apply(context, "abs", [Value(axes, value.expr, value.place)], place)
+        return Value(axes, _TRIVIAL.get(op, value.expr), place)
     return Value(axes, over(context, op, bound, value.expr, value.indices, located), place)
 
 
 def over(context: Context, op: str, bound: tuple[Index, ...], expr: Expr, axes: Sequence[Index], located: bool = False) -> Expr:
     """Return the primitive ``op`` of ``expr`` over the ``bound`` indices, read at them when it is ``located``."""
-    if not is_plain(expr) or not frozenset(bound) <= expr.free:
-        expr = context.named(expr, "z", ordered({*expr.free, *bound}, (*axes, *bound)))
+    if not context.is_plain(expr) or not frozenset(bound) <= expr.free:
+        expr = context.named(expr, "z", ordered({*expr.free, *bound}, axes), always=True)
     inner = tuple(index.fresh() for index in bound)
     at = tuple(Affine.of(index) for index in bound) if located else ()
     return Prim(op, inner, (substitute(expr, pairs(bound, inner)),), at)
-
-
-def is_plain(expr: Expr) -> bool:
-    """Say whether ``expr`` is an array read at different bare indices."""
-    if not isinstance(expr, Ref):
-        return False
-    bare = [sub.bare for sub in expr.subs if sub.terms or sub.const.terms]
-    return all(index is not None for index in bare) and len(set(bare)) == len(bare)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, count
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
@@ -93,6 +95,7 @@ class Context:
     shared: list[Place] = field(default_factory=list)
     line: int = 0
     _known: dict[int, tuple[Name, tuple[int | None, ...]]] = field(default_factory=dict)
+    _ones: dict[Name, tuple[bool, ...]] = field(default_factory=dict)
     _letters: dict[Size, str] = field(default_factory=dict)
 
     # Places and errors
@@ -141,21 +144,29 @@ class Context:
         if size not in self._letters:
             used = {*self._letters.values(), *self.taken}
             name = size.name or ""
-            wanted = (LETTERS.get(name, name.lower() if len(name) == 1 else ""), *SUPPLY)
-            numbered = (f"i{n}" for n in range(1, 10_000))
-            self._letters[size] = next(c for c in (*wanted, *numbered) if c and c not in used)
+            wanted = chain((LETTERS.get(name, name.lower() if len(name) == 1 else ""),), SUPPLY, (f"i{n}" for n in count(1)))
+            self._letters[size] = next(c for c in wanted if c and c not in used)
         return self._letters[size]
 
     def array(self, name: Name, axes: tuple[Index | None, ...], place: Place, label: Size | None = None) -> Value:
         """Return the array ``name`` read at ``axes``."""
+        self._ones[name] = tuple(axis is None for axis in axes)
         return Value(axes, Ref(name, tuple(Affine.of(0 if a is None else a) for a in axes)), place, label)
+
+    def is_plain(self, expr: Expr) -> bool:
+        """Say whether ``expr`` is an array read at different bare indices (an axis of size 1 has none)."""
+        if not isinstance(expr, Ref):
+            return False
+        ones = self._ones.get(expr.name, (False,) * len(expr.subs))
+        bare = [sub.bare for sub, one in zip(expr.subs, ones, strict=True) if not one]
+        return None not in bare and len(set(bare)) == len(bare)
 
     # Names for what has none
 
     def label(self, hint: str) -> str:
         """Return a name that nothing else has."""
-        numbered = (f"{hint}{n}" for n in range(1, 100_000))
-        name = next(n for n in (hint, *numbered) if n not in self.taken and n not in FUNCTIONS)
+        candidates = itertools.chain((hint,), (f"{hint}{n}" for n in itertools.count(1)))
+        name = next(n for n in candidates if n not in self.taken and n not in FUNCTIONS)
         self.taken.add(name)
         return name
 
@@ -165,12 +176,12 @@ class Context:
         pattern = tuple(None if axis is None else indices.index(axis) for axis in axes)
         self._known.setdefault(_alpha_key(indices, expr), (name, pattern))
 
-    def named(self, expr: Expr, hint: str, order: Sequence[Index] | None = None) -> Expr:
+    def named(self, expr: Expr, hint: str, order: Sequence[Index] | None = None, always: bool = False) -> Expr:
         """Return a reference to ``expr`` under a name: the one it has, or a new one.
 
-        ``order`` are its axes, in order; by default its free indices by age.
+        ``order`` are its axes, in order; by default its free indices by age.  A constant is only named if ``always``.
         """
-        if not self.naming or not holds(expr, Ref):
+        if not self.naming or not (always or holds(expr, Ref)):
             return expr
         axes = ordered(expr.free) if order is None else tuple(order)
         known = self._known.get(_alpha_key(axes, expr))

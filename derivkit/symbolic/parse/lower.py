@@ -217,12 +217,14 @@ class Lowering:
         if isinstance(node, syntax.Name | syntax.Subscript):
             value = self.lower(node)
             if value.label is not None:
-                return value if value.axes else Affine.of(value.expr)
+                return value
         hint = "a subscript is affine in indices, or a label: x[2*i+p-1], E[k]"
         raise self.context.error(self.context.place(node), "this is no subscript", "DK019", hint)
 
     def _affine(self, node: Expression) -> Affine:
         found = self.position(node)
+        if isinstance(found, Value) and not found.axes:
+            return Affine.of(found.expr)
         if isinstance(found, Value):
             raise self.context.error(found.place, "arithmetic with an array of labels", "DK019", "subscript it first: t[n]+1")
         return found
@@ -347,9 +349,9 @@ class Lowering:
     def _order(self, op: Op, bound: Mapping[str, Expression], options: Container[str]) -> list[str]:
         """Return the parameters that are values; in a loss an undeclared one last, since it has the shape of the other."""
         parameters = [p for p in bound if p not in options]
-        if op.group != "loss" or not self.is_new(bound[parameters[0]]):
-            return parameters
-        return [*parameters[1:2], parameters[0], *parameters[2:]]
+        if op.group == "loss" and self.is_new(bound[parameters[0]]) and not self.is_new(bound[parameters[1]]):
+            parameters[:2] = reversed(parameters[:2])
+        return parameters
 
     def _formula(self, op: Op, arguments: Arguments) -> Value:
         """Return an operation that the language itself defines."""

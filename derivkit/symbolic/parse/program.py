@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from derivkit.symbolic.expr import Expr, Name, user
 from derivkit.symbolic.graph import Definition, Graph, Input
@@ -13,7 +13,7 @@ from derivkit.symbolic.ops import FUNCTIONS
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.context import Context, Value
 from derivkit.symbolic.parse.lower import Lowering
-from derivkit.symbolic.parse.shapes import Habits, Sizes, assumption, read_habits, read_size, shown, size_names, walk
+from derivkit.symbolic.parse.shapes import SIZE_TERMS, Habits, Sizes, assumption, read_habits, read_size, shown, size_names, walk
 from derivkit.symbolic.parse.statements import guarded, parse_declaration, parse_program
 from derivkit.symbolic.parse.syntax import Place
 
@@ -81,7 +81,13 @@ def _settled(frame: _Frame) -> tuple[Lowering, Name, list[str]]:
     output = _lines(frame.program, lowering)
     if not sizes.asked:
         return lowering, output, []
-    answers, assumed, lost = sizes.settle(lowering.context.taken)
+    free = (
+        frozenset[str]()
+        if frame.habits is None
+        else frame.habits.divisors - frame.declared.keys() - frame.defined.keys() - frame.sizes
+    )
+    answers, assumed, lost = sizes.settle(lowering.context.taken - free)
+    frame = replace(frame, sizes=frame.sizes | {n for n in free if any(n in size.names() for size in answers)})
     if lost is not None:
         hint = f"an index has the range of an axis that it subscripts alone, as in x[{lost.name}]"
         raise frame.program.error(lost.place, f"nothing tells the range of index '{lost.name}'", code="DK019", hint=hint)
@@ -178,7 +184,12 @@ def _frame(program: syntax.Program, given: list[syntax.Declaration]) -> _Frame:
 
 
 def _declared(program: syntax.Program, declaration: syntax.Declaration, sizes: Collection[str], place: Place) -> Input:
-    shape = tuple(size for size in (read_size(node, sizes) for node in declaration.sizes) if size is not None)
+    read = [read_size(node, sizes) for node in declaration.sizes]
+    shape = tuple(size for size in read if size is not None)
+    if len(shape) < len(read):
+        raise program.error(
+            place, f"a size of '{declaration.name}' is too long", code="DK020", hint=f"at most {SIZE_TERMS} terms"
+        )
     if declaration.kind == "label":
         return Input(user(declaration.name), "label", shape[1:], shape[0])
     if declaration.kind == "symmetric" and (len(shape) < 2 or shape[-1] != shape[-2]):

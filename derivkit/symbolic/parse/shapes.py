@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from derivkit.symbolic.index import Affine, Size
+from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.ops import OPS
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.lexer import GREEK
@@ -14,6 +14,8 @@ from derivkit.symbolic.parse.syntax import Place
 
 #: Sizes of our own, in the order in which they are taken; the batch of an ``X`` is an N.
 SIZE_NAMES = ("D", "M", "K", "L", "P", "Q", "R", "S", "N", "A", "B", "C", "F", "G", "H", "J", "U", "V")
+#: The longest size, in terms of its polynomial.
+SIZE_TERMS = 200
 #: What an array of each rank is called.
 RANKS = ("a scalar", "a vector of size {}", "a matrix of sizes {}")
 #: Parameters of operations that are scalars whatever their letter says.
@@ -74,9 +76,10 @@ class Sizes:
     def settle(self, taken: Iterable[str]) -> tuple[tuple[Size, ...], list[str], Unknown | None]:
         """Return the answers, what was assumed, and an index whose range nothing tells."""
         assumed: list[str] = []
-        while self._stay_inside(assumed):
-            pass
-        names = dict.fromkeys(_size_names(taken))
+        used = frozenset(taken)
+        self._stay_inside(assumed)
+        numbered = (f"D{n}" for n in range(1, len(self.asked) + len(used) + 1))
+        names = dict.fromkeys(n for n in (*SIZE_NAMES, *numbered) if n not in used)
         arrays: dict[str, list[int]] = {}
         for number, about in enumerate(self.asked):
             if about.axis >= 0:
@@ -90,6 +93,7 @@ class Sizes:
                         chosen = "N" if batch else next(iter(names))
                         del names[chosen]
                         self.bound[open_name] = Size.of(chosen)
+        self._stay_inside(assumed)
         answers = tuple(self.resolve(Size.of(f"?{number}")) for number in range(len(self.asked)))
         lost = (about for about, size in zip(self.asked, answers, strict=True) if any(n.startswith("?") for n in size.names()))
         return answers, assumed, next(lost, None)
@@ -99,34 +103,35 @@ class Sizes:
         place = self.asked[numbers[0]].place
         return len(numbers) < 2, place.line, -place.column
 
-    def _stay_inside(self, assumed: list[str]) -> bool:
+    def _stay_inside(self, assumed: list[str]) -> None:
         """Give an index that only stands in sums, as i in x[i+p], the range in which every read is inside x."""
-        for subscript, size in self.reads:
-            axis = self.resolve(size)
-            for index in subscript.indices():
-                stride = subscript.coefficient(index).literal
-                if stride is None or stride < 1 or not self._is_open(index.size):
-                    continue
-                others = subscript.const
-                rest = [i for i in subscript.indices() if i is not index]
-                known = len(rest) + 1 == len(subscript.terms) and not self._is_open(axis)
-                if not known or any(self._is_open(i.size) or (subscript.coefficient(i).literal or -1) < 0 for i in rest):
-                    continue
-                for i in rest:
-                    others = others + (self.resolve(i.size) - 1) * subscript.coefficient(i)
-                length = (axis - 1 - others) // stride + 1
-                self.bound[self.resolve(index.size).names()[0]] = length
-                assumed.append(f"{index.hint} runs over {length}: there {subscript} stays inside")
-                return True
-        return False
+        waiting = [(sub, size, index) for sub, size in self.reads for index in sub.indices()]
+        found = True
+        while found:
+            found = False
+            for subscript, size, index in waiting:
+                length = self._inside(subscript, self.resolve(size), index)
+                if length is not None:
+                    found = True
+                    self.bound[self.resolve(index.size).names()[0]] = length
+                    assumed.append(f"{index.hint} runs over {length}: there {subscript} stays inside")
+
+    def _inside(self, subscript: Affine, axis: Size, index: Index) -> Size | None:
+        """Return the number of positions of an open ``index`` for which ``subscript`` is inside ``axis``, once it is known."""
+        stride = subscript.coefficient(index).literal
+        rest = [i for i in subscript.indices() if i is not index]
+        known = len(rest) + 1 == len(subscript.terms) and not self._is_open(axis) and self._is_open(index.size)
+        if not known or stride is None or stride < 1:
+            return None
+        others = subscript.const
+        for i in rest:
+            if self._is_open(i.size) or (subscript.coefficient(i).literal or -1) < 0:
+                return None
+            others = others + (self.resolve(i.size) - 1) * subscript.coefficient(i)
+        return (axis - 1 - others) // stride + 1
 
     def _is_open(self, size: Size) -> bool:
         return any(name.startswith("?") for name in self.resolve(size).names())
-
-
-def _size_names(taken: Iterable[str]) -> Iterator[str]:
-    used = frozenset(taken)
-    return (name for name in (*SIZE_NAMES, *(f"D{n}" for n in range(1, 10_000))) if name not in used)
 
 
 def walk(node: object) -> Iterator[syntax.Expression | syntax.Slice]:
@@ -174,10 +179,14 @@ def parts(node: object) -> list[object]:
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """The rank of each undeclared name, by its uses and else by its letter."""
+    """The rank of each undeclared name, by its uses and else by its letter.
+
+    ``divisors`` are upper-case letters that only divide: sizes, if an axis comes to have that name, else scalars.
+    """
 
     exact: dict[str, int]
     least: dict[str, int]
+    divisors: frozenset[str] = frozenset()
 
     def rank(self, name: str) -> int:
         """Return the rank that ``name`` is assumed to have."""
@@ -229,10 +238,8 @@ def read_habits(statements: Iterable[syntax.Statement]) -> Habits:
                     exact[name] = max(exact.get(name, 0), len(items))
             case syntax.Name(name):
                 uses.setdefault(name, []).append(id(node) in divisors)
-    for name, divides in uses.items():
-        if all(divides) and name[0].isupper():
-            exact.setdefault(name, 0)
-    return Habits(exact, least)
+    divide = frozenset(n for n, divides in uses.items() if len(n) == 1 and n.isupper() and all(divides) and n not in exact)
+    return Habits({**exact, **dict.fromkeys(divide, 0)}, least, divide)
 
 
 def size_names(statements: Iterable[syntax.Statement]) -> dict[str, None]:
@@ -249,7 +256,7 @@ def size_names(statements: Iterable[syntax.Statement]) -> dict[str, None]:
 
 
 def read_size(node: object, names: Container[str]) -> Size | None:
-    """Return the size that a surface expression over ``names`` and integers is, or ``None`` when it is none.
+    """Return the size that a surface expression over ``names`` and integers is, or ``None`` when it is none (or too long).
 
     >>> from derivkit.symbolic.parse.statements import parse_declaration
     >>> str(read_size(parse_declaration("x", "(L-2*R)//2").sizes[0], {"L", "R"}))
@@ -269,6 +276,8 @@ def read_size(node: object, names: Container[str]) -> Size | None:
             for step in steps:
                 right = read_size(step.right, names)
                 if size is None or right is None or step.op not in _SIZE_ARITHMETIC:
+                    return None
+                if step.op == "*" and len(size.terms) * len(right.terms) > SIZE_TERMS:
                     return None
                 size = _SIZE_ARITHMETIC[step.op](size, right)
             return size
@@ -296,5 +305,4 @@ def assumption(name: str, shape: tuple[Size, ...]) -> str:
 
 def shown(shape: Iterable[Size]) -> str:
     """Return a shape for a message."""
-    sizes = tuple(shape)
-    return f"({', '.join(map(str, sizes))})" if sizes else "() of a scalar"
+    return f"({', '.join(map(str, shape))})"

@@ -45,7 +45,7 @@ def take(context: Context, base: Value, items: Sequence[Item], place: Place) -> 
     base = context.whole(base) if base.label is None else base
     used = sum(not isinstance(item, NewAxis) for item in items)
     if used > len(base.axes):
-        message = f"{used} subscripts for an array of shape {shown(base.shape)}"
+        message = f"{used} subscript{'s' * (used != 1)} for an array of shape {shown(map(context.sizes.resolve, base.shape))}"
         raise context.error(place, message, "DK012", "an undeclared name has the rank of its letter: declare its shape")
     items = [*items, *[_FULL] * (len(base.axes) - used)]
     if _reads_beyond(items) and not isinstance(base.expr, Ref):
