@@ -1,4 +1,7 @@
-"""Every example in README.md and docs/ runs: Python blocks, and console blocks whose printed output is compared."""
+"""Every example in README.md and docs/ runs: Python blocks, and console blocks whose printed output is compared.
+
+``--update-golden`` writes the printed outputs of the pages anew, to be reviewed as a diff.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,8 @@ IDS = [str(page.relative_to(ROOT)) for page in PAGES]
 
 FENCE = re.compile(r"^(?P<indent> *)```(?P<language>\w*)[^\n]*\n(?P<body>.*?)^(?P=indent)```\s*$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"(?<!\\)\[[^\]\n]*\]\(<?([^)\s>]+)>?[^)\n]*\)|^\[[^\]\n]+\]: *(\S+)", re.MULTILINE)
+#: What rounding decides: error sizes, and how many evaluations it took to be sure of them.
+ROUNDING = re.compile(r"\d(?:\.\d+)?e[+-]\d+|\b\d+ evaluations")
 HEADING = re.compile(r"^#+ +(.*?)#* *$", re.MULTILINE)
 
 
@@ -43,6 +48,7 @@ class Shown(NamedTuple):
 
     command: str
     output: str
+    source: str
 
 
 def blocks(text: str) -> Iterator[Block]:
@@ -57,14 +63,16 @@ def commands(body: str) -> Iterator[Shown]:
     parts = re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]
     for part in parts:
         command, output = [], part.splitlines(keepends=True)
+        source = []
         while output:
             line = output.pop(0).rstrip("\n")
+            source.append(line)
             quoted = "\n".join([*command, line])
             command.append(line.removesuffix("\\") if line.endswith("\\") else line)
             # A quotation that is still open goes on in the next line, as in a shell.
             if not line.endswith("\\") and not _open_quotation(quoted):
                 break
-        yield Shown("\n".join(command), "".join(output))
+        yield Shown("\n".join(command), "".join(output), "\n".join(source))
 
 
 def _open_quotation(text: str) -> bool:
@@ -99,40 +107,80 @@ def run_command(command: str) -> str:
 
 
 def matches(shown: str, printed: str) -> bool:
-    """Return whether the output is as shown; ``...`` stands for anything."""
-    want, got = ("\n".join(line.rstrip() for line in text.strip("\n").splitlines()) for text in (shown, printed))
+    """Return whether the output is as shown; ``...`` stands for anything, and what rounding decides is not compared."""
+    pair = ("\n".join(line.rstrip() for line in text.strip("\n").splitlines()) for text in (shown, printed))
+    want, got = (ROUNDING.sub("#", text) for text in pair)
     return re.fullmatch(".*?".join(re.escape(piece) for piece in want.split("...")), got, re.DOTALL) is not None
 
 
-def run_page(text: str, name: str) -> int:
-    """Run every block of a page, in order and in one namespace; return how many examples there were."""
+class Checker(doctest.OutputChecker):
+    """Compares as ``matches`` does; keeps what was printed, for the page that is written anew."""
+
+    def __init__(self) -> None:
+        self.printed: list[str] = []
+
+    def check_output(self, want: str, got: str, optionflags: int) -> bool:
+        self.printed.append(got)
+        return matches(want.replace("<BLANKLINE>", ""), got)
+
+
+def run_doctest(block: Block, namespace: dict[str, object], name: str, update: bool) -> str:
+    """Run a block of ``>>>`` examples; return it with the outputs as they were printed."""
+    test = doctest.DocTestParser().get_doctest(block.body, namespace, name, name, block.line - 1)
+    report, checker = io.StringIO(), Checker()
+    runner = doctest.DocTestRunner(checker)
+    runner.run(test, out=report.write, clear_globs=False)
+    namespace.update(test.globs)
+    assert update or runner.failures == 0, report.getvalue()
+    lines, made, last = block.body.splitlines(keepends=True), "", 0
+    for example, got in zip(test.examples, checker.printed, strict=True):
+        start = example.lineno + example.source.count("\n")
+        keep = "..." in example.want or matches(example.want, got)
+        made += "".join(lines[last:start]) + (example.want if keep else re.sub(r"^\n", "<BLANKLINE>\n", got, flags=re.MULTILINE))
+        last = start + example.want.count("\n")
+    return made + "".join(lines[last:])
+
+
+def run_console(block: Block, update: bool) -> str:
+    """Run the ``derivkit`` commands of a console block; return it with the outputs as they were printed."""
+    made = ""
+    for shown in commands(block.body):
+        output = shown.output
+        if shown.command.split()[0] == "derivkit":
+            printed = run_command(shown.command)
+            fits = matches(output, printed) or (not output.strip() and not update)
+            assert update or fits, f"{shown.command}\nprints\n{printed}"
+            output = output if fits or "..." in output else printed.strip("\n") + "\n"
+        made += f"$ {shown.source}\n{output}"
+    return made
+
+
+def run_page(text: str, name: str, update: bool = False) -> tuple[int, str]:
+    """Run every block of a page, in order and in one namespace; return how many there were, and the page as it should be."""
     namespace: dict[str, object] = {"__name__": "__main__"}
     count = 0
     for block in blocks(text):
+        made = block.body
         if block.language == "python" and ">>>" in block.body:
-            test = doctest.DocTestParser().get_doctest(block.body, namespace, name, name, block.line - 1)
-            report = io.StringIO()
-            runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
-            runner.run(test, out=report.write, clear_globs=False)
-            namespace.update(test.globs)
-            assert runner.failures == 0, report.getvalue()
+            made = run_doctest(block, namespace, name, update)
         elif block.language == "python":
             exec(compile("\n" * (block.line - 1) + block.body, name, "exec"), namespace)
         elif block.language == "console":
-            for shown in commands(block.body):
-                if shown.command.split()[0] == "derivkit":
-                    printed = run_command(shown.command)
-                    assert not shown.output.strip() or matches(shown.output, printed), f"{shown.command}\nprints\n{printed}"
+            made = run_console(block, update)
         else:
             continue
+        text = text.replace(block.body, made, 1)
         count += 1
-    return count
+    return count, text
 
 
 @pytest.mark.parametrize("page", PAGES, ids=IDS)
-def test_every_example_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_example_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, update_golden: bool) -> None:
     monkeypatch.chdir(tmp_path)
-    run_page(page.read_text(encoding="utf-8"), str(page.relative_to(ROOT)))
+    text = page.read_text(encoding="utf-8")
+    _, made = run_page(text, str(page.relative_to(ROOT)), update_golden)
+    if update_golden and made != text:
+        page.write_text(made, encoding="utf-8")
 
 
 def anchors(text: str) -> set[str]:
@@ -195,7 +243,22 @@ $ ls
 
 
 def test_a_page_runs_in_one_namespace() -> None:
-    assert run_page(GOOD, "good") == 4
+    assert run_page(GOOD, "good") == (4, GOOD)
+
+
+def test_a_page_is_written_anew() -> None:
+    old = "```python\n>>> 1 + 1\n3\n\n>>> print('a\\n\\nb')\n```\n\n```console\n$ derivkit gallery relu\nold\n```\n"
+    new = run_page(old, "old", update=True)[1]
+    assert ">>> 1 + 1\n2\n\n>>> print" in new
+    assert "a\n<BLANKLINE>\nb\n```" in new
+    assert "y = relu(x)\n```" in new
+    assert run_page(new, "new") == (2, new)
+
+
+def test_what_rounding_decides_is_not_compared() -> None:
+    assert matches("worst error 3e-16 (19 evaluations)", "worst error 2e-16 (21 evaluations)")
+    assert not matches("worst error 3e-16", "worst error")
+    assert not matches("1.5", "1.6")
 
 
 @pytest.mark.parametrize(
@@ -214,6 +277,6 @@ def test_a_wrong_example_fails(text: str) -> None:
 
 def test_commands_are_read_as_a_shell_would() -> None:
     assert list(commands("$ derivkit derive 'x: D\nsum(x)' --wrt x\nout\n$ derivkit a | derivkit b -\n")) == [
-        Shown("derivkit derive 'x: D\nsum(x)' --wrt x", "out\n"),
-        Shown("derivkit a | derivkit b -", ""),
+        Shown("derivkit derive 'x: D\nsum(x)' --wrt x", "out\n", "derivkit derive 'x: D\nsum(x)' --wrt x"),
+        Shown("derivkit a | derivkit b -", "", "derivkit a | derivkit b -"),
     ]
