@@ -13,9 +13,26 @@ from derivkit.numeric.codegen.prelude import HELPERS
 from derivkit.symbolic.arrays import NoArrayForm, Numbering, plan, postorder
 from derivkit.symbolic.arrays.dialects import NUMPY, program_text
 from derivkit.symbolic.arrays.text import text_of
-from derivkit.symbolic.evaluate import evaluate_expr
-from derivkit.symbolic.expr import Add, Const, Delta, Expr, Fn, Mul, Num, Pow, Prim, Ref, SizeOf, Sum, substitute, user
+from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
+from derivkit.symbolic.expr import (
+    Add,
+    Const,
+    Delta,
+    Expr,
+    Fn,
+    Mul,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    SizeOf,
+    Sum,
+    references,
+    substitute,
+    user,
+)
 from derivkit.symbolic.index import ONE, Affine, Index, Size
+from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.render.formula import formula
 from derivkit.symbolic.render.styles import LATEX, TEXT
 
@@ -63,7 +80,7 @@ def sq(x: Expr) -> Pow:
 
 
 X, G, x, y, W, h = ref("X", n, i), ref("G", n, j), ref("x", i), ref("y", i), ref("W", k, j), ref("h", j)
-A, Ap, u, lab = ref("A", i, p), ref("A", p, i), ref("u", i), ref("lab", n)
+A, Ap, u, lab, row = ref("A", i, p), ref("A", p, i), ref("u", i), ref("lab", n), ref("row", n)
 slope = add(Num(1), neg(sq(h)))
 residual = add(total("i", X, ref("w", i)), neg(ref("b", n)))
 
@@ -103,7 +120,7 @@ TABLE = [
     (ref("A", i, i), (i,), "diag(A)", "diag(A)"),
     (x, (n, i), "outer(ones(N), x)", "𝟏 xᵀ"),
     (x, (i, n), "outer(x, ones(N))", "x 𝟏ᵀ"),
-    (Num(0), (n, i), "zeros(N, I)", "0"),
+    (Num(0), (n, i), "zeros((N, I))", "0"),
     (Num(1), (i,), "ones(I)", "𝟏"),
     (total("n", x), (i,), "N * x", "N x"),
     (add(X, x), (n, i), "X + x", None),
@@ -119,9 +136,8 @@ TABLE = [
     ),
     (add(G, neg(ref("mu", n, 0))), (n, j), "G - mu", None),
     (ref("mu", n, 0), (n, None), "mu", "μ"),
-    (Ref(user("G"), (Affine.of(lab), Affine.of(j))), (n, j), "G[lab]", None),
-    (Ref(user("G"), (Affine.of(n), Affine.of(lab))), (n,), "sum(G * onehot(lab, J), axis=1)",
-     "sum(G ⊙ onehot(lab), axis=1)"),
+    (Ref(user("G"), (Affine.of(row), Affine.of(j))), (n, j), "G[row]", None),
+    (Ref(user("G"), (Affine.of(n), Affine.of(lab))), (n,), "sum(G * onehot(lab, J), axis=1)", "sum(G ⊙ onehot(lab), axis=1)"),
     (add(G, neg(delta(lab, j))), (n, j), "G - onehot(lab, J)", "G − onehot(lab)"),
     (total("q", delta(lab, q), ref("G", m, q)), (n, m), "G[:, lab].T", None),
     (Prim("softmax", (q,), (ref("G", n, q),), (Affine.of(j),)), (n, j), "softmax(G)", "softmax(G)"),
@@ -199,8 +215,18 @@ def test_heavy_expressions_are_quick():
 # -- random expressions ---------------------------------------------------------------------------------------------------
 
 ARRAYS = {
-    "x": (i,), "u": (i,), "h": (j,), "X": (n, i), "M": (j, i), "A": (i, p), "G": (n, j), "s": (), "g": (n,), "T": (n, i, j),
-    "c": (n, None), "B": (None, j),
+    "x": (i,),
+    "u": (i,),
+    "h": (j,),
+    "X": (n, i),
+    "M": (j, i),
+    "A": (i, p),
+    "G": (n, j),
+    "s": (),
+    "g": (n,),
+    "T": (n, i, j),
+    "c": (n, None),
+    "B": (None, j),
 }
 TWINS = {n: m, i: p, j: q}
 
@@ -227,11 +253,15 @@ def exprs(draw, depth: int = 3) -> Expr:
         if kind == 2:
             return SizeOf(draw(st.sampled_from([N, M])))
         if kind == 3:
-            return draw(st.sampled_from([
-                Ref(user("G"), (Affine.of(n), Affine.of(Ref(user("k"), (Affine.of(n),))))),
-                Ref(user("G"), (Affine.of(Ref(user("l"), ())), Affine.of(j))),
-                delta(Ref(user("k"), (Affine.of(n),)), j),
-            ]))
+            return draw(
+                st.sampled_from(
+                    [
+                        Ref(user("G"), (Affine.of(n), Affine.of(Ref(user("k"), (Affine.of(n),))))),
+                        Ref(user("G"), (Affine.of(Ref(user("l"), ())), Affine.of(j))),
+                        delta(Ref(user("k"), (Affine.of(n),)), j),
+                    ]
+                )
+            )
         return draw(refs())
     inner = exprs(depth - 1)
     kind = draw(st.integers(0, 7))
@@ -258,8 +288,12 @@ def exprs(draw, depth: int = 3) -> Expr:
 
 
 @settings(max_examples=300, deadline=None)
-@given(exprs(), st.sampled_from([(2, 3, 4), (1, 1, 1), (3, 1, 2), (4, 4, 4)]), st.permutations([n, m, i, p, j, q]),
-       st.integers(0, 2**32 - 1))
+@given(
+    exprs(),
+    st.sampled_from([(2, 3, 4), (1, 1, 1), (3, 1, 2), (4, 4, 4)]),
+    st.permutations([n, m, i, p, j, q]),
+    st.integers(0, 2**32 - 1),
+)
 def test_a_planned_array_has_the_values_of_its_expression(expr, lengths, order, seed):
     rng = np.random.default_rng(seed)
     sizes = dict(zip("NIJ", lengths, strict=True))
@@ -274,7 +308,41 @@ def test_a_planned_array_has_the_values_of_its_expression(expr, lengths, order, 
     note(text_of(plan(expr, axes, shapes), NUMPY))
     got = run(plan(expr, axes, shapes), env, sizes)
     assert got.shape == expected.shape
+    text = program_text(plan(expr, axes, shapes))
+    if text is not None and "argmax" not in text:
+        note(text)
+        used = {a: shapes[a] for a in references(expr)}
+        np.testing.assert_allclose(read_again(text, used, env, sizes), expected, rtol=1e-8, atol=1e-7)
     np.testing.assert_allclose(got, expected, rtol=1e-8, atol=1e-8 * max(1.0, float(np.max(np.abs(expected), initial=0))))
+
+
+def declared(shapes) -> str:
+    """Return the declarations of the names, labels by their own names."""
+    lines = ["every: N, I, J, K"]  # so that N is known as a size
+    for name, shape in shapes.items():
+        kind = {"lab": f"label {J}, {N}", "k": f"label {J}, {N}", "row": f"label {N}, {N}", "l": f"label {N}"}.get(str(name))
+        lines.append(f"{name}: {kind or ', '.join(map(str, shape))}")
+    return "\n".join(lines)
+
+
+def read_again(text: str, shapes, env, sizes):
+    """Read program text as the last line of a program and evaluate it."""
+    graph = read_program(f"{declared(shapes)}\nout = {text}\n")
+    values = {str(a): v for a, v in env.items() if a in graph.inputs}
+    return evaluate_graph(graph, values, sizes)[graph.output]
+
+
+def test_program_text_is_read_again_with_the_same_meaning():
+    rng = np.random.default_rng(0)
+    sizes = {"N": 4, "I": 3, "J": 5, "K": 2}
+    env = {name: rng.uniform(0.3, 1.5, [s.evaluate(sizes) for s in shape]) for name, shape in SHAPES.items()}
+    env[user("lab")] = env[user("row")] = rng.integers(0, 4, 4)
+    for expr, order, text, _ in TABLE:
+        used = {a: SHAPES[a] for a in references(expr)}
+        if text is None or not used or "argmax" in text:  # the reader does not take argmax for a label yet
+            continue
+        expected = evaluate_expr(expr, env, sizes, order)
+        np.testing.assert_allclose(read_again(text, used, env, sizes), expected, err_msg=text)
 
 
 def run(node, env, sizes):

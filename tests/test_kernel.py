@@ -144,7 +144,7 @@ def test_float32_stays_float32(name, derived):
     with np.errstate(all="ignore"):
         value, grads = scope[k.module.function](*(single[str(n)] for n in k.module.inputs))
     for array in (value, *grads.values()):
-        assert np.asarray(array).dtype == np.float32 or np.ndim(array) == 0 and isinstance(array, float)
+        assert np.asarray(array).dtype == np.float32 or (np.ndim(array) == 0 and isinstance(array, float))
 
 
 EXTREME = {
@@ -172,8 +172,6 @@ EXTREME = {
 @pytest.mark.parametrize("point", [(1e4, -1e4, 0.0), (-1e4, 1e4, 1e4), (-1e4, -1e4, -1e4), (1e4, 1e4, 1e4), (0.0, 0.0, 1e-8)])
 def test_nothing_overflows_at_the_extremes(name, dtype, point):
     text, variable, rest, _ = EXTREME[name]
-    if name == "gelu" and dtype is np.float32:
-        pytest.skip("x**3 is beyond float32's useful range in the formula itself")
     k = dk.compile(text, wrt=variable)
     arrays = {w: np.asarray(v, dtype=None if w == "k" else dtype) for w, v in rest.items()}
     arrays[variable] = np.array(point, dtype=dtype)
@@ -204,7 +202,7 @@ def test_helpers_are_accurate_over_the_whole_range(name):
             if name in ("sigmoid", "softplus"):
                 got = float(scope[name](np.float64(x)))
                 e = mp.e ** (-mp.mpf(float(x)))
-                exact = 1 / (1 + e) if name == "sigmoid" else mp.log(1 + 1 / e)
+                exact = 1 / (1 + e) if name == "sigmoid" else mp.log1p(1 / e)
             else:
                 pair = np.array([x, 0.5])
                 got = float(np.ravel(scope[name](pair))[0])
@@ -212,7 +210,7 @@ def test_helpers_are_accurate_over_the_whole_range(name):
                 exact = {
                     "softmax": mp.e ** mp.mpf(float(x)) / total,
                     "logsumexp": mp.log(total),
-                    "log_softmax": mp.mpf(float(x)) - mp.log(total),
+                    "log_softmax": -mp.log1p(mp.e ** (mp.mpf(0.5) - mp.mpf(float(x)))),
                 }[name]
             assert abs(got - exact) <= 16 * np.spacing(abs(float(exact))) + 1e-323, (name, x)
 

@@ -28,7 +28,7 @@ def start(kernel: Kernel, sizes: dict[str, int], seed: int = 0) -> dict[str, np.
 
 
 @pytest.mark.parametrize(
-    ("net", "lr", "epochs"), [("two_layer_tanh", 0.5, 25), ("three_layer_relu", 0.1, 25), ("three_layer_relu_biases", 0.1, 25)]
+    ("net", "lr", "epochs"), [("two_layer_tanh", 0.5, 25), ("three_layer_relu", 0.2, 40), ("three_layer_relu_biases", 0.2, 40)]
 )
 def test_networks_learn_the_digits(net, lr, epochs, digits):
     train, test = digits

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen import Module, Program, generate, program_of
-from derivkit.symbolic.derive import derive
+from derivkit.symbolic.derive import differentiate
 from derivkit.symbolic.evaluate import fix_sizes
 from derivkit.symbolic.graph import Graph, Input
 from derivkit.symbolic.steps import Derivation
@@ -20,7 +20,7 @@ from derivkit.symbolic.steps import Derivation
 Array = NDArray[Any]
 
 
-def compile(  # noqa: A001 - the word of the field
+def compile(
     program: Any,
     /,
     wrt: Any = None,
@@ -30,14 +30,14 @@ def compile(  # noqa: A001 - the word of the field
     reduce: str | None = None,
     kind: str | None = None,
 ) -> Kernel:
-    """Return the kernel of a program's value and derivatives: readable NumPy, vectorised over ``batch``.
+    r"""Return the kernel of a program's value and derivatives: readable NumPy, vectorised over ``batch``.
 
     ``program`` is program text, or a derivation (then ``wrt``, ``shapes`` and ``kind`` are its own).  The inputs named in
     ``batch`` get a leading axis of samples; the value is then the mean over them, or the sum with ``reduce="sum"``, and so
     are the gradients.  Raises :class:`DerivkitError` for what cannot be read, derived or batched.
 
     >>> import numpy as np
-    >>> k = compile("x: D\\nw: D\\nE = (w @ x)**2", wrt="w", batch="x")
+    >>> k = compile("x: D\nw: D\nE = (w @ x)**2", wrt="w", batch="x")
     >>> value, grads = k(x=np.array([[1.0, 2.0], [3.0, 4.0]]), w=np.array([1.0, -1.0]))
     >>> value, grads["w"].tolist()
     (1.0, [-4.0, -6.0])
@@ -58,7 +58,7 @@ def _derived(program: Any, wrt: Any, shapes: Mapping[str, str] | None, kind: str
         return program
     if wrt is None:
         raise DerivkitError("nothing to differentiate with respect to", code="DK010", hint="give a name: wrt='W1'")
-    return derive(program, wrt=wrt, shapes=shapes, kind=kind)
+    return differentiate(program, wrt=wrt, shapes=shapes, kind=kind)
 
 
 def _names(batch: str | Iterable[str]) -> tuple[str, ...]:

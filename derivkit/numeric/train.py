@@ -52,7 +52,7 @@ def fit(
     progress: IO[str] | None = None,
     callback: Callable[[int, float, Mapping[str, Array]], object] | None = None,
 ) -> History:
-    """Train ``params`` by gradient descent on ``data`` and return the :class:`History`; nothing given is changed.
+    r"""Train ``params`` by gradient descent on ``data`` and return the :class:`History`; nothing given is changed.
 
     ``data`` holds the kernel's inputs that are not trained, samples first where they are batched; ``batch_size=None`` is
     the full batch.  Each epoch visits every sample once, in an order shuffled from ``seed``, the last smaller minibatch
@@ -62,7 +62,7 @@ def fit(
 
     >>> import numpy as np
     >>> import derivkit as dk
-    >>> k = dk.compile("x: D\\nw: D\\ny:\\nE = (w @ x - y)**2", wrt="w", batch=("x", "y"))
+    >>> k = dk.compile("x: D\nw: D\ny:\nE = (w @ x - y)**2", wrt="w", batch=("x", "y"))
     >>> X = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
     >>> h = dk.fit(k, data={"x": X, "y": X @ [2.0, -1.0]}, params={"w": [0.0, 0.0]}, epochs=200, lr=0.5)
     >>> h.params["w"].round(6).tolist()

@@ -12,9 +12,15 @@ HELPERS: dict[str, str] = {
     return e / np.sum(e, axis=axis, keepdims=True)
 ''',
     "log_softmax": '''def log_softmax(x, axis=-1):
-    """x_i - log sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
-    x = x - np.max(x, axis=axis, keepdims=True)
-    return x - np.log(np.sum(np.exp(x), axis=axis, keepdims=True))
+    """x_i - log sum_k exp(x_k), shifted by the maximum so that nothing overflows.
+
+    The maximum's own term is 1, and log1p of the others keeps the digits of a result near 0.
+    """
+    top = np.argmax(x, axis=axis, keepdims=True)
+    x = x - np.take_along_axis(x, top, axis)
+    e = np.exp(x)
+    np.put_along_axis(e, top, 0, axis)
+    return x - np.log1p(np.sum(e, axis=axis, keepdims=True))
 ''',
     "logsumexp": '''def logsumexp(x, axis=None, keepdims=False):
     """log sum_k exp(x_k), shifted by the maximum so that nothing overflows."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from derivkit.numeric.codegen.lift import Program
 from derivkit.symbolic.arrays.dialects import has_numpy
 from derivkit.symbolic.derive.rows import Bindings, read_row
-from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, freshen, key, references, walk
+from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine
 from derivkit.symbolic.normal import add, mul, power, scaled, sum_over
@@ -212,15 +212,6 @@ def _sigmoid(expr: Expr, look: _Look) -> Expr | None:
     return None if exponent is None else Fn("sigmoid", (_minus(exponent),))
 
 
-def _label(expr: Expr, _: _Look) -> Expr | None:
-    """log_softmax(z)[k] at a label is z[k] − logsumexp(z): one entry, not a row of them."""
-    if not (isinstance(expr, Prim) and expr.op == "log_softmax") or expr.at[0].bare is not None:
-        return None
-    entry = Definition(Name("anon", ""), (expr.bound[0].size,), expr.bound, expr.args[0]).at(expr.at)
-    whole = freshen(Prim("logsumexp", expr.bound, expr.args, ()))
-    return Mul((Num(-1), add((whole, _minus(entry)))))
-
-
 def _formula(expr: Expr, _: _Look) -> Expr | None:
     """An operation that NumPy has not, by its formula."""
     if not isinstance(expr, Fn) or has_numpy(expr.op):
@@ -239,7 +230,6 @@ TABLE: tuple[Row, ...] = (
     Row("softplus", "log(1 + exp(z)) = softplus(z)", _softplus),
     Row("softmax", "exp(z) / sum(exp(z)) = softmax(z)", _softmax),
     Row("sigmoid", "1 / (1 + exp(-z)) = sigmoid(z)", _sigmoid),
-    Row("label", "log_softmax(z)[k] = z[k] - logsumexp(z)", _label),
 )
 
 

@@ -35,6 +35,10 @@ def _einsum(prefix: str) -> Call:
 # -- the program language ---------------------------------------------------------------------------------------------------
 
 
+def _lengths(node: Array) -> str:
+    return str(node.shape[0]) if node.rank == 1 else _shape(node)
+
+
 def _eye(node: Array, _: Sequence[str]) -> str:
     rows, columns = node.shape
     return f"eye({rows})" if rows == columns else ""
@@ -68,8 +72,8 @@ PROGRAM = Dialect(
         "diagonal": plain_call("diag"),
         "trace": plain_call("trace"),
         "eye": _eye,
-        "ones": lambda node, _: f"ones({sizes_text(node.shape)})",
-        "zeros": lambda node, _: f"zeros({sizes_text(node.shape)})",
+        "ones": lambda node, _: f"ones({_lengths(node)})",
+        "zeros": lambda node, _: f"zeros({_lengths(node)})",
         "arange": _no_word,
         "broadcast": _no_word,  # rewritten with ones: see for_reading
         "gather": _no_word,  # rewritten with one-hot rows: see for_reading

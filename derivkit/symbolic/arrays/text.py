@@ -144,8 +144,6 @@ def _add(node: Array, args: Sequence[Text], _: Dialect) -> Text:
 
 
 def _mul(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
-    if dialect.flags and any(t.binds != TEST and n.rank == node.rank > 0 for n, t in zip(node.args, args, strict=True)):
-        args = [Text(t.text) if t.binds == TEST else t for t in args]  # a flag times an array needs no conversion
     count: int = node.params[0]  # type: ignore[assignment]
     sign, first = "", 0
     if count and node.args[0].op == "number" and args[0].text.startswith("-"):
@@ -153,6 +151,8 @@ def _mul(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
         first = int(args[0].text == "1")
     factors = list(zip(node.args, args, strict=True))[first:count]
     divisors = list(zip(node.args, args, strict=True))[count:]
+    if dialect.flags:
+        factors = _flags_last(node, factors)
     lead = [t for n, t in factors if n.op in _STATIC]
     rest = [(n, t) for n, t in factors if n.op not in _STATIC]
     below = [t for n, t in divisors if n.op in _STATIC]
@@ -173,6 +173,15 @@ def _mul(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
         inner = [within(t, UNARY) for t in bottom]
         text += f" / {inner[0]}" if len(inner) == 1 else f" / ({' * '.join(inner)})"
     return Text(sign + text, SUM if sign else PRODUCT)
+
+
+def _flags_last(node: Array, factors: list[tuple[Array, Text]]) -> list[tuple[Array, Text]]:
+    """Put tests behind the arrays they multiply, where they need no conversion (minus a flag is an error in NumPy)."""
+    plain = [(n, t) for n, t in factors if t.binds != TEST]
+    if not any(n.rank == node.rank > 0 for n, _ in plain):
+        return factors
+    tests = [(n, Text(t.text) if n.rank else t) for n, t in factors if t.binds == TEST]
+    return plain + tests
 
 
 def _pow(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
