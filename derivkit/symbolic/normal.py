@@ -30,7 +30,7 @@ from derivkit.symbolic.expr import (
     key,
     substitute,
 )
-from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.index import ONE, Affine, Index, Size
 
 __all__ = [
     "add",
@@ -313,13 +313,21 @@ def _solve(delta_: Delta, indices: tuple[Index, ...]) -> tuple[int, Index, Affin
         bare = value.bare
         if bare is not None and bare.size == index.size:
             preference = 0
-        elif value.constant is not None or (len(value.terms) == 1 and not isinstance(value.terms[0][0], Index)):
+        elif value.constant is not None or _is_label(value):
             preference = 1  # a position that the program may read, or a label: in range by declaration
         else:
             preference = 2
         if found is None or preference < found[0]:
             found = (preference, index, value)
     return found
+
+
+def _is_label(value: Affine) -> bool:
+    """Say whether a subscript is just a label, not one shifted or scaled out of its range."""
+    if value.const.terms or len(value.terms) != 1:
+        return False
+    atom, coefficient = value.terms[0]
+    return coefficient == ONE and not isinstance(atom, Index)
 
 
 def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | None:
