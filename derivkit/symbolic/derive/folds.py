@@ -6,11 +6,13 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from functools import cached_property
 
+from derivkit.symbolic.derive.facts import Fact, declared_facts, symmetric_facts, use_facts
 from derivkit.symbolic.derive.match import match
+from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -30,21 +32,10 @@ from derivkit.symbolic.expr import (
     substitute,
 )
 from derivkit.symbolic.graph import Definition, Graph
-from derivkit.symbolic.index import Affine, Index
+from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over, terms_of
 
 PROOF_NODES = 40
-
-
-@dataclass(frozen=True)
-class Fact:
-    """Σ over the last-but-``axis`` axis of ``name`` is ``value``; ``declared`` facts hold at the point, not around it."""
-
-    name: Name
-    axis: int
-    value: int
-    declared: bool
-    sentence: str
 
 
 @dataclass(frozen=True)
@@ -73,6 +64,7 @@ class Knowledge:
     facts: tuple[Fact, ...]
     solved: tuple[Solved, ...] = ()
     symmetric: tuple[Fact, ...] = ()
+    positive: frozenset[Name] = frozenset()
 
     @cached_property
     def by_shape(self) -> dict[tuple[object, ...], list[Definition]]:
@@ -94,9 +86,7 @@ class Knowledge:
 
     def named_by_author(self) -> Knowledge:
         """Return the folds that lead to the author's own names only, for results."""
-        return Knowledge(
-            self.relations, tuple(d for d in self.whole if d.name.kind == "user"), self.facts, self.solved, self.symmetric
-        )
+        return replace_fields(self, whole=tuple(d for d in self.whole if d.name.kind == "user"))
 
 
 def _shape(expr: Expr) -> tuple[object, ...]:
@@ -117,8 +107,8 @@ def knowledge(graph: Graph) -> Knowledge:
         relation = _relation(d, rhs)
         if relation is not None:
             relations.append(relation)
-    known = Knowledge(tuple(relations), tuple(whole), ())
-    return Knowledge(known.relations, known.whole, (*_declared(graph), *_proved(graph, known)), tuple(solved), _symmetric(graph))
+    known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), symmetric_facts(graph), positive_names(graph))
+    return replace_fields(known, facts=(*declared_facts(graph), *_proved(graph, known)))
 
 
 def _solved(d: Definition, rhs: Expr) -> list[Solved]:
@@ -143,35 +133,6 @@ def _relation(d: Definition, rhs: Expr) -> Relation | None:
     return Relation(d, tuple(factors)) if len(factors) > 1 or factors[0][1] is not ONE_EXPR else None
 
 
-def _declared(graph: Graph) -> list[Fact]:
-    facts = []
-    for given in graph.inputs.values():
-        if given.kind in {"onehot", "simplex"} and given.shape:
-            word = "one-hot" if given.kind == "onehot" else "a distribution"
-            facts.append(Fact(given.name, len(given.shape) - 1, 1, True, f"{given.name} is {word}: {{0}} = 1"))
-    return facts
-
-
-def _symmetric(graph: Graph) -> tuple[Fact, ...]:
-    given = (i for i in graph.inputs.values() if i.kind == "symmetric")
-    return tuple(Fact(i.name, -1, 0, True, f"{i.name} is symmetric: {i.name}ᵀ = {i.name}") for i in given)
-
-
-def oriented(expr: Expr, fact: Fact) -> Expr:
-    """Return ``expr`` with every entry of a symmetric matrix read with the expression's own indices first."""
-
-    def place(sub: Affine) -> tuple[bool, int]:
-        return (not sub.free <= expr.free, min((i.uid for i in sub.free), default=-1))
-
-    def change(node: Expr) -> Expr | None:
-        if not isinstance(node, Ref) or node.name != fact.name:
-            return None
-        *batch, row, column = node.subs
-        return Ref(node.name, (*batch, *sorted((row, column), key=place)))
-
-    return normal(replace(expr, change))
-
-
 def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
     """Return what can be proved of sums over an axis: the total of the right side comes out as 0 or 1."""
     facts: list[Fact] = []
@@ -189,7 +150,7 @@ def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
 
 
 def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge, before: tuple[Fact, ...]) -> list[Fact]:
-    declared = Knowledge(known.relations, known.whole, (*_declared(graph), *before))
+    declared = (*declared_facts(graph), *before)
     for rhs in (normal(d.rhs), _one_level_opened(graph, d.rhs)):
         plain = add(sum_over((index,), t) for t in terms_of(spread(rhs)))
         for total in (plain, fold_monomials(fold_whole(plain, known), known)):
@@ -218,70 +179,6 @@ def spread(expr: Expr) -> Expr:
         if isinstance(factor, Add):
             return add(spread(mul((*expr.args[:n], t, *expr.args[n + 1 :]))) for t in factor.args)
     return expr
-
-
-# -- facts --------------------------------------------------------------------------------------------------------------
-
-
-def use_facts(expr: Expr, known: Knowledge, declared: bool) -> tuple[Expr, tuple[tuple[Fact, Expr], ...]]:
-    """Return ``expr`` with every Σ that a fact decides replaced, and the facts used, each with its Σ."""
-    facts = {(f.name, f.axis): f for f in known.facts if declared or not f.declared}
-    if not facts:
-        return expr, ()
-    used: dict[tuple[Name, int], tuple[Fact, Expr]] = {}
-
-    def change(node: Expr) -> Expr | None:
-        if not isinstance(node, Sum):
-            return None
-        if isinstance(node.body, Add):
-            return _split_off(node, node.body, change)
-        found = _decided(node, facts)
-        if found is None:
-            return None
-        fact, index, others = found
-        used.setdefault((fact.name, fact.axis), (fact, _total(node, fact, index)))
-        left = tuple(i for i in node.indices if i is not index)
-        return replace(sum_over(left, mul((num(fact.value), *others))), change)
-
-    changed = replace(expr, change)
-    return (normal(changed), tuple(used.values())) if used else (expr, ())
-
-
-def _split_off(node: Sum, body: Add, change: Callable[[Expr], Expr | None]) -> Expr | None:
-    """Return Σ of a sum with the terms that a fact decides summed by themselves, ``None`` when there is none."""
-    pieces: list[Expr] = []
-    rest: list[Expr] = []
-    for term in body.args:
-        whole = sum_over(node.indices, term)
-        made = replace(whole, change)
-        if made is whole:
-            rest.append(term)
-        else:
-            pieces.append(made)
-    if not pieces:
-        return None
-    return add((*((sum_over(node.indices, add(rest)),) if rest else ()), *pieces))
-
-
-def _decided(node: Sum, facts: Mapping[tuple[Name, int], Fact]) -> tuple[Fact, Index, list[Expr]] | None:
-    """Return the fact about one of the indices of Σ, when just one factor depends on that index."""
-    factors = factors_of(node.body)
-    for factor in factors:
-        if not isinstance(factor, Ref):
-            continue
-        for axis, sub in enumerate(factor.subs):
-            fact, index = facts.get((factor.name, axis)), sub.bare
-            if fact is None or index is None or index not in node.indices:
-                continue
-            others = [f for f in factors if f is not factor]
-            if not any(index in f.free for f in others) and sum(index in s.free for s in factor.subs) == 1:
-                return fact, index, others
-    return None
-
-
-def _total(node: Sum, fact: Fact, index: Index) -> Expr:
-    factor = next(f for f in factors_of(node.body) if isinstance(f, Ref) and f.name == fact.name and index in f.free)
-    return Sum((index,), factor)
 
 
 # -- folding ------------------------------------------------------------------------------------------------------------
@@ -364,6 +261,20 @@ def monomial_cost(expr: Expr) -> int:
     return total
 
 
+def _divides_anew(made: Expr, before: Expr, known: Knowledge) -> bool:
+    """Say whether ``made`` has something below the fraction bar that may be 0 and was not below it before."""
+    was_below = {key(f.base) for f in factors_of(before) if isinstance(f, Pow) and _is_below(f)}
+    for factor in factors_of(made):
+        if _is_below(factor) and isinstance(factor, Pow) and key(factor.base) not in was_below:
+            if not is_positive(factor.base, known.positive):
+                return True
+    return False
+
+
+def _is_below(factor: Expr) -> bool:
+    return isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0
+
+
 def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
     found: dict[int, Expr] = {}
     for relation in known.relations:
@@ -379,6 +290,8 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
                 ratio += [power(substitute(b, binding), e) for b, e in relation.factors]
                 for sign in (1, -1):
                     made = mul((expr, *(power(r, num(sign)) for r in ratio)))
+                    if _divides_anew(made, expr, known):
+                        continue
                     found.setdefault(key(made), made)
     return list(found.values())
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import reduce
 
-from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, use_facts, with_solved
+from derivkit.symbolic.derive.facts import use_facts
+from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.elementary import condition_of, fn, is_indicator
 from derivkit.symbolic.expr import (
@@ -59,7 +60,7 @@ def simplify(expr: Expr, known: Knowledge) -> Expr:
 def shortest(expr: Expr, known: Knowledge) -> Expr:
     """Return the smallest form that folds and the facts about the program's own definitions lead to."""
     for _ in range(ROUNDS):
-        made = simplify(use_facts(simplify(expr, known), known, declared=False)[0], known)
+        made = simplify(use_facts(simplify(expr, known), known.facts, declared=False)[0], known)
         if made is expr or cost(made) >= cost(expr):
             return expr if cost(expr) <= cost(made) else made
         expr = made

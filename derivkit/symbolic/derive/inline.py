@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from derivkit.symbolic.derive.folds import Knowledge, oriented
+from derivkit.symbolic.derive.facts import oriented
+from derivkit.symbolic.derive.folds import Knowledge
 from derivkit.symbolic.derive.forms import cost, polished, shortest
 from derivkit.symbolic.expr import Expr, Name, Ref, replace
 from derivkit.symbolic.graph import Definition

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.differentiate import partial
-from derivkit.symbolic.derive.folds import Fact, Knowledge, knowledge, oriented, use_facts
+from derivkit.symbolic.derive.facts import Fact, oriented, use_facts
+from derivkit.symbolic.derive.folds import Knowledge, knowledge
 from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -205,7 +206,7 @@ def _stages(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
     stages = [Stage("normal", product)]
     for _ in range(4):
         before = stages[-1].expr
-        made, facts = use_facts(before, known, declared=True)
+        made, facts = use_facts(before, known.facts, declared=True)
         stages.extend(Stage("fact", made, fact, total) for fact, total in facts)
         for fact in known.symmetric:
             turned = oriented(made, fact)
@@ -360,7 +361,7 @@ def _exact(
         rhs = done[c.consumer.name].definition.rhs
         use = _trivial(c, done) or (substituted and is_sum_free(rhs) and rhs.nodes <= SUBSTITUTE_NODES)
         terms.append(sum_over(c.over, mul((_value(c, done, exact=True) if use else c.adjoint, c.local))))
-    total, _ = use_facts(add(terms), known, declared=False)
+    total, _ = use_facts(add(terms), known.facts, declared=False)
     return polished(simplify(total, known))
 
 

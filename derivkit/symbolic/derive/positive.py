@@ -1,0 +1,56 @@
+"""What can be proved positive: then it may stand below a fraction bar where it did not stand before."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from derivkit.symbolic.expr import Add, Const, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum
+from derivkit.symbolic.graph import Graph
+
+_POSITIVE_FUNCTIONS = frozenset({"exp", "cosh", "sigmoid", "softplus"})
+
+
+def positive_names(graph: Graph) -> frozenset[Name]:
+    """Return the inputs declared positive and the definitions that are positive whatever the inputs are."""
+    found = {n for n, i in graph.inputs.items() if i.kind == "positive"}
+    for d in graph.definitions:
+        if is_positive(d.rhs, found):
+            found.add(d.name)
+    return frozenset(found)
+
+
+def is_positive(expr: Expr, names: Set[Name]) -> bool:
+    """Say whether ``expr`` is provably above 0, knowing that ``names`` are.
+
+    >>> is_positive(Add((Num(1), Fn("exp", (Num(-3),)))), frozenset())
+    True
+    """
+    if isinstance(expr, Num):
+        return expr.value > 0
+    if isinstance(expr, Ref):
+        return expr.name in names
+    if isinstance(expr, SizeOf | Const):
+        return True
+    if isinstance(expr, Fn):
+        return expr.op in _POSITIVE_FUNCTIONS
+    if isinstance(expr, Prim):
+        return expr.op == "softmax"
+    if isinstance(expr, Add):
+        signs = [is_positive(t, names) for t in expr.args]
+        return any(signs) and all(s or is_square(t) for s, t in zip(signs, expr.args, strict=True))
+    if isinstance(expr, Mul):
+        return all(is_positive(f, names) for f in expr.args)
+    if isinstance(expr, Pow):
+        return is_positive(expr.base, names)
+    return isinstance(expr, Sum) and is_positive(expr.body, names)
+
+
+def is_square(expr: Expr) -> bool:
+    """Say whether ``expr`` is never below 0, by the look of it."""
+    if isinstance(expr, Pow) and isinstance(expr.exponent, Num):
+        return expr.exponent.value % 2 == 0
+    if isinstance(expr, Sum):
+        return is_square(expr.body)
+    if isinstance(expr, Mul):
+        return all(is_square(f) or (isinstance(f, Num) and f.value > 0) or isinstance(f, SizeOf) for f in expr.args)
+    return isinstance(expr, SizeOf) or (isinstance(expr, Num) and expr.value >= 0)
