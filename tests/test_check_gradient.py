@@ -75,19 +75,17 @@ RIGHT = {
     "one tiny entry": (lambda x: float(x @ x), lambda x: 2 * x, np.array([1.0, 1e-9, -2.0])),
     "float32": (f32_net, f32_net_grad, X44.astype(np.float32)),
     "float32 inside": (
-        lambda x: float(f32_net(x.astype(np.float32))), lambda x: f32_net_grad(x.astype(np.float32)).astype(float), X44,
+        lambda x: float(f32_net(x.astype(np.float32))),
+        lambda x: f32_net_grad(x.astype(np.float32)).astype(float),
+        X44,
     ),
-    "float32 large": (
-        lambda x: np.float32(np.mean(x * x)), lambda x: 2 * x / np.float32(x.size), BIG.astype(np.float32)
-    ),
+    "float32 large": (lambda x: np.float32(np.mean(x * x)), lambda x: 2 * x / np.float32(x.size), BIG.astype(np.float32)),
     "relu": (lambda x: float(relu(x).sum()), lambda x: (x > 0) * 1.0, X34),
     "relu at a zero": (lambda x: float((relu(x) * [1, 2, 3]).sum()), lambda x: (x > 0) * [1.0, 2, 3], np.array([1.0, 0.0, -1.0])),
     "abs at zeros, sign 0": (lambda x: float(np.abs(x).sum()), lambda x: np.sign(x), np.array([0.0, 1.0, 0.0, -3.0])),
     "relu at zero, slope one half": (lambda x: float(relu(x)), lambda x: 0.5, 0.0),
     "kink near": (lambda x: float(np.abs(x - 1).sum()), lambda x: np.sign(x - 1), np.array([1 + 1e-6, 2.0])),
-    "kink and smooth": (
-        lambda x: float((relu(x) + x**2).sum()), lambda x: (x > 0) + 2 * x, np.array([0.0, 1.0, -2.0, 3.0])
-    ),
+    "kink and smooth": (lambda x: float((relu(x) + x**2).sum()), lambda x: (x > 0) + 2 * x, np.array([0.0, 1.0, -2.0, 3.0])),
     "rounded to seven places": (lambda x: float(np.round((x**2).sum(), 7)), lambda x: 2 * x, X5),
     "ripple": (lambda x: float((x**2).sum() + 1e-11 * np.sin(1e9 * x).sum()), lambda x: 2 * x, X5),
     "maximum": (lambda x: float(x.max()), lambda x: (x == x.max()) * 1.0, X5),
@@ -104,7 +102,9 @@ RIGHT = {
     "empty neighbour": (lambda x, e: float(x @ x), lambda x, e: (2 * x, e), X5, np.zeros(0)),
 } | {
     f"scale 1e{k}": (
-        lambda x, c=10.0**k: c * float(np.tanh(x / c).sum()), lambda x, c=10.0**k: 1 - np.tanh(x / c) ** 2, X5 * 10.0**k,
+        lambda x, c=10.0**k: c * float(np.tanh(x / c).sum()),
+        lambda x, c=10.0**k: 1 - np.tanh(x / c) ** 2,
+        X5 * 10.0**k,
     )
     for k in range(-12, 13, 4)
 }
@@ -190,11 +190,12 @@ WRONG = {
     "one entry, big": (cube, lambda x: at(cube_grad(x), (17, 23), 7.0), "few-entries", BIG),
     "row": (cube, lambda x: at(cube_grad(x), 1, 7.0), "block", X34),
     "column, big": (cube, lambda x: at(cube_grad(x), (slice(None), 3), 7.0), "block", BIG),
-    "bias not summed": (
-        lambda b: float(np.sum(np.sin(X34 + b))), lambda b: np.cos(X34 + b), "wrong-axis", np.zeros(4)
-    ),
+    "bias not summed": (lambda b: float(np.sum(np.sin(X34 + b))), lambda b: np.cos(X34 + b), "wrong-axis", np.zeros(4)),
     "bias summed over the other axis": (
-        lambda b: float(np.sum(np.sin(A44 + b) * X44)), lambda b: (np.cos(A44 + b) * X44).sum(1), "wrong-axis", np.ones(4)
+        lambda b: float(np.sum(np.sin(A44 + b) * X44)),
+        lambda b: (np.cos(A44 + b) * X44).sum(1),
+        "wrong-axis",
+        np.ones(4),
     ),
     "one dimension too many": (cube, lambda x: cube_grad(x)[None], "shape", X5),
     "flat": (cube, lambda x: cube_grad(x).ravel(), "shape", X34),
@@ -208,19 +209,25 @@ WRONG = {
     "overwrites": (cube, Overwrites(), "aliasing", X5),
     "weight decay": (lambda x: cube(x) + 0.05 * float(np.sum(x**2)), cube_grad, "regulariser", X34),
     "lasso": (lambda x: cube(x) + 0.1 * float(np.abs(x).sum()), cube_grad, "regulariser", X34),
-    "quadratic form, one path": (
-        lambda x: float(np.sum((x @ x) * A44)), lambda x: A44 @ x.T, "dense", X44
-    ),
+    "quadratic form, one path": (lambda x: float(np.sum((x @ x) * A44)), lambda x: A44 @ x.T, "dense", X44),
     "centring": (lambda x: cube(x) + 2 * float(x.sum()), cube_grad, "missing-term", X34),
     "inner cast": (cube, lambda x: cube_grad(x.astype(np.float32)).astype(np.float64), "precision", X34),
     "outside the kink": (
-        lambda x: float(np.abs(x).sum()), lambda x: np.where(x == 0, 1.5, np.sign(x)), "kink", np.array([0.0, 1.0]),
+        lambda x: float(np.abs(x).sum()),
+        lambda x: np.where(x == 0, 1.5, np.sign(x)),
+        "kink",
+        np.array([0.0, 1.0]),
     ),
     "fault beside a kink": (
-        lambda x: float((relu(x) + x**2).sum()), lambda x: (x > 0) + 3 * x, None, np.array([0.0, 1.0, -2.0, 3.0])
+        lambda x: float((relu(x) + x**2).sum()),
+        lambda x: (x > 0) + 3 * x,
+        None,
+        np.array([0.0, 1.0, -2.0, 3.0]),
     ),
     "factor beside many kinks": (
-        lambda x: float(relu(x) @ np.arange(-2.0, 4)), lambda x: 1.01 * np.arange(-2.0, 4) * (x > 0), None,
+        lambda x: float(relu(x) @ np.arange(-2.0, 4)),
+        lambda x: 1.01 * np.arange(-2.0, 4) * (x > 0),
+        None,
         np.array([0.0, 1.0, 0.0, 3.0, 0.0, 0.5]),
     ),
     "dense": (cube, lambda x: np.exp(np.sin(5 * x)), "dense", X34),

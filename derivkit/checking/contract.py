@@ -1,0 +1,230 @@
+"""What any claimed derivative must keep before it is measured: repeatable, leaves its inputs alone, fits, is linear."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from derivkit.checking.diagnose import explains_shape
+from derivkit.checking.problem import SMALL, Array, Finding, Floats, Point, Problem, Task, call, output_of
+from derivkit.checking.trees import Misfit, claimed, rebuild, same
+from derivkit.errors import DerivkitError
+from derivkit.numeric.finite_difference import jacobian, scales
+
+
+def contract(task: Task, point: Point) -> Problem | Finding:
+    """Call both functions as a user would, and hold them to what any gradient must keep: then there is a Problem."""
+    first = rebuild(task.args, task.leaves, point)
+    task.calls[0] += 1
+    output = output_of(task, call(task, "f", task.f, *first)).copy()
+    if not same(first, rebuild(task.args, task.leaves, point)):
+        return Finding("mutates-input", "f changes its arguments")
+    if not np.all(np.isfinite(output)):
+        raise DerivkitError("f is not finite at the point: nothing can be measured there", code="DK050")
+    values = [output] + [_f_again(task, point) for _ in range(3)]
+    loose = 64 * float(np.finfo(output.dtype).eps)
+    if (repeat := repeats(values, loose)) is not None:
+        why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
+        return Finding(repeat, f"f gives another value when called again: {why}")
+    rng = np.random.default_rng(task.seed)
+    cotangent = np.ones(output.shape, output.dtype)
+    if task.kind != "gradient":
+        cotangent = (rng.choice([-1.0, 1.0], output.shape) * rng.uniform(0.5, 1.5, output.shape)).astype(output.dtype)
+    weights = cotangent.astype(np.float64)
+
+    def value(reached: Point) -> float:
+        task.calls[0] += 1
+        try:
+            with np.errstate(all="ignore"):
+                result = output_of(task, task.f(*rebuild(task.args, task.leaves, reached)))
+        except Exception:  # outside f's domain there is nothing to measure, whatever f says about it
+            return math.nan
+        return float(np.sum(weights * result)) if result.shape == output.shape else math.nan
+
+    base = float(np.sum(weights * output))
+    unit = float(np.finfo(output.dtype).eps)
+    if task.kind == "jvp":
+        return contract_jvp(task, Problem(value, lambda moved: 0.0, point, None, base, unit, output, cotangent))
+    claims = _claims(task, point, cotangent, output.shape)
+    if isinstance(claims, Finding):
+        return claims
+    coarsest = max([unit] + [float(np.finfo(c.dtype).eps) for c in claims if c is not None and c.dtype.kind == "f"])
+    numbers = tuple(None if c is None else _contracted(task, c, weights) for c in claims)
+    rows = tuple(claims) if task.kind == "jacobian" else ()
+    return _with_claims(Problem(value, lambda moved: 0.0, point, numbers, base, coarsest, output, cotangent, rows))
+
+
+def _with_claims(problem: Problem) -> Problem:
+    claims = problem.claims or ()
+
+    def predict(moved: Point) -> float:
+        return float(sum(float(np.sum(c * m)) for c, m in zip(claims, moved, strict=True) if c is not None))
+
+    return replace(problem, predict=predict)
+
+
+def _contracted(task: Task, claim: Array, weights: Floats) -> Floats:
+    numbers = claim.astype(np.float64)
+    return np.tensordot(weights, numbers, axes=weights.ndim) if task.kind == "jacobian" else numbers
+
+
+def _f_again(task: Task, point: Point) -> Array:
+    task.calls[0] += 1
+    return output_of(task, call(task, "f", task.f, *rebuild(task.args, task.leaves, point))).copy()
+
+
+def repeats(values: Sequence[Array], loose: float) -> str | None:
+    """Return why repeated results differ: "stateful" if they drift or settle, "nondeterministic" if they jump about."""
+    size = max(float(np.max(np.abs(v), initial=0.0)) for v in values)
+    steps = [b.astype(np.float64) - a for a, b in pairwise(values)]
+    if all(np.all(np.abs(step) <= loose * size) for step in steps):
+        return None
+    steady = np.allclose(steps[-1], steps[-2], rtol=1e-6, atol=loose * size)
+    ratios = [float(np.linalg.norm(b)) / max(float(np.linalg.norm(a)), 1e-300) for a, b in pairwise(steps)]
+    return "stateful" if steady or abs(ratios[-1] - ratios[0]) <= 1e-6 * abs(ratios[0]) else "nondeterministic"
+
+
+def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) -> list[Array | None] | Finding:
+    """Call the claimed derivative often enough to see what it does to its inputs, to its outputs, and by itself."""
+    outer = shape if task.kind == "jacobian" else ()
+    raw, fitted = _claim_once(task, point, cotangent, outer)
+    if isinstance(fitted, Finding):
+        return fitted
+    kept = [None if c is None else c.copy() for c in fitted]
+    nearby = tuple((p.astype(np.float64) + 0.01 * scales(p.astype(np.float64))).astype(p.dtype) for p in point)
+    try:  # another point: a result that lives in a reused buffer changes under our hands
+        with np.errstate(all="ignore"):
+            _claim_once(task, nearby, -2.5 * cotangent, outer)
+    except DerivkitError:
+        pass
+    after = claimed(raw, task.args, task.leaves, outer)
+    if isinstance(after, Misfit) or not all(_equal(a, b) for a, b in zip(kept, after, strict=True)):
+        return Finding("aliasing", "the gradient returns a buffer that its next call overwrites")
+    series = [kept]
+    for _ in range(3):
+        _f_again(task, point)
+        _, again = _claim_once(task, point, cotangent, outer)
+        if isinstance(again, Finding):
+            return again
+        series.append([None if c is None else c.copy() for c in again])
+    flat = [np.concatenate([c.ravel().astype(np.float64) for c in one if c is not None]) for one in series]
+    loose = 64 * max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else 0.0 for c in kept if c is not None)
+    if (repeat := repeats(flat, max(loose, 1e-14))) is not None:
+        why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
+        return Finding(repeat, f"the gradient gives another result when called again: {why}")
+    if task.kind == "vjp":
+        _f_again(task, point)
+        _, scaled = _claim_once(task, point, (-2.5 * cotangent).astype(cotangent.dtype), outer)
+        if isinstance(scaled, Finding):
+            return scaled
+        linear = np.concatenate([c.ravel().astype(np.float64) for c in scaled if c is not None])
+        if not np.all(np.abs(linear + 2.5 * flat[0]) <= max(1e-9, 100 * loose) * max(float(np.max(np.abs(flat[0]))), 1e-300)):
+            return Finding("cotangent", "the pullback is not linear in its cotangent")
+    return kept
+
+
+def _equal(a: Array | None, b: Array | None) -> bool:
+    return (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b, equal_nan=True))
+
+
+def _claim_once(task: Task, point: Point, cotangent: Array, outer: tuple[int, ...]) -> tuple[Any, list[Array | None] | Finding]:
+    given, seed = rebuild(task.args, task.leaves, point), cotangent.copy()
+    inputs = (seed[()] if seed.ndim == 0 else seed, *given) if task.kind == "vjp" else given
+    raw = call(task, "the gradient", task.claim, *inputs)
+    if not same(given, rebuild(task.args, task.leaves, point)) or not np.array_equal(seed, cotangent):
+        return raw, Finding("mutates-input", "the gradient changes its arguments")
+    fitted = claimed(raw, task.args, task.leaves, outer)
+    if isinstance(fitted, Misfit):
+        return raw, _misfit(task, point, cotangent, fitted, outer, raw)
+    if all(c is None for c in fitted):
+        raise DerivkitError("the gradient is None everywhere: nothing is claimed", code="DK010")
+    for position, (leaf, c) in enumerate(zip(task.leaves, fitted, strict=True)):
+        if c is None:
+            continue
+        narrow = c.dtype.kind == "f" and c.dtype.itemsize < leaf.array.dtype.itemsize
+        if c.dtype.kind not in "fiu" or (not leaf.bare and (c.dtype.kind != "f" or narrow)):
+            sentence = f"the gradient of {leaf.name} has dtype {c.dtype}, expected {leaf.array.dtype}"
+            return raw, Finding("dtype", sentence, (position,))
+        if not np.all(np.isfinite(c)):
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(c))[0])
+            return raw, Finding("non-finite", f"the gradient of {leaf.name} is {c[where]} at {list(where)}", (position,))
+    return raw, fitted
+
+
+def _misfit(task: Task, point: Point, cotangent: Array, misfit: Misfit, outer: tuple[int, ...], raw: Any) -> Finding:
+    """Ask whether a claim of the wrong shape would be right in another one; else it is the shape itself."""
+    leaf, came = task.leaves[misfit.leaf], misfit.came
+    if came is None or came.dtype.kind not in "fiu" or not np.all(np.isfinite(came)):
+        return Finding("shape", misfit.sentence, (misfit.leaf,))
+
+    def alone(x: Floats) -> Floats:
+        reached = tuple(x.astype(p.dtype) if k == misfit.leaf else p for k, p in enumerate(point))
+        return np.asarray(np.sum(cotangent * task.f(*rebuild(task.args, task.leaves, reached))), dtype=np.float64)
+
+    if leaf.array.size <= SMALL and leaf.array.dtype == np.float64:
+        truth, bars = jacobian(alone, point[misfit.leaf].astype(np.float64))
+        guesses = list(explains_shape(came.astype(np.float64), outer + leaf.array.shape))
+        guesses += [("swapped-args", "belongs to another argument", a) for a in _exchanged(task, raw, misfit.leaf, outer)]
+        for code, sentence, array in guesses:
+            weights = cotangent.astype(np.float64)
+            guess = np.tensordot(weights, array, axes=weights.ndim) if outer else array
+            if np.all(np.abs(guess - truth) <= 5 * bars + 1e-7 * float(np.max(np.abs(truth)))):
+                return Finding(code, f"{misfit.sentence}: it {sentence}", (misfit.leaf,))
+    return Finding("shape", misfit.sentence, (misfit.leaf,))
+
+
+def _exchanged(task: Task, raw: Any, position: int, outer: tuple[int, ...]) -> Iterator[Floats]:
+    """Yield what the claim for one leaf would be if two arguments' gradients had been exchanged."""
+    entries = list(raw) if isinstance(raw, (list, tuple)) and len(raw) == len(task.args) > 1 else []
+    for j in range(len(entries)):
+        for i in range(j):
+            other = list(entries)
+            other[i], other[j] = other[j], other[i]
+            fitted = claimed(tuple(other), task.args, task.leaves, outer)
+            if not isinstance(fitted, Misfit) and (array := fitted[position]) is not None:
+                yield array.astype(np.float64)
+
+
+def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:
+    """The same contract for a pushforward; small ones are turned into a gradient, one basis tangent at a time."""
+    weights = problem.cotangent.astype(np.float64)
+
+    def push(moved: Point) -> Array:
+        given = rebuild(task.args, task.leaves, problem.point)
+        tangents = rebuild(task.args, task.leaves, moved)
+        return np.asarray(task.claim(tangents if len(tangents) > 1 else tangents[0], *given))
+
+    def predict(moved: Point) -> float:
+        size = max(float(np.max(np.abs(m), initial=0.0)) for m in moved)
+        if size == 0.0:
+            return 0.0
+        pushed = call(task, "the pushforward", push, tuple(m / size for m in moved))
+        return float(np.sum(weights * pushed)) * size
+
+    some = tuple(scales(p.astype(np.float64)) for p in problem.point)
+    first = np.array(call(task, "the pushforward", push, some))
+    if first.shape != problem.output.shape:
+        return Finding("shape", f"the pushforward has shape {first.shape}, f has {problem.output.shape}")
+    if first.dtype.kind not in "fiu" or first.dtype.itemsize < problem.output.dtype.itemsize:
+        return Finding("dtype", f"the pushforward has dtype {first.dtype}, f has {problem.output.dtype}")
+    if not np.all(np.isfinite(first)):
+        return Finding("non-finite", "the pushforward is not finite")
+    series = [first] + [np.array(call(task, "the pushforward", push, some)) for _ in range(3)]
+    if (repeat := repeats(series, 64 * problem.unit)) is not None:
+        return Finding(repeat, "the pushforward gives another result when called again")
+    if sum(p.size for p in problem.point) > SMALL:
+        return replace(problem, predict=predict)
+    claims = []
+    for k, p in enumerate(problem.point):
+        claim = np.zeros(p.shape)
+        for index in np.ndindex(p.shape):
+            basis = tuple(np.zeros(q.shape) for q in problem.point)
+            basis[k][index] = 1.0
+            claim[index] = predict(basis)
+        claims.append(claim)
+    return replace(problem, predict=predict, claims=tuple(claims))

@@ -1,0 +1,84 @@
+"""Along which lines a claim is measured, and the verdict on one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.checking.problem import SLACK, Floats, Problem, Task
+from derivkit.numeric.finite_difference import Line, Residual, measure, scales
+
+
+def joint(problem: Problem, rng: np.random.Generator) -> tuple[Floats, ...]:
+    """Return a direction that shows every entry, in its own unit: |x| · random sign · uniform(0.5, 1.5)."""
+    unclaimed = [c is None for c in problem.claims] if problem.claims is not None else [False] * len(problem.point)
+    result = []
+    for p, skip in zip(problem.point, unclaimed, strict=True):
+        sign, size = rng.choice([-1.0, 1.0], p.shape), rng.uniform(0.5, 1.5, p.shape)
+        result.append(np.zeros(p.shape) if skip else np.asarray(scales(p.astype(np.float64)) * sign * size))
+    return tuple(result)
+
+
+def only(direction: tuple[Floats, ...], position: int, mask: NDArray[np.bool_] | None = None) -> tuple[Floats, ...]:
+    """Return the direction with all but one leaf, or a masked part of that leaf, held still."""
+    kept = [np.zeros_like(u) for u in direction]
+    kept[position] = direction[position] if mask is None else np.where(mask, direction[position], 0.0)
+    return tuple(kept)
+
+
+def directions(task: Task, problem: Problem) -> Iterator[tuple[Floats, ...]]:
+    """Yield two joint directions, one for each leaf that hides in them, and one for all entries that hide in their leaf."""
+    rng = np.random.default_rng([task.seed, 1])
+    first, second = joint(problem, rng), joint(problem, rng)
+    yield first
+    yield second
+    if problem.claims is None:
+        yield from (only(first, k) for k in range(len(first)) if len(first) > 1)
+        return
+    shares = [np.zeros_like(u) if c is None else np.abs(c * u) for c, u in zip(problem.claims, first, strict=True)]
+    total = math.sqrt(sum(float(np.sum(s**2)) for s in shares))
+    hidden = [k for k, s in enumerate(shares) if np.any(first[k]) and float(np.linalg.norm(s)) < 1e-2 * total]
+    if sum(bool(np.any(u)) for u in first) > 1:
+        yield from (only(second, k) for k in hidden)
+    typical = total / math.sqrt(max(1, sum(s.size for s in shares)))
+    small = tuple(np.where(s < 1e-5 * typical, u, 0.0) for s, u in zip(shares, first, strict=True))
+    covered = [k for k, u in enumerate(small) if np.any(u) and k not in hidden]
+    if covered and total > 0:
+        yield tuple(u if k in covered else np.zeros_like(u) for k, u in enumerate(small))
+
+
+def line_along(problem: Problem, direction: tuple[Floats, ...]) -> Line:
+    """Return the line through the point along ``direction``."""
+    return Line(problem.value, problem.predict, problem.point, direction, problem.base, problem.unit)
+
+
+def slope_size(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, float]:
+    """Return the 2-norm and the 1-norm of the claimed slopes: scales that do not cancel as their sum does."""
+    if problem.claims is None:
+        slope = abs(problem.predict(direction))
+        return slope, slope
+    slopes = [np.abs(c * u).ravel() for c, u in zip(problem.claims, direction, strict=True) if c is not None]
+    every = np.concatenate(slopes)
+    return float(np.linalg.norm(every)), float(np.sum(every))
+
+
+def settle(task: Task, problem: Problem, direction: tuple[Floats, ...]) -> tuple[Line, Residual]:
+    """Measure one direction; where it leaves f's domain on both sides, try the one that grows every |x|."""
+    size, mass = slope_size(problem, direction)
+    tolerance = max(task.rtol, SLACK, 128 * problem.unit) * size + 4 * problem.unit * mass
+    line = line_along(problem, direction)
+    result = measure(line, size, tolerance)
+    if math.isinf(result.error_bar):
+        growing = tuple(np.abs(u) * np.where(p < 0, -1.0, 1.0) for u, p in zip(direction, problem.point, strict=True))
+        line = line_along(problem, growing)
+        result = measure(line, size, tolerance)
+    # A part whose full-size change moves F by less than F's own rounding, inside a gradient that is settled otherwise.
+    partial = sum(bool(np.any(u)) for u in direction) < len(direction) or any(np.any(u == 0) for u in direction)
+    invisible = result.verdict == "unclear" and not result.gap and partial and size <= 1e3 * result.noise
+    if invisible and abs(result.value) <= 2 * result.error_bar + tolerance:
+        result = replace(result, verdict="ok")
+    return line, result

@@ -1,0 +1,96 @@
+"""What is measured of a leaf that is known to be wrong: whose fault, its true entries or slopes, the worst entries."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.checking.diagnose import Evidence, wrong_part
+from derivkit.checking.directions import joint, line_along, only, settle, slope_size
+from derivkit.checking.problem import SMALL, Floats, Problem, Task
+from derivkit.checking.report import Entry
+from derivkit.checking.trees import rebuild
+from derivkit.numeric.finite_difference import jacobian, measure, scales
+
+
+def blamed(task: Task, problem: Problem, rng: np.random.Generator) -> list[int]:
+    """Return the leaves whose own part of the claim is wrong; all of them if none can be told."""
+    moving = [k for k, c in enumerate(problem.claims or ()) if c is not None]
+    direction = joint(problem, rng)
+    blame = [k for k in moving if len(moving) == 1 or settle(task, problem, only(direction, k))[1].verdict == "wrong"]
+    return blame or moving
+
+
+def slope(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, float]:
+    """Return the true slope of F along ``direction`` and its bar."""
+    r = measure(line_along(problem, direction), slope_size(problem, direction)[0], 0.0)
+    return r.value + r.claimed, r.error_bar
+
+
+def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) -> Evidence:
+    """Measure leaf ``k``: a small one entry by entry, a large one along six directions."""
+    claims = problem.claims or ()
+    claim = claims[k]
+    if claim is None:
+        raise AssertionError("an unclaimed leaf cannot be blamed")
+    point = problem.point[k].astype(np.float64)
+    if problem.jacobians and point.size <= SMALL and problem.output.size * point.size <= SMALL**2:
+        return _jacobian_evidence(task, problem, k)
+    size, zero = scales(point), tuple(np.zeros(p.shape) for p in problem.point)
+    if claim.size <= SMALL:
+        rows, directions = None, [np.where(np.arange(claim.size) == i, size.ravel(), 0.0) for i in range(claim.size)]
+        units = size.ravel()
+    else:
+        rows = np.stack([joint(problem, rng)[k].ravel() for _ in range(6)])
+        directions, units = list(rows), np.ones(6)
+    measured = [slope(problem, (*zero[:k], u.reshape(claim.shape), *zero[k + 1 :])) for u in directions]
+    values, bars = np.array([m[0] for m in measured]) / units, np.array([m[1] for m in measured]) / units
+    others = tuple(c for j, c in enumerate(claims) if j != k and c is not None)
+    base = joint(problem, rng)
+
+    known: dict[bytes, bool] = {}  # several suspects bisect the same leaf
+
+    def faulty(mask: NDArray[np.bool_]) -> bool:
+        key = np.packbits(mask).tobytes()
+        if key not in known:
+            known[key] = settle(task, problem, only(base, k, mask))[1].verdict == "wrong"
+        return known[key]
+
+    bars = np.where(np.isfinite(bars), bars, np.max(bars[np.isfinite(bars)], initial=0.0))
+    return Evidence(task.leaves[k].name, k, claim, point, rows, np.where(np.isfinite(values), values, 0.0), bars, others, faulty)
+
+
+def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
+    """Measure a whole Jacobian: its own rows and columns say more than their contraction with one cotangent."""
+
+    def alone(x: Floats) -> Floats:
+        task.calls[0] += 1
+        reached = tuple(x.astype(p.dtype) if j == k else p for j, p in enumerate(problem.point))
+        return np.asarray(task.f(*rebuild(task.args, task.leaves, reached)), dtype=np.float64)
+
+    truth, bars = jacobian(alone, problem.point[k].astype(np.float64))
+    every = [np.asarray(j, dtype=np.float64) for j in problem.jacobians if j is not None]
+    claim = np.asarray(problem.jacobians[k], dtype=np.float64)
+    others = tuple(j for j in every if j.shape == claim.shape and not np.array_equal(j, claim))
+    name = f"d({getattr(task.f, '__name__', 'f')})/d({task.leaves[k].name})"
+    return Evidence(name, k, claim, np.zeros(0), None, truth.ravel(), bars.ravel(), others, lambda mask: True)
+
+
+def worst_entries(task: Task, problem: Problem, case: Evidence, code: str) -> list[Entry]:
+    """Return the worst entries of a small leaf, and of a large one those that bisection found."""
+    if case.rows is None:
+        order = np.argsort(-np.abs(case.claim.ravel() - case.measured), kind="stable")
+        wrong = case.misses().ravel()
+        chosen = [(int(i), float(case.measured[i]), float(case.bars[i])) for i in order if wrong[i]][:16]
+    else:
+        part = wrong_part(case) if code in ("few-entries", "block") else None
+        indices = np.flatnonzero(part)[:16] if part is not None else np.array([int(np.argmax(np.abs(case.claim)))])
+        chosen = []
+        for i in indices:
+            size = float(scales(case.point).ravel()[i])
+            direction = only(tuple(np.full(p.shape, size) for p in problem.point), case.position)
+            single = tuple(np.where(np.arange(u.size).reshape(u.shape) == i, u, 0.0) for u in direction)
+            value, bar = slope(problem, single)
+            chosen.append((int(i), value / size, bar / size))
+    shape, flat = case.claim.shape, case.claim.ravel()
+    return [Entry(case.name, tuple(int(n) for n in np.unravel_index(i, shape)), float(flat[i]), v, b) for i, v, b in chosen]

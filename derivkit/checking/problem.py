@@ -1,0 +1,90 @@
+"""What is asked and what is measured: the caller's task, the scalar problem made of it, a fault seen before measuring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.checking.trees import Leaf
+from derivkit.errors import DerivkitError
+
+Array = NDArray[Any]
+Floats = NDArray[np.float64]
+Point = tuple[Array, ...]
+
+#: Leaves up to this size are measured entry by entry once they are known to be wrong.
+SMALL = 130
+#: A claim may differ by this share of its own norm: far above what a float64 gradient loses to rounding.
+SLACK = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the caller asked: the kind, the two functions, the arguments and their leaves; ``calls`` counts calls of f."""
+
+    kind: str
+    f: Callable[..., Any]
+    claim: Callable[..., Any]
+    args: tuple[Any, ...]
+    leaves: tuple[Leaf, ...]
+    seed: int
+    rtol: float
+    calls: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A scalar function F = ⟨cotangent, f⟩ at ``point`` with the claimed gradient leaf by leaf (``None``: not claimed).
+
+    ``predict`` gives the claimed change of F for a displacement; ``unit`` is the coarsest epsilon of f and the claim.
+    """
+
+    value: Callable[[Point], float]
+    predict: Callable[[Point], float]
+    point: Point
+    claims: tuple[Floats | None, ...] | None
+    base: float
+    unit: float
+    output: Array
+    cotangent: Array
+    jacobians: tuple[Array | None, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault seen before anything was measured: the code, the sentence, the blamed leaves."""
+
+    code: str
+    sentence: str
+    blame: tuple[int, ...] = ()
+
+
+def call(task: Task, what: str, function: Callable[..., Any], *args: Any) -> Any:
+    """Call the caller's function; what it raises becomes a DerivkitError (DK050) that names it."""
+    try:
+        return function(*args)
+    except DerivkitError:
+        raise
+    except Exception as error:
+        raise DerivkitError(f"{what} raised {type(error).__name__}: {error}", code="DK050") from error
+
+
+def output_of(task: Task, result: Any) -> Array:
+    """Return f's value as an array of floats; DerivkitError (DK010) where it is none, or no scalar where one is due."""
+    try:
+        array = np.asarray(result)
+    except ValueError as error:
+        raise DerivkitError("f must return one array of numbers", code="DK010") from error
+    if array.dtype.kind not in "fiub":
+        raise DerivkitError(f"f returned {type(result).__name__} of dtype {array.dtype}, not real numbers", code="DK010")
+    if task.kind == "gradient" and array.size != 1:
+        raise DerivkitError(
+            f"f returned an array of shape {array.shape}, not a scalar",
+            code="DK010",
+            hint="use check_vjp or check_jacobian for a function with an array value",
+        )
+    return array if array.dtype.kind == "f" else array.astype(np.float64)
