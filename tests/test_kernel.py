@@ -8,7 +8,10 @@ import sys
 import warnings
 
 import numpy as np
+import oracle
 import pytest
+from hypothesis import HealthCheck, given, settings
+from programs import programs
 
 import derivkit as dk
 from derivkit.errors import DerivkitError
@@ -16,6 +19,7 @@ from derivkit.numeric.codegen.prelude import HELPERS
 from derivkit.symbolic.evaluate import evaluate_graph
 from derivkit.symbolic.gallery import gallery, wrt
 from derivkit.symbolic.graph import Graph
+from derivkit.symbolic.parse import read_program
 
 TANH = """
 x: D
@@ -268,3 +272,74 @@ def test_bad_arguments_are_one_clear_error(call, code):
         call(k)
     assert error.value.code == code
     assert "\n" not in str(error.value)
+
+
+MIXED = [
+    ("regularised", "x: D\nw: D\ny:\nlam: positive\nE = (w @ x - y)**2 + lam*sum(w**2)", ("w", "lam", "x"), ("x", "y")),
+    ("product of parameters", "x: D\nA: K, M\nB: M, D\nt: K\nW = A @ B\nE = sum((W @ x - t)**2)", ("A", "B", "W"), ("x", "t")),
+    ("parameters alone", "x: D\nw: D\nE = sum(w**2) + x @ x", ("w", "x"), ("x",)),
+    ("an intermediate", "x: D\nW: K, D\nh = tanh(W @ x)\nE = sum(h**2)", ("h", "W"), ("x",)),
+    ("a scalar parameter", "x: D\ns:\nE = sum(tanh(s*x))", ("s",), ("x",)),
+    ("a shared weight", "x: D\nW: D, D\nh = tanh(W @ x)\nE = sum((W @ h)**2)", ("W",), ("x",)),
+    ("a softmax of parameters", "x: D\nv: D\np = softmax(v)\nE = log(p @ exp(x))", ("v",), ("x",)),
+    ("labels", "W: K, D\nx: D\nk: label K\nE = cross_entropy(k, softmax(W @ x))", ("W",), ("x", "k")),
+]
+
+
+@pytest.mark.parametrize(("text", "by", "batch"), [row[1:] for row in MIXED], ids=[row[0] for row in MIXED])
+@pytest.mark.parametrize("reduce", ["mean", "sum"])
+def test_what_depends_on_the_batch_and_what_does_not_add_up(text, by, batch, reduce):
+    d = dk.derive(text, wrt=by, check=False)
+    one, many = dk.compile(d), dk.compile(d, batch=batch, reduce=reduce)
+    values = sample(d.primal, np.random.default_rng(3), batch=batch)
+    singles = [one({w: v[n] if w in batch else v for w, v in values.items()}) for n in range(7)]
+    value, grads = many(values)
+    scale = 1 / 7 if reduce == "mean" else 1.0
+    np.testing.assert_allclose(value, scale * sum(v for v, _ in singles), rtol=1e-10)
+    for word, got in grads.items():
+        each = [g[word] for _, g in singles]
+        expected = scale * (np.stack(each) if word in batch or word == "h" else sum(each))
+        assert got.shape == expected.shape
+        np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+@settings(max_examples=120, derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+@given(programs())
+def test_random_programs_run_alone_and_in_batches(program):
+    text = program.text
+    graph = read_program(text)
+    names = [str(n) for n, i in graph.inputs.items() if i.kind not in ("label", "onehot")]
+    if not names:
+        return
+    d = dk.derive(text, names, check=False)
+    k = dk.compile(d)
+    sizes = {"N": 2, "M": 3, "K": 4, "B": 2}
+    rng = np.random.default_rng(0)
+    values = oracle.sample(text, sizes, rng)
+    with np.errstate(all="ignore"):
+        expected = evaluate_graph(d.graph, values, {n: sizes[n] for n in oracle.size_names(text)}, best=True)
+        value, grads = k(values)
+    agree(value, expected[d.primal.output], text)
+    for word, result in d.results.items():
+        if result.name in expected:
+            agree(grads[word], expected[result.name], f"{text} by {word}")
+    if d.kind != "gradient":
+        return
+    batch = [names[0]]
+    many = dk.compile(d, batch=batch)
+    stack = {**values, **{w: np.stack([values[w], 0.7 * values[w] + 0.1, -values[w]]) for w in batch}}
+    with np.errstate(all="ignore"):
+        singles = [k({**values, **{w: stack[w][n] for w in batch}}) for n in range(3)]
+        value, grads = many(stack)
+    agree(value, sum(v for v, _ in singles) / 3, text)
+    for word, got in grads.items():
+        each = [g[word] for _, g in singles]
+        agree(got, np.stack(each) / 3 if word in batch else sum(each) / 3, f"{text} by {word}")
+
+
+def agree(got, expected, note: str) -> None:
+    expected = np.asarray(expected)
+    assert np.shape(got) == expected.shape, note
+    if np.all(np.isfinite(expected)):
+        scale = max(1.0, float(np.max(np.abs(expected), initial=0.0)))
+        np.testing.assert_allclose(np.asarray(got) / scale, expected / scale, rtol=1e-8, atol=1e-9, err_msg=note)

@@ -47,7 +47,8 @@ def compile(
     if reduce is not None and (not names or derivation.kind != "gradient"):
         why = "there is no batch" if not names else f"a {derivation.kind} is not reduced"
         raise DerivkitError(f"reduce='{echo(reduce)}' means nothing here: {why}", code="DK010", hint="leave reduce= out")
-    lifted, module = generate(program_of(derivation), names, reduce)
+    unused = {str(name) for name in derivation.graph.extra}
+    lifted, module = generate(program_of(derivation), [n for n in names if n not in unused], reduce)
     return Kernel(derivation, lifted, module)
 
 
@@ -150,7 +151,11 @@ class Kernel:
 
     def arguments(self, arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[Array]:
         """Return the arrays in the order of the function, checked: names, numbers of axes, sizes, labels in range."""
-        return checked(self.program, arrays, named)
+        if arrays is not None and not isinstance(arrays, Mapping):
+            raise DerivkitError("arrays go in by name", code="DK010", hint="k(x=X, W=W) or k({'x': X, 'W': W})")
+        unused = {str(name) for name in self.derivation.graph.extra}  # declared, and read by nobody
+        given = {**(arrays or {}), **named}
+        return checked(self.program, {word: value for word, value in given.items() if word not in unused})
 
     def _sizes(self, given: list[Array]) -> list[int]:
         if not self.module.sizes:
@@ -169,11 +174,8 @@ class Kernel:
 # -- arguments ------------------------------------------------------------------------------------------------------------
 
 
-def checked(program: Program, arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[Array]:
+def checked(program: Program, given: Mapping[str, Any]) -> list[Array]:
     """Return the named arrays in the order of the program's inputs; one clear error for the first that does not fit."""
-    if arrays is not None and not isinstance(arrays, Mapping):
-        raise DerivkitError("arrays go in by name", code="DK010", hint="k(x=X, W=W) or k({'x': X, 'W': W})")
-    given = {**(arrays or {}), **named}
     known = {str(i.name): i for i in program.inputs}
     for word in given:
         if word not in known:

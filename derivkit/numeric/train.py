@@ -242,7 +242,7 @@ def _accuracy(kernel: Kernel, inputs: Mapping[str, Any]) -> Callable[[Mapping[st
     wanted = truth if target.kind == "label" else truth.argmax(axis=-1)
 
     def measure(params: Mapping[str, Array]) -> float:
-        given = checked(lifted, {**inputs, **params}, {})
+        given = checked(lifted, {str(n): {**inputs, **params}[str(n)] for n in module.inputs})
         scores = function(*given)
         return float(np.mean(np.argmax(scores, axis=-1) == wanted))
 

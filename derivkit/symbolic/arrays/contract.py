@@ -53,7 +53,8 @@ def align(operands: Sequence[Operand], hint: Axes = ()) -> tuple[list[Array], Ax
     first = tuple(union)
     hinted = (*(a for a in hint if a in union), *(a for a in first if a not in hint))
     full = [o.axes for o in operands if len(o.axes) == len(union)]
-    candidates = list(dict.fromkeys([hinted, first, *full[:4]] if hint else [first, *full[:4], hinted]))
+    told = bool(hint) and (not full or union.keys() <= {*hint})  # a hint for some axes does not turn what has them all
+    candidates = list(dict.fromkeys([hinted, first, *full[:4]] if told else [first, *full[:4], hinted]))
     if len(candidates) > 1:
         costs = [_align_cost(operands, c) for c in candidates]
         axes = candidates[costs.index(min(costs))]
