@@ -9,6 +9,7 @@ import contextlib
 import doctest
 import io
 import re
+import runpy
 import shlex
 import sys
 from collections.abc import Iterator
@@ -181,6 +182,13 @@ def test_every_example_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monk
     _, made = run_page(text, str(page.relative_to(ROOT)), update_golden)
     if update_golden and made != text:
         page.write_text(made, encoding="utf-8")
+
+
+def test_the_table_of_operations_is_on_its_page(update_golden: bool) -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    if update_golden:
+        generate["PAGE"].write_text(generate["page"](), encoding="utf-8")
+    assert generate["PAGE"].read_text(encoding="utf-8") == generate["page"](), "run: python docs/generate.py"
 
 
 def anchors(text: str) -> set[str]:

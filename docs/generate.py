@@ -1,0 +1,168 @@
+"""Writes ``docs/reference/operations.md`` from the table of operations: ``python docs/generate.py`` after a row was added.
+
+The derivatives on the page are derived here, not copied.  ``tests/test_docs_examples.py`` fails when the page is old.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import derivkit as dk
+from derivkit.symbolic.ops import COMPARISONS, DEFINED, ELEMENTWISE, FUNCTIONS, OPS, PRIMITIVES, Op
+from derivkit.symbolic.parse.functions import SIGNATURES
+
+PAGE = Path(__file__).parent / "reference" / "operations.md"
+
+HEAD = """\
+# Operations
+
+This page is written by `docs/generate.py` from the table of operations, `derivkit/symbolic/ops.py`. The derivatives are derived,
+not typed in. Names, arguments and meaning are NumPy's, SciPy's or PyTorch's. What a kink does is a convention:
+see [kinks](../explanation/kinks.md).
+
+Also in the language, without a name: `+ - * / ** @`, `.T`, the comparisons `> < >= <= == !=`, subscripts and slices,
+`sum[k](...)` and `delta[i,j]`: see [the language](language.md). The constants are `pi` and `inf`.
+"""
+
+ELEMENTWISE_HEAD = """\
+## Elementwise
+
+They act on every entry, with NumPy's broadcasting. *Definition* is empty where the function is elementary.
+Where there are several arguments, the derivatives are in their order. ¹ The kernel needs SciPy.
+
+| operation | definition | derivative, with `y` the output | kinks at |
+|---|---|---|---|
+"""
+
+PRIMITIVES_HEAD = """\
+## Softmax and reductions
+
+They act along `axis` (all axes, or the last for the softmax family). In the definition `i` is the position that is read
+and `k` is bound. The derivative is that of `y`, the operation on one vector `x` of size `K`, entry by entry.
+
+| operation | definition | derivative |
+|---|---|---|
+"""
+
+OTHERS_HEAD = """\
+## {title}
+
+| operation | definition |
+|---|---|
+"""
+
+GROUPS = {
+    "elementwise": "More elementwise operations",
+    "reduction": "More reductions",
+    "loss": "Losses",
+    "layer": "Layers",
+    "linear algebra": "Linear algebra",
+    "structure": "Structure",
+}
+
+#: What the operations without a formula are.
+SAID = {
+    "max": "the largest entry",
+    "min": "the smallest entry",
+    "argmax": "the position of the first largest entry: a label",
+    "prod": "the product of the entries",
+    "sum": "the sum of the entries",
+    "mean": "the sum divided by the number of entries",
+    "diag": "a vector as a diagonal matrix; the diagonal of a matrix",
+    "trace": "`sum(diag(A))`",
+    "eye": "the identity matrix",
+    "zeros": "zeros of a shape",
+    "ones": "ones of a shape",
+    "einsum": "the sum of products that the letters say",
+    "stack": "arrays of one shape along a new axis",
+    "onehot": "the one-hot vector of a label `k`, of size `K`",
+    "transpose": "the axes in another order; all reversed without `axes`",
+}
+
+
+def call(op: Op) -> str:
+    """Return how the operation is called."""
+    return f"`{op.name}({SIGNATURES.get(op.name, op.signature).partition(';')[0]})`"
+
+
+def code(text: str) -> str:
+    """Return the text as code, or nothing."""
+    return f"`{text}`" if text else ""
+
+
+def slopes(op: Op) -> str:
+    """Return the derivative by each argument at scalars, as derivkit derives it."""
+    program = "".join(f"{name}:\n" for name in op.parameters) + f"y = {op.name}({', '.join(op.parameters)})"
+    derivation = dk.derive(program, wrt=op.parameters, check=False)
+    return ", ".join(code(result.program("index")) for result in derivation.results.values())
+
+
+def jacobian(op: Op) -> str:
+    """Return the derivative along a vector, as derivkit derives it."""
+    if op.name == "argmax":
+        return code("0")
+    derivation = dk.derive(f"x: K\ny = {op.name}(x)", wrt="x", check=False)
+    notation = "matrix" if op.name in {"max", "min"} else "index"
+    return code(derivation.program(notation=notation).splitlines()[-1].partition("  #")[0])
+
+
+def kinks(op: Op) -> str:
+    """Return where the derivative is a convention."""
+    return {"minimum": "a tie", "maximum": "a tie", "clip": "the limits"}.get(op.name, ", ".join(f"{k:g}" for k in op.kinks))
+
+
+def elementwise() -> str:
+    """Return the table of the elementwise operations."""
+    flat = {*COMPARISONS.values(), "where", "gelu_tanh"}
+    rows = [
+        f"| {call(op)}{'¹' if op.needs else ''} | {code(op.formula)} | {slopes(op)} | {kinks(op)} |\n"
+        for op in ELEMENTWISE.values()
+        if op.name in FUNCTIONS - flat
+    ]
+    rows.append("| `where(c, a, b)` | `a` where the comparison `c` holds, else `b` | 0, `where(c, 1, 0)`, `where(c, 0, 1)` | |\n")
+    return ELEMENTWISE_HEAD + "".join(rows)
+
+
+def primitives() -> str:
+    """Return the table of the operations along an axis."""
+    rows = [f"| {call(op)} | {defined(op)} | {jacobian(op)} |\n" for op in PRIMITIVES.values() if op.name in FUNCTIONS]
+    return PRIMITIVES_HEAD + "".join(rows)
+
+
+def defined(op: Op) -> str:
+    """Return what the operation is: its formula, or a few words."""
+    return code(op.formula) or SAID[op.name]
+
+
+def others(group: str, title: str) -> str:
+    """Return the table of a group of operations that are defined by others."""
+    rows = [f"| {call(op)} | {defined(op)} |\n" for op in DEFINED.values() if op.group == group]
+    return OTHERS_HEAD.format(title=title) + "".join(rows)
+
+
+LABELS = """\
+`cross_entropy` and `softmax_cross_entropy` also take a label in the place of `t`: `k: label K`, or `k: label K, N` for N of them.
+Losses are sums over the last axis, one for each sample; divide by `N` yourself where you want a mean.
+"""
+
+LATER = """\
+## Not there yet
+
+`inv solve det logdet`, `concat reshape pad flip repeat`, `conv1d conv2d`, `avg_pool max_pool`, `layer_norm rms_norm batch_norm
+attention`. They come in a later release; the language knows their names only then.
+"""
+
+
+def page() -> str:
+    """Return the page's text."""
+    parts = [HEAD, elementwise(), primitives()]
+    for group, title in GROUPS.items():
+        parts.append(others(group, title) + (f"\n{LABELS}" if group == "loss" else ""))
+    unknown = {op.group for op in OPS.values()} - {*GROUPS, "softmax", "hidden"}
+    if unknown:
+        raise SystemExit(f"docs/generate.py: no title for {', '.join(sorted(unknown))}")
+    return "\n".join([*parts, LATER])
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
