@@ -397,3 +397,11 @@ def test_the_two_layer_net_reads_like_a_textbook():
     assert "Lemma 1 (softmax)" in d.text(lemmas=True)
     with pytest.raises(DerivkitError, match="unknown steps"):
         d.text(steps="ful")
+
+
+def test_a_primitive_of_an_expression_keeps_its_own_axis_order():
+    shapes = {"X": "N, D", "W": "K, D", "b": "K", "T": "onehot N, K"}
+    d = derive("E = sum(cross_entropy(T, softmax(X @ W.T + b)))/N", "W, b", shapes, check=False)
+    assert d.results["W"].program() == "(softmax(X @ W.T + b) - T).T @ X / N"
+    assert d.results["b"].program() == "mean(softmax(X @ W.T + b) - T, axis=0)"
+    assert "(softmax(X Wᵀ + 𝟏 bᵀ) − T)ᵀ X/N" in d.text()

@@ -4,25 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import NamedTuple
 
 from derivkit.symbolic.arrays import Array, postorder
 from derivkit.symbolic.arrays.dialects import for_reading
 from derivkit.symbolic.arrays.nodes import parts, reduce
 from derivkit.symbolic.expr import Name
-from derivkit.symbolic.index import Size
+from derivkit.symbolic.index import ONE, Size
+from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, ONES, POWER, PRODUCT, SUM, Piece, quotient, transposed, within
 from derivkit.symbolic.render.styles import Style, number
 
-#: How tightly a formula binds: a sum, an entrywise product, a product, a power, a letter.
-SUM, ENTRYWISE, PRODUCT, POWER, ATOM = range(5)
 _LIMIT = 4_000
-
-
-class Piece(NamedTuple):
-    """A formula and how tightly it binds."""
-
-    text: str
-    binds: int = ATOM
 
 
 def formula(root: Array, style: Style) -> Piece | None:
@@ -37,17 +28,6 @@ def formula(root: Array, style: Style) -> Piece | None:
 
 
 Done = Mapping[int, Piece | None]
-
-
-def within(piece: Piece, least: int, style: Style) -> str:
-    """Return the formula, in parentheses where it binds less tightly than ``least``."""
-    return piece.text if piece.binds >= least else style.paren(piece.text)
-
-
-def transposed(piece: Piece, style: Style) -> Piece:
-    """Return the transpose: ``Wᵀ``, ``(A x)ᵀ``."""
-    mark = "ᵀ" if style.name == "text" else r"^\top"
-    return Piece(within(piece, ATOM, style) + mark, POWER)
 
 
 def _pieces(node: Array, done: Done) -> list[Piece] | None:
@@ -68,16 +48,10 @@ def _name(node: Array, _: Done, style: Style) -> Piece:
     return Piece(style.subscripted(str(name), ()), POWER if style.name == "latex" and "^" in str(name) else ATOM)
 
 
-def _quotient(top: str, bottom: Piece, style: Style) -> Piece:
-    if style.fraction is not None:
-        return Piece(style.fraction(top, bottom.text))
-    return Piece(f"{top}/{within(bottom, POWER, style)}", PRODUCT)
-
-
 def _number(node: Array, _: Done, style: Style) -> Piece:
     value: Fraction = node.params[0]  # type: ignore[assignment]
     top, bottom = number(abs(value))
-    piece = _quotient(style.decimal(top), Piece(bottom), style) if bottom else Piece(style.decimal(top))
+    piece = quotient(style.decimal(top), Piece(bottom), style) if bottom else Piece(style.decimal(top))
     return Piece(style.minus + piece.text, SUM) if value < 0 else piece
 
 
@@ -93,9 +67,8 @@ def _constant(node: Array, _: Done, style: Style) -> Piece:
 def _add(node: Array, done: Done, style: Style) -> Piece | None:
     text = ""
     for sign, arg in zip(node.params, node.args, strict=True):
-        column = arg.op == "reduce" and arg.params[2] and arg.shape != node.shape  # sum(G, axis=1) under each column
-        piece = done[id(arg)]
-        if piece is None or not (arg.rank == 0 or arg.shape == node.shape or column):
+        piece = _term(arg, node, done, style)
+        if piece is None:
             return None
         mark = style.minus if sign == -1 else "+"
         inner = within(piece, ENTRYWISE, style)
@@ -103,34 +76,77 @@ def _add(node: Array, done: Done, style: Style) -> Piece | None:
     return Piece(text, SUM)
 
 
+def _term(arg: Array, node: Array, done: Done, style: Style) -> Piece | None:
+    """Return a term of a sum; a row or a column under a matrix is repeated by ones: ``X Wᵀ + 𝟏 bᵀ``."""
+    piece = done[id(arg)]
+    if arg.rank == 0 or arg.shape == node.shape:
+        return piece
+    if arg.op == "reduce" and arg.params[2]:
+        return piece  # sum(G, axis=1) under each column
+    if node.rank != 2:
+        return None
+    one = ONES[style.name]
+    if arg.op == "expand" and arg.params == (False, True):
+        column = done[id(arg.args[0])]
+        return None if column is None else Piece(f"{within(column, PRODUCT, style)} {one.transposed}", PRODUCT)
+    if piece is None or (arg.rank == 2 and arg.shape[1] != ONE):
+        return None
+    if arg.rank == 2:
+        return Piece(f"{within(piece, PRODUCT, style)} {one.transposed}", PRODUCT)
+    return Piece(f"{one.column} {transposed(piece, style).text}", PRODUCT)
+
+
 def _mul(node: Array, done: Done, style: Style) -> Piece | None:
-    factors, divisors = parts(node)
-    sign = ""
-    if factors and factors[0].op == "number" and factors[0].params[0] < 0:  # type: ignore[operator]
-        sign, value = style.minus, -factors[0].params[0]  # type: ignore[operator]
-        factors = factors[1:] if value == 1 else (Array("number", (), (), (value,)), *factors[1:])
-        done = {**done, id(factors[0]): _number(factors[0], done, style)} if factors and value != 1 else done
-    scalar = _scalar([f for f in factors if not f.rank], [d for d in divisors if not d.rank], done, style)
+    """A scalar in front, one quotient; in one line of text what is only divided is written ``Xᵀ r/N``."""
+    sign, factors, divisors, done = _coefficient(*parts(node), done, style)
+    scalars = [f for f in factors if not f.rank], [d for d in divisors if not d.rank]
     array = _entrywise(node, [f for f in factors if f.rank], [d for d in divisors if d.rank], done, style)
-    if scalar is None or array is None:
+    if array is None:
+        return None
+    if node.rank and scalars[1] and not scalars[0] and _divided(scalars[1], style):
+        bottom = _scalar([], scalars[1], done, style, alone=True)
+        top = array.text if style.fraction else within(array, PRODUCT, style)
+        if bottom is None:
+            return None
+        made = quotient(top, bottom, style)
+        return Piece(sign + made.text, SUM if sign else PRODUCT)
+    scalar = _scalar(*scalars, done, style)
+    if scalar is None:
         return None
     if not node.rank:
         return Piece(sign + (scalar.text or "1"), SUM if sign else scalar.binds)
     if not scalar.text:
         return Piece(sign + array.text, SUM) if sign else array
-    if not any(f.rank == 0 for f in factors) and any(d.rank == 0 and d.op not in ("number", "size") for d in divisors):
-        bottom = _scalar([], [d for d in divisors if not d.rank], done, style, alone=True)
-        top = array.text if style.fraction else within(array, PRODUCT, style)
-        if bottom is not None:  # (x + y)/‖x‖²
-            quotient = _quotient(top, bottom, style)
-            return Piece(sign + quotient.text, SUM if sign else PRODUCT)
-    text = f"{sign}{within(scalar, PRODUCT, style)} {within(array, PRODUCT, style)}"
-    return Piece(text, SUM if sign else PRODUCT)
+    quotient_first = style.fraction is None and scalars[1]  # (2/N) Xᵀ r
+    front = style.paren(scalar.text) if quotient_first else within(scalar, PRODUCT, style)
+    return Piece(f"{sign}{front} {within(array, PRODUCT, style)}", SUM if sign else PRODUCT)
 
 
-def _scalar(
-    factors: Sequence[Array], divisors: Sequence[Array], done: Done, style: Style, alone: bool = False
-) -> Piece | None:
+def _divided(divisors: Sequence[Array], style: Style) -> bool:
+    """Return whether an array stands over its divisors; LaTeX sets sizes and numbers as a fraction in front."""
+    return style.fraction is None or any(d.op not in ("number", "size") for d in divisors)
+
+
+def _coefficient(
+    factors: Sequence[Array], divisors: Sequence[Array], done: Done, style: Style
+) -> tuple[str, Sequence[Array], Sequence[Array], Done]:
+    """Return the sign, and the factors and divisors with a leading fraction taken apart."""
+    if not factors or factors[0].op != "number":
+        return "", factors, divisors, done
+    value: Fraction = factors[0].params[0]  # type: ignore[assignment]
+    top, bottom = number(abs(value))
+    made = dict(done)
+    found: list[list[Array]] = [[], []]
+    for place, text, part in ((0, top, abs(value) if not bottom else Fraction(top)), (1, bottom, Fraction(bottom or 1))):
+        if text and part != 1:
+            leaf = Array("number", (), (), (part,))
+            made[id(leaf)] = _number(leaf, done, style)
+            found[place].append(leaf)
+    sign = style.minus if value < 0 else ""
+    return sign, [*found[0], *factors[1:]], [*found[1], *divisors], made
+
+
+def _scalar(factors: Sequence[Array], divisors: Sequence[Array], done: Done, style: Style, alone: bool = False) -> Piece | None:
     """Return the scalars of a product as one quotient; with ``alone`` the divisors only, as what stands below the line."""
     above, below = [done[id(f)] for f in factors], [done[id(d)] for d in divisors]
     if any(p is None for p in (*above, *below)):
@@ -139,15 +155,12 @@ def _scalar(
     top = " ".join(within(p, SUM if only else PRODUCT, style) for p in above if p is not None)
     if not below:
         return Piece(top, above[0].binds if only and above[0] is not None else PRODUCT)
-    least = SUM if style.fraction is not None and len(below) == 1 else PRODUCT
-    bottom = " ".join(within(p, least, style) for p in below if p is not None)
-    line = Piece(bottom, below[0].binds if len(below) == 1 and below[0] is not None else PRODUCT)
-    return line if alone else _quotient(top or "1", line, style)
+    bottom = " ".join(within(p, PRODUCT, style) for p in below if p is not None)
+    line = below[0] if len(below) == 1 and below[0] is not None else Piece(bottom, PRODUCT)
+    return line if alone else quotient(top or "1", line, style)
 
 
-def _entrywise(
-    node: Array, factors: Sequence[Array], divisors: Sequence[Array], done: Done, style: Style
-) -> Piece | None:
+def _entrywise(node: Array, factors: Sequence[Array], divisors: Sequence[Array], done: Done, style: Style) -> Piece | None:
     """Return ``a ⊙ b ⊘ c``; a vector that scales rows or columns is a diagonal matrix."""
     if not factors and not divisors:
         return Piece("")
@@ -203,7 +216,10 @@ def _pow(node: Array, done: Done, style: Style) -> Piece | None:
     if node.rank < 2:
         simple = exponent.binds == ATOM
         return Piece(style.power(within(base, ATOM, style), exponent.text, simple), POWER)
-    if node.args[1].op == "number" and node.args[1].params[0] == 2 and base.binds == ATOM:
+    square = node.args[1].op == "number" and node.args[1].params[0] == 2 and base.binds == ATOM
+    if square and node.args[0].op in ("fn", "along"):
+        return Piece(style.power(base.text, "2", True), POWER)  # tanh(X Wᵀ)²: no one takes it for a matrix product
+    if square:
         times = "⊙" if style.name == "text" else r"\odot"
         return Piece(f"{base.text} {times} {base.text}", ENTRYWISE)
     circle = f"^∘{exponent.text}" if style.name == "text" else rf"^{{\circ {exponent.text}}}"

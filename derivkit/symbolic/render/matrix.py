@@ -15,10 +15,10 @@ from derivkit.symbolic.derive.forms import expand, opened_terms, polished
 from derivkit.symbolic.expr import Expr, Name
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
-from derivkit.symbolic.render.formula import formula, transposed
+from derivkit.symbolic.render.formula import formula
+from derivkit.symbolic.render.joins import transposed
 from derivkit.symbolic.render.styles import LATEX, TEXT, Style
 from derivkit.symbolic.steps import Result
-
 
 OPEN_NODES = 60
 OPEN_TERMS = 6

@@ -20,6 +20,7 @@ from derivkit.symbolic.render.styles import PROGRAM, STYLES, number
 #: The most nodes (as a tree) that are printed; anything larger is no longer for a reader.
 NODES = 200_000
 
+
 class Notation:
     r"""The printer for one document: a style, the letters of its indices, and the ranks of the named arrays.
 

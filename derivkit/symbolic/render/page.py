@@ -111,9 +111,7 @@ def option(name: str, value: str, known: tuple[str, ...]) -> str:
     raise DerivkitError(f"unknown {name} '{echo(value)}'", code="DK031", hint=hint)
 
 
-def page(
-    derivation: Derivation, style: str, layout: str | None, steps: str, lemmas: bool, delta_style: str
-) -> Page:
+def page(derivation: Derivation, style: str, layout: str | None, steps: str, lemmas: bool, delta_style: str) -> Page:
     """Return the page of a derivation, its expressions printed in ``style``."""
     chosen = read_layout(layout or derivation.layout)
     detail = option("steps", steps, STEPS)
