@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from derivkit.symbolic.derive.value import evaluate_result
 from derivkit.symbolic.gallery import deep_sigmoid, gallery, wrt
 
 GOLDEN = Path(__file__).parent / "golden"
+MEASURED = re.compile(r"worst error \S+")  # the last digits differ between machines
 DISTINCT = (2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6)
 PAGES = [name for name in gallery if not name.startswith("deep_sigmoid") or name in {"deep_sigmoid_1", "deep_sigmoid_3"}]
 
@@ -161,11 +163,7 @@ deep_sigmoid_2                   | W1    | outer(h1*(1 - h1)*(W2.T @ (y - t)), x
 
 #: Forms that come out right but longer than the textbook's; a row that starts to pass leaves this list.
 LONGER = {
-    ("gaussian_multivariate", "mu"),
-    ("quadratic_form_symmetric", "x"),
-    ("rayleigh", "x"),
     ("attention_head", "Q"),
-    ("standardise", "x"),
 }
 
 
@@ -213,7 +211,7 @@ def test_what_is_printed_in_matrix_notation_is_numpy(name):
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_page_is_the_golden_one(name, update_golden):
-    page = dk.derive(gallery[name], wrt[name]).text() + "\n"
+    page = MEASURED.sub("worst error …", dk.derive(gallery[name], wrt[name]).text()) + "\n"
     path = GOLDEN / f"{name}.txt"
     if update_golden:
         path.parent.mkdir(exist_ok=True)
