@@ -306,6 +306,10 @@ def cross_entropy(t, y):
     return -losses(t * np.log(y))
 
 
+def sized(make):
+    return lambda *n: make(n[0] if isinstance(n[0], tuple) else n)
+
+
 NUMPY = {
     **{n: getattr(np, n) for n in "exp log log1p expm1 abs sign sin cos tan sinh cosh tanh arctan sqrt square".split()},
     **{n: getattr(np, n) for n in "minimum maximum where sum mean prod var std max min argmax dot outer inner".split()},
@@ -331,6 +335,7 @@ NUMPY = {
     "huber": lambda y, t, c=1: losses(np.where(abs(y - t) <= c, (y - t) ** 2 / 2, c * (abs(y - t) - c / 2))),
     "hinge": lambda t, s: losses(np.maximum(0, 1 - t * s)), "linear": lambda x, W, b: x @ W.T + b,
     "stack": lambda *xs, axis=0: np.stack(xs, axis=axis), "onehot": lambda k, K: np.eye(K)[k],
+    "zeros": sized(np.zeros), "ones": sized(np.ones),
 }  # fmt: skip
 SIZES = {"N": 4, "D": 3, "K": 5, "M": 2}
 SHAPES = {
@@ -377,6 +382,9 @@ def run(text, shapes=SHAPES, seed=0):
 
 
 PROGRAMS = """
+zeros(D, N) + P | ones(N, D)*X | onehot(0, D) - x | onehot(-1, D) | onehot(argmax(x), D) | onehot(argmax(X, axis=1), D) @ x
+onehot(argmax(X, axis=0), N) | x[argmax(v)] | A[argmax(A, axis=0)] | 2*argmax(x) | A[argmax(2*x), 1:]
+argmax(X, axis=0)[1] | s + argmax(x)
 x + v | x - v*2 | -x**2 | X + x | X * y[:, None] | x / v | 2 / p | x**3 - 1/2 | c*x | X / 2 / 3 | x - (v - c) | x*(v*c)
 -(-x) | X @ x | x @ A @ v | X @ A | x @ X.T | B @ x | B @ A | X.T @ y | A @ A @ A @ x | W @ X.T | x @ v | B @ B[0].T
 (X @ x) @ (X @ v) | sum(X) | sum(X, axis=0) | sum(X, axis=-1) | sum(B, axis=(0, 2)) | sum(X, axis=1, keepdims=True) | mean(X)
@@ -476,6 +484,10 @@ INDEXED = {
     "E[n] = sum[i,j](B[n,i,j])": "B.sum((1, 2))",
     "E[i] = sum[j](s[j]*x[i])": "s[0]*x",
     "E[i] = s[i+0]*sum[j](s[j])": "s*s",
+    "E[j,g] = onehot(argmax(X, axis=0)[g], N)[j]": "np.eye(4)[X.argmax(0)].T",
+    "E[j] = onehot(argmax(x), D)[j]*x[j]": "np.eye(3)[x.argmax()]*x",
+    "E[i] = A[i, argmax(x)]": "A[:, x.argmax()]",
+    "E[i,j] = onehot(i, D)[j] + 0*x[i]": "np.eye(3)",
 }
 
 
@@ -589,7 +601,9 @@ REFUSALS = [
     ("k", "DK014", 1, "no number", None),
     ("q == 1", "DK014", 1, "no number", None),
     ("X @ q", "DK014", 5, "no number", None),
-    ("onehot(x, D)", "DK014", 8, "is a label", "k: label K"),
+    ("onehot(x, D)", "DK019", 8, "this is no subscript", "label"),
+    ("onehot(0.5, D)", "DK019", 8, "this is no subscript", None),
+    ("onehot(argmax(x), N)", "DK012", 8, "runs over D", None),
     ("onehot(k, N)", "DK012", 8, "runs over D", None),
     ("y[k]", "DK012", 3, "", "run over D"),
     ("cross_entropy(k, X)", "DK012", 18, "", "one axis less"),
@@ -677,7 +691,11 @@ def test_read_expression():
         "g[j,i] = (y[j] - t[j])*x[i]": "outer(y - t, x)", "softmax(W @ x) - t": "y - t", "E": "E", "x": "x",
         "unused*2": "unused*2",
         "g[l] = sum[k2](y[k2]*(delta[k2,l] - y[l]))": "y - sum(y)*y", "norm(W @ tanh(x))": "norm(W @ tanh(x))", "x/D": "x/D",
-        "diag(y) - outer(y, y)": "diag(y) - outer(y, y)", "1/sum(exp(W @ x))": "1/sum(exp(W @ x))", "3": "3",
+        "diag(y) - outer(y, y)": "diag(y) - outer(y, y)",
+        "onehot(argmax(y), K)*t": "onehot(argmax(y), K)*t",
+        "onehot(argmax(W @ x), K)": "onehot(argmax(y), K)", 
+        "1/sum(exp(W @ x))": 
+        "1/sum(exp(W @ x))", "3": "3",
     }  # fmt: skip
     for claim, meant in claims.items():
         expr, axes = read_expression(claim, graph)

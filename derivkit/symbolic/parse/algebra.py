@@ -204,7 +204,16 @@ def primitive(context: Context, op: str, value: Value, positions: Sequence[int],
         if op == "norm":
             return apply(context, "abs", [Value(axes, value.expr, value.place)], place)
         return Value(axes, _TRIVIAL.get(op, value.expr), place)
-    return Value(axes, over(context, op, bound, value.expr, value.indices, located), place)
+    label = label_of(bound) if op == "argmax" else None
+    return Value(axes, over(context, op, bound, value.expr, value.indices, located), place, label)
+
+
+def label_of(bound: Sequence[Index]) -> Size:
+    """Return the range of the position of a maximum."""
+    size = Size.of(1)
+    for index in bound:
+        size = size * index.size
+    return size
 
 
 def over(context: Context, op: str, bound: tuple[Index, ...], expr: Expr, axes: Sequence[Index], located: bool = False) -> Expr:

@@ -22,7 +22,16 @@ from derivkit.symbolic.parse.syntax import Place
 LETTERS: dict[str, str] = {"D": "i", "M": "j", "K": "k", "N": "n", "H": "j"}
 SUPPLY = "ijklmpqrstuvabcdefgh"
 #: The names of nodes that get one.
-HINTS: dict[str, str] = {"softmax": "p", "log_softmax": "l", "logsumexp": "l", "max": "m", "min": "m", "norm": "r", "prod": "q"}
+HINTS: dict[str, str] = {
+    "softmax": "p",
+    "log_softmax": "l",
+    "logsumexp": "l",
+    "max": "m",
+    "min": "m",
+    "norm": "r",
+    "prod": "q",
+    "argmax": "m",
+}
 _COMPARING = frozenset(COMPARISONS.values())
 
 
@@ -30,13 +39,15 @@ _COMPARING = frozenset(COMPARISONS.values())
 class Value:
     """An array during lowering: an index for each axis (``None`` where the size is literally 1) and a scalar expression.
 
-    ``label`` is the range of an integer-valued array, which may only stand in subscripts.
+    ``label`` is the range of an integer-valued array, which may stand in subscripts, and only there unless it is a
+    ``number`` too, as an argmax is.
     """
 
     axes: tuple[Index | None, ...]
     expr: Expr
     place: Place
     label: Size | None = None
+    number: bool = True
 
     @property
     def shape(self) -> tuple[Size, ...]:
@@ -57,7 +68,7 @@ class Value:
         """Return a copy that shares no index with this one."""
         axes = tuple(axis and axis.fresh() for axis in self.axes)
         expr = substitute(freshen(self.expr), pairs(self.axes, axes))
-        return Value(axes, expr, self.place, self.label)
+        return Value(axes, expr, self.place, self.label, self.number)
 
 
 def pairs(old: Sequence[Index | None], new: Sequence[Index | None]) -> dict[Index, Affine]:
@@ -127,7 +138,7 @@ class Context:
 
     def real(self, value: Value) -> Value:
         """Return ``value``, which must hold real numbers."""
-        if value.label is not None:
+        if not value.number:
             hint = "a label stands in a subscript, in onehot(k, K), or first in cross_entropy"
             raise self.error(value.place, "a label is no number to compute with", "DK014", hint)
         return value
@@ -148,10 +159,12 @@ class Context:
             self._letters[size] = next(c for c in wanted if c and c not in used)
         return self._letters[size]
 
-    def array(self, name: Name, axes: tuple[Index | None, ...], place: Place, label: Size | None = None) -> Value:
+    def array(
+        self, name: Name, axes: tuple[Index | None, ...], place: Place, label: Size | None = None, number: bool = True
+    ) -> Value:
         """Return the array ``name`` read at ``axes``."""
         self._ones[name] = tuple(axis is None for axis in axes)
-        return Value(axes, Ref(name, tuple(Affine.of(0 if a is None else a) for a in axes)), place, label)
+        return Value(axes, Ref(name, tuple(Affine.of(0 if a is None else a) for a in axes)), place, label, number)
 
     def is_plain(self, expr: Expr) -> bool:
         """Say whether ``expr`` is an array read at different bare indices (an axis of size 1 has none)."""
@@ -213,7 +226,7 @@ class Context:
     def renamed(self, value: Value, hint: str) -> Value:
         """Return ``value`` under a name, with the same axes."""
         expr = self.named(value.expr, hint, ordered(value.expr.free, value.indices))
-        return Value(value.axes, expr, value.place)
+        return Value(value.axes, expr, value.place, value.label, value.number)
 
     def without_sums(self, expr: Expr, axes: Sequence[Index], wanted: frozenset[Index] | None = None) -> Expr:
         """Return ``expr`` with its sums under names.

@@ -2,107 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from derivkit.symbolic.expr import ONE_EXPR, ZERO_EXPR, Add, Delta, Expr, Num, substitute
+from derivkit.symbolic.expr import ONE_EXPR, ZERO_EXPR, Add, Delta, Expr, Num, Prim, substitute
 from derivkit.symbolic.index import Affine, Index, Size
-from derivkit.symbolic.ops import OPS
+from derivkit.symbolic.normal import delta
 from derivkit.symbolic.parse import algebra, syntax
+from derivkit.symbolic.parse.arguments import Arguments, Row, read_axes, read_keep, read_size_option, wrong
 from derivkit.symbolic.parse.context import Context, Value, pairs
-from derivkit.symbolic.parse.shapes import read_size, shown
-from derivkit.symbolic.parse.syntax import Expression, Place
-
-
-@dataclass(frozen=True, slots=True)
-class Arguments:
-    """The arguments of a call: ``values`` by name, ``more`` values after the named ones, ``options`` still unread."""
-
-    function: str
-    values: Mapping[str, Value]
-    more: tuple[Value, ...]
-    options: Mapping[str, Expression]
-    rest: tuple[Expression, ...]
-    place: Place
-
-    @property
-    def x(self) -> Value:
-        """The first value."""
-        return next(iter(self.values.values()))
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """How an operation is lowered: ``options`` are parameters that are no values.
-
-    ``more`` says that values follow the named ones, ``rest`` that options do.
-    """
-
-    build: Callable[[Context, Arguments], Value]
-    options: frozenset[str] = frozenset({"axis", "keepdims"})
-    more: bool = False
-    rest: bool = False
-
-
-def wrong(context: Context, arguments: Arguments, place: Place, message: str) -> Exception:
-    """Return the error for an argument that does not fit the operation, with its signature."""
-    signature = SIGNATURES.get(arguments.function, OPS[arguments.function].signature)
-    return context.error(place, message, "DK010", f"{arguments.function}({signature})")
-
-
-#: Signatures that say more than the row of the table.
-SIGNATURES: dict[str, str] = {
-    "einsum": "'ij,jk->ik', a, b, ...",
-    "stack": "a, b, ..., axis=0",
-    "transpose": "x, axes=None",
-    "zeros": "size, or (size, size, ...)",
-    "ones": "size, or (size, size, ...)",
-    "gelu": "x, approximate='none'",
-    "max": "x, axis=None, keepdims=False; of two arrays: maximum(a, b)",
-    "min": "x, axis=None, keepdims=False; of two arrays: minimum(a, b)",
-}
-
-
-# -- options -------------------------------------------------------------------------------------------------------------
-
-
-def _integer(node: Expression) -> int | None:
-    size = read_size(node, ())
-    return None if size is None else size.literal
-
-
-def _axes(context: Context, arguments: Arguments, rank: int, node: Expression | None) -> tuple[int, ...]:
-    """Return the positions of ``axis=``, all of them for ``None``."""
-    if node is None or isinstance(node, syntax.NoneItem):
-        return tuple(range(rank))
-    found: list[int] = []
-    for item in node.items if isinstance(node, syntax.Tuple) else (node,):
-        axis = _integer(item)
-        if axis is None:
-            raise wrong(context, arguments, item.place, "an axis is an integer")
-        if rank == 0 and axis in (0, -1):
-            continue
-        if not -rank <= axis < rank:
-            raise wrong(context, arguments, item.place, f"axis {axis} of an array with {rank} ax{'i' if rank == 1 else 'e'}s")
-        if axis % rank in found:
-            raise wrong(context, arguments, item.place, f"axis {axis} twice")
-        found.append(axis % rank)
-    return tuple(found)
-
-
-def _keep(context: Context, arguments: Arguments) -> bool:
-    node = arguments.options.get("keepdims")
-    if node is None or isinstance(node, syntax.Boolean):
-        return node is not None and node.value
-    raise wrong(context, arguments, node.place, "keepdims is True or False")
-
-
-def _size(context: Context, arguments: Arguments, node: Expression) -> Size:
-    size = read_size(node, context.size_names)
-    if size is None or (size.literal is not None and size.literal < 1):
-        raise wrong(context, arguments, node.place, "expected a size: names of sizes and integers")
-    return context.sizes.resolve(size)
-
+from derivkit.symbolic.parse.shapes import shown
+from derivkit.symbolic.parse.syntax import Expression
 
 # -- reductions ----------------------------------------------------------------------------------------------------------
 
@@ -110,18 +19,18 @@ def _size(context: Context, arguments: Arguments, node: Expression) -> Size:
 def _reduction(build: Callable[..., Value]) -> Row:
     def reduced(context: Context, arguments: Arguments) -> Value:
         x = arguments.x
-        positions = _axes(context, arguments, len(x.axes), arguments.options.get("axis"))
-        return build(context, x, positions, _keep(context, arguments), arguments.place)
+        positions = read_axes(context, arguments, len(x.axes), arguments.options.get("axis"))
+        return build(context, x, positions, read_keep(context, arguments), arguments.place)
 
     return Row(reduced)
 
 
 def _primitive(context: Context, arguments: Arguments) -> Value:
     x, op = arguments.x, arguments.function
-    positions = _axes(context, arguments, len(x.axes), arguments.options.get("axis"))
+    positions = read_axes(context, arguments, len(x.axes), arguments.options.get("axis"))
     if op in ("softmax", "log_softmax") and len(positions) != 1:
         raise wrong(context, arguments, arguments.place, f"{op} is over one axis of an array, this has {shown(x.shape)}")
-    return algebra.primitive(context, op, x, positions, _keep(context, arguments), arguments.place)
+    return algebra.primitive(context, op, x, positions, read_keep(context, arguments), arguments.place)
 
 
 # -- linear algebra ------------------------------------------------------------------------------------------------------
@@ -161,7 +70,7 @@ def _trace(context: Context, arguments: Arguments) -> Value:
 
 
 def _eye(context: Context, arguments: Arguments) -> Value:
-    row = context.index(_size(context, arguments, arguments.options["n"]))
+    row = context.index(read_size_option(context, arguments, arguments.options["n"]))
     if row is None:
         return Value((None, None), ONE_EXPR, arguments.place)
     column = row.fresh()
@@ -171,11 +80,11 @@ def _eye(context: Context, arguments: Arguments) -> Value:
 def _constant(value: Num) -> Row:
     def filled(context: Context, arguments: Arguments) -> Value:
         node = arguments.options["n"]
-        sizes = node.items if isinstance(node, syntax.Tuple | syntax.List) else (node,)
-        axes = tuple(context.index(_size(context, arguments, size)) for size in sizes)
+        sizes = node.items if isinstance(node, syntax.Tuple | syntax.List) else (node, *arguments.rest)
+        axes = tuple(context.index(read_size_option(context, arguments, size)) for size in sizes)
         return Value(axes, value, arguments.place)
 
-    return Row(filled, frozenset({"n"}))
+    return Row(filled, frozenset({"n"}), rest=True)
 
 
 def _transpose(context: Context, arguments: Arguments) -> Value:
@@ -184,7 +93,7 @@ def _transpose(context: Context, arguments: Arguments) -> Value:
     node: Expression | None = given[0] if len(given) == 1 else syntax.Tuple(given, place=arguments.place) if given else None
     if node is None or isinstance(node, syntax.NoneItem):
         return Value(x.axes[::-1], x.expr, arguments.place)
-    positions = _axes(context, arguments, len(x.axes), node)
+    positions = read_axes(context, arguments, len(x.axes), node)
     if len(positions) != len(x.axes):
         raise wrong(context, arguments, node.place, f"{len(positions)} axes of {len(x.axes)}")
     return Value(tuple(x.axes[p] for p in positions), x.expr, arguments.place)
@@ -240,7 +149,9 @@ def _stack(context: Context, arguments: Arguments) -> Value:
         if not same:
             raise context.misfit(first, value, "stacked arrays have one shape")
     axes, exprs = algebra.joined(context, arguments.more)
-    positions = _axes(context, arguments, len(axes) + 1, arguments.options.get("axis", syntax.NoneItem(place=arguments.place)))
+    positions = read_axes(
+        context, arguments, len(axes) + 1, arguments.options.get("axis", syntax.NoneItem(place=arguments.place))
+    )
     new = context.index(Size.of(len(exprs)))
     if new is not None:
         present = tuple(a for a in axes if a is not None)
@@ -251,16 +162,23 @@ def _stack(context: Context, arguments: Arguments) -> Value:
 
 
 def _onehot(context: Context, arguments: Arguments) -> Value:
-    k = arguments.x
-    size = _size(context, arguments, arguments.options["K"])
-    if k.label is None:
-        hint = "declare it, as in k: label K"
-        raise context.error(k.place, "the first argument of onehot is a label", "DK014", hint)
-    if not context.sizes.unify(k.label, size):
-        raise context.error(k.place, f"the label runs over {k.label}, not {size}", "DK012")
+    """δ(position, index); the one-hot vector of an argmax is the primitive that selects the first maximum."""
+    k = arguments.positions["k"]
+    size = read_size_option(context, arguments, arguments.options["K"])
     axis = context.index(size)
-    expr = ONE_EXPR if axis is None else Delta(Affine.of(k.expr), Affine.of(axis))
-    return Value((*k.axes, axis), expr, arguments.place)
+    if isinstance(k, Affine):
+        literal = k.constant.literal if k.constant is not None else None
+        k = k if literal is None or literal >= 0 else k + Affine.of(size)
+        return Value((axis,), delta(k, Affine.of(0 if axis is None else axis)), arguments.place)
+    if k.label is not None and not context.sizes.unify(k.label, size):
+        raise context.error(k.place, f"the label runs over {k.label}, not {size}", "DK012")
+    if axis is None:
+        return Value((*k.axes, None), ONE_EXPR, arguments.place)
+    if isinstance(k.expr, Prim) and len(k.expr.bound) == 1:
+        read = substitute(k.expr.args[0], pairs(k.expr.bound, (axis,)))
+        made = algebra.over(context, "first_max", (axis,), read, (*k.indices, axis), located=True)
+        return Value((*k.axes, axis), made, arguments.place)
+    return Value((*k.axes, axis), Delta(Affine.of(k.expr), Affine.of(axis)), arguments.place)
 
 
 def _gelu(context: Context, arguments: Arguments) -> Value:
@@ -320,6 +238,6 @@ ROWS: dict[str, Row] = {
     "transpose": Row(_transpose, frozenset({"axes"}), rest=True),
     "einsum": Row(_einsum, frozenset({"spec"}), more=True),
     "stack": Row(_stack, frozenset({"axis"}), more=True),
-    "onehot": Row(_onehot, frozenset({"K"})),
+    "onehot": Row(_onehot, frozenset({"K"}), positions=frozenset({"k"})),
     "gelu": Row(_gelu, frozenset({"approximate"})),
 }

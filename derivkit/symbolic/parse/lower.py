@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from derivkit.errors import did_you_mean, echo
-from derivkit.symbolic.expr import Const, Delta, Num, user
+from derivkit.symbolic.expr import Const, Delta, Num, Prim, user
 from derivkit.symbolic.graph import Definition, Input
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import size_factor
 from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE, FUNCTIONS, OPS, Op
 from derivkit.symbolic.parse import algebra, syntax
+from derivkit.symbolic.parse.arguments import Arguments, bind_arguments, formula_tree
 from derivkit.symbolic.parse.context import Context, Value
-from derivkit.symbolic.parse.functions import LABELLED, ROWS, SIGNATURES, Arguments, Row
+from derivkit.symbolic.parse.functions import LABELLED, ROWS
 from derivkit.symbolic.parse.pratt import CONSTANTS
-from derivkit.symbolic.parse.shapes import SCALARS, Habits, Unknown, read_size, walk
-from derivkit.symbolic.parse.statements import parse_program
+from derivkit.symbolic.parse.shapes import SCALARS, Habits, Unknown, read_size
 from derivkit.symbolic.parse.subscripts import At, Item, NewAxis, Span, take
 from derivkit.symbolic.parse.syntax import Expression, Place
 
 _GROUPS = {"+": "+", "-": "+", "*": "*", "/": "*"}
-_NO_OPTIONS: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +68,9 @@ class Lowering:
         if name in self.defined:
             made = self.defined[name]
             axes = tuple(a and Index(a.hint, a.size) for a in made.indices)
-            return self.context.array(made.name, axes, place)
+            rhs = made.rhs
+            label = algebra.label_of(rhs.bound) if isinstance(rhs, Prim) and rhs.op == "argmax" else None
+            return self.context.array(made.name, axes, place, label)
         if name in self.later:
             line = self.later[name].line
             message = f"'{name}' is used before line {line} defines it"
@@ -99,7 +98,8 @@ class Lowering:
     def _input(self, found: Input, place: Place) -> Value:
         self.used.setdefault(found.name.label, found)
         axes = tuple(self.context.index(size) for size in found.shape)
-        return self.context.array(found.name, axes, place, found.range if found.kind == "label" else None)
+        is_label = found.kind == "label"
+        return self.context.array(found.name, axes, place, found.range if is_label else None, number=not is_label)
 
     def is_new(self, node: Expression) -> bool:
         """Say whether ``node`` is a name that nothing tells about."""
@@ -214,7 +214,7 @@ class Lowering:
                     return one + other if op == "+" else one - other
                 if one.constant is not None or other.constant is not None:
                     return other.scaled(one.constant) if one.constant is not None else one.scaled(other.constant or 0)
-        if isinstance(node, syntax.Name | syntax.Subscript):
+        if isinstance(node, syntax.Name | syntax.Subscript | syntax.Call):
             value = self.lower(node)
             if value.label is not None:
                 return value
@@ -284,13 +284,18 @@ class Lowering:
             hint = hint or ("a product is written with *" if not self.is_new(name) else None)
             raise context.error(place, f"unknown function '{echo(node.function)}'", "DK009", hint)
         row = ROWS.get(op.name)
-        bound, more = self._bind(node, op, row)
+        outer = {} if self.scope is None else self.scope.options
+        bound, more = bind_arguments(context, node, op, row, outer)
         options = {p: n for p, n in bound.items() if row is not None and p in row.options}
         if row is None and op.formula and op.name not in ELEMENTWISE:
             options = {p: n for p, n in bound.items() if p in ("axis", "keepdims")}
         values: dict[str, Value] = {}
+        positions: dict[str, Affine | Value] = {}
         for parameter in self._order(op, bound, options):
             argument = bound[parameter]
+            if row is not None and parameter in row.positions:
+                positions[parameter] = self.position(argument)
+                continue
             shared = op.group == "loss" and values and parameter not in SCALARS.get(op.name, ())
             if shared and isinstance(argument, syntax.Name) and self.is_new(argument):
                 self.guess(argument.id, next(iter(values.values())), argument.place)
@@ -300,7 +305,8 @@ class Lowering:
         if row is not None and row.more:
             for argument in more:
                 extra.append(self.lower(argument))
-        arguments = Arguments(op.name, values, tuple(extra), options, () if row is None or row.more else tuple(more), place)
+        rest = () if row is None or row.more else tuple(more)
+        arguments = Arguments(op.name, values, tuple(extra), options, rest, place, positions)
         if row is not None:
             return row.build(context, arguments)
         if op.name in ELEMENTWISE:
@@ -308,43 +314,6 @@ class Lowering:
         if op.name in LABELLED and arguments.x.label is not None:
             return LABELLED[op.name](context, arguments)
         return self._formula(op, arguments)
-
-    def _bind(self, node: syntax.Call, op: Op, row: Row | None) -> tuple[dict[str, Expression], list[Expression]]:
-        """Return the argument of each parameter, and the arguments after the last of them."""
-        place = self.context.place(node)
-        signature = f"{op.name}({SIGNATURES.get(op.name, op.signature)})"
-        parameters, args = list(op.parameters), list(node.args)
-        more: list[Expression] = []
-        if row is not None and row.more:
-            first = [p for p in parameters if p == "spec"]
-            args, more = args[: len(first)], args[len(first) :]
-            if len(more) == 1 and isinstance(more[0], syntax.List | syntax.Tuple):
-                more = list(more[0].items)
-            parameters = [p for p in parameters if p == "spec" or p in op.defaults]
-        elif row is not None and row.rest:
-            args, more = args[: len(parameters)], args[len(parameters) :]
-        if len(args) > len(parameters):
-            message = f"{op.name} takes {len(parameters)} argument{'s' * (len(parameters) != 1)}, {len(args)} are given"
-            raise self.context.error(place, message, "DK010", signature)
-        bound = dict(zip(parameters, args, strict=False))
-        allowed = {*parameters, *(row.options if row is not None else ())}
-        for keyword in node.keywords:
-            if keyword.name not in allowed:
-                hint = did_you_mean(keyword.name, allowed) or signature
-                raise self.context.error(keyword.place, f"{op.name} has no argument '{echo(keyword.name)}'", "DK010", hint)
-            if keyword.name in bound:
-                raise self.context.error(keyword.place, f"'{keyword.name}' is given twice", "DK010", signature)
-            bound[keyword.name] = keyword.value
-        for parameter in parameters:
-            if parameter not in bound:
-                if parameter not in op.defaults:
-                    raise self.context.error(place, f"{op.name} lacks its argument '{parameter}'", "DK010", signature)
-                bound[parameter] = _tree(op.defaults[parameter])
-        if self.scope is not None:
-            options = self.scope.options
-            bound = {p: options[n.id] if isinstance(n, syntax.Name) and n.id in options else n for p, n in bound.items()}
-        order = [*parameters, *(p for p in bound if p not in parameters)]
-        return {p: bound[p] for p in order}, more
 
     def _order(self, op: Op, bound: Mapping[str, Expression], options: Container[str]) -> list[str]:
         """Return the parameters that are values; in a loss an undeclared one last, since it has the shape of the other."""
@@ -355,7 +324,7 @@ class Lowering:
 
     def _formula(self, op: Op, arguments: Arguments) -> Value:
         """Return an operation that the language itself defines."""
-        tree, counts = _formula_tree(op.formula)
+        tree, counts = formula_tree(op.formula)
         values = {}
         for parameter, value in arguments.values.items():
             often = counts[parameter] > 1 and not value.atomic and value.label is None
@@ -367,21 +336,6 @@ class Lowering:
         finally:
             self.scope = outer
         return Value(made.axes, made.expr, arguments.place)
-
-
-@lru_cache(maxsize=256)
-def _tree(text: str) -> Expression:
-    """Return the tree of one argument in the table of operations."""
-    match parse_program(f"f({text})", frozenset()).statements:
-        case (syntax.Output(syntax.Call("f", (tree,))),):
-            return tree
-    raise ValueError(text)
-
-
-@lru_cache(maxsize=256)
-def _formula_tree(text: str) -> tuple[Expression, Counter[str]]:
-    tree = _tree(text)
-    return tree, Counter(node.id for node in walk(tree) if isinstance(node, syntax.Name))
 
 
 _NODES: dict[type, Callable[[Lowering, Any], Value]] = {

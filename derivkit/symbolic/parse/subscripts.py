@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from derivkit.symbolic.expr import Expr, Inside, Ref, substitute
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
 from derivkit.symbolic.parse.algebra import product
-from derivkit.symbolic.parse.context import Context, Value, ordered
+from derivkit.symbolic.parse.context import HINTS, Context, Value, ordered
 from derivkit.symbolic.parse.shapes import shown
 from derivkit.symbolic.parse.syntax import Place
 
@@ -42,7 +42,7 @@ _FULL = Span(None, None, 1, Place(0, 0))
 
 def take(context: Context, base: Value, items: Sequence[Item], place: Place) -> Value:
     """Return ``base[items]`` with NumPy's meaning; an array of labels picks, and its axes come where it stands."""
-    base = context.whole(base) if base.label is None else base
+    base = context.whole(base) if base.label is None else base  # an argmax is read by rows as it stands
     used = sum(not isinstance(item, NewAxis) for item in items)
     if used > len(base.axes):
         message = f"{used} subscript{'s' * (used != 1)} for an array of shape {shown(map(context.sizes.resolve, base.shape))}"
@@ -50,6 +50,7 @@ def take(context: Context, base: Value, items: Sequence[Item], place: Place) -> 
     items = [*items, *[_FULL] * (len(base.axes) - used)]
     if _reads_beyond(items) and not isinstance(base.expr, Ref):
         base = _named(context, base)
+    items = [_reference(context, item) if isinstance(item, Value) else item for item in items]
     labels = [item for item in items if isinstance(item, Value)]
     label_axes, label_exprs = context.broadcast(labels) if labels else ((), [])
     places = [n for n, item in enumerate(items) if isinstance(item, Value)]
@@ -75,12 +76,20 @@ def take(context: Context, base: Value, items: Sequence[Item], place: Place) -> 
                 raise context.misfit(base, item, f"the labels run over {item.label}")
             if axis is not None:
                 mapping[axis] = Affine.of(label_exprs[places.index(number)])
-    return Value(tuple(axes), product((*guards, substitute(base.expr, mapping))), place, base.label)
+    return Value(tuple(axes), product((*guards, substitute(base.expr, mapping))), place, base.label, base.number)
+
+
+def _reference(context: Context, label: Value) -> Value:
+    """Return a label as an array with a name, as subscripts hold it."""
+    value = label if isinstance(label.expr, Ref) else context.renamed(label, HINTS["argmax"])
+    if not isinstance(value.expr, Ref):
+        raise context.error(label.place, "a position that has no name", "DK019", "give it a name on a line of its own")
+    return value
 
 
 def _named(context: Context, value: Value) -> Value:
     expr = context.named(value.expr, "u", ordered(value.expr.free, value.indices))
-    return Value(value.axes, expr, value.place, value.label)
+    return Value(value.axes, expr, value.place, value.label, value.number)
 
 
 def _reads_beyond(items: Sequence[Item]) -> bool:
