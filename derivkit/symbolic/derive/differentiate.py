@@ -69,7 +69,7 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
 def _check_budget(expr: Mul, target: Name) -> None:
     """Refuse a product whose derivative would be too long, before building it: every factor that moves is a term."""
     moving = sum(target in references(f) for f in expr.args)
-    if moving * expr.nodes > 4 * limits.RESULT_NODES:
+    if moving * expr.nodes > limits.RESULT_NODES:
         raise DerivkitError(
             f"the derivative of a product of {len(expr.args)} factors has {moving} terms of {expr.nodes} nodes, more than the "
             f"limit of {limits.RESULT_NODES} nodes",

@@ -14,14 +14,16 @@ from numpy.typing import NDArray
 
 from derivkit.errors import DerivationError, DerivkitError
 from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
-from derivkit.symbolic.expr import Name, Ref, walk
+from derivkit.symbolic.expr import Expr, Name, Ref, walk
 from derivkit.symbolic.graph import Graph, Input
+from derivkit.symbolic.index import Index
 from derivkit.symbolic.steps import Result, Step
 
 Array = NDArray[Any]
 TOLERANCE = 1e-7  # of the largest entry: twice the digits that a wrong line could agree in by chance are left
 STEP = 1e-40
 POINTS = 2
+LONG_NODES = 5_000  # a derivation that long is checked at one point of each set of sizes
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Checked:
         if not self.sizes:
             return "not checked: no point was found at which the program is finite"
         return (
-            f"checked: {self.lines} of {self.lines} lines at {_sets(self.sizes)} × {self.points} points, "
+            f"checked: {self.lines} of {self.lines} lines at {_sets(self.sizes)} × {self.points} point{'s' * (self.points > 1)}, "
             f"worst error {self.worst:.0e}"
         )
 
@@ -52,13 +54,15 @@ def selfcheck(primal: Graph, full: Graph, steps: tuple[Step, ...], results: Mapp
     worst, done = 0.0, 0
     lines = sum(max(1, len(s.substeps)) for s in steps) + len(results)
     rng = np.random.default_rng(20)
+    long = sum(line.after.nodes for s in steps for line in s.substeps) > LONG_NODES
+    count = 1 if long else POINTS
     for sizes in size_sets(primal):
-        found = list(points(primal, sizes, rng, POINTS))
+        found = list(points(primal, sizes, rng, count))
         done += bool(found)
         for values in found:
             with np.errstate(all="ignore"):
                 worst = max(worst, _at_point(primal, full, steps, results, values, sizes, rng))
-    return Checked(lines, done, POINTS, worst)
+    return Checked(lines, done, count, worst)
 
 
 def _at_point(
@@ -71,25 +75,30 @@ def _at_point(
     rng: np.random.Generator,
 ) -> float:
     env = evaluate_graph(full, values, sizes)
+    seen: dict[tuple[Expr, tuple[Index | None, ...]], Array] = {}
+
+    def value(expr: Expr, order: tuple[Index | None, ...]) -> Array:
+        if (expr, order) not in seen:
+            seen[expr, order] = evaluate_expr(expr, env, sizes, order)
+        return seen[expr, order]
+
     worst = 0.0
     for d in full.definitions:
         if d.shown is not None:
-            worst = max(worst, _compare(env[d.name], evaluate_expr(d.shown, env, sizes, d.indices), str(d.name)))
+            worst = max(worst, _compare(env[d.name], value(d.shown, d.indices), str(d.name)))
     for step in steps:
-        order = tuple(sorted(step.before.free, key=lambda i: i.uid))
-        name = step.before.name  # type: ignore[attr-defined]
-        last = evaluate_expr(step.after, env, sizes, order)
-        if name.kind != "local":  # a local derivative is checked through the adjoints that use it
-            worst = max(worst, _compare(evaluate_expr(step.before, env, sizes, order), last, f"step {step.number}"))
-        for n, line in enumerate(step.substeps):
-            if _reads_local(line):
-                continue
-            value = evaluate_expr(line.after, env, sizes, order)
-            worst = max(worst, _compare(last, value, f"step {step.number}, line {n + 1}"))
+        free = sorted(step.before.free, key=lambda i: i.uid)
+        order: tuple[Index | None, ...] = (*free,)
+        last = value(step.after, order)
+        if step.before.name.kind != "local":  # type: ignore[attr-defined]
+            worst = max(worst, _compare(value(step.before, order), last, f"step {step.number}"))
+        for n, line in enumerate(step.substeps):  # a local derivative is checked through the adjoints that use it
+            if not _reads_local(line):
+                worst = max(worst, _compare(last, value(line.after, order), f"step {step.number}, line {n + 1}"))
     for result in results.values():
-        value = evaluate_expr(result.expr, env, sizes, result.outputs + result.inputs)
         if result.name in env:
-            worst = max(worst, _compare(env[result.name], value, f"the result for {result.wrt}"))
+            order = result.outputs + result.inputs
+            worst = max(worst, _compare(env[result.name], value(result.expr, order), f"the result for {result.wrt}"))
     return max(worst, _against_complex_step(primal, tuple(results.values()), env, values, sizes, rng))
 
 
