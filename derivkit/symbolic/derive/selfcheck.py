@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ Array = NDArray[Any]
 TOLERANCE = 1e-7  # of the largest entry: twice the digits that a wrong line could agree in by chance are left
 STEP = 1e-40
 POINTS = 2
+LARGEST = 1_000_000  # entries of an array: fixed sizes beyond that are not evaluated
 LONG_NODES = 5_000  # a derivation that long is checked at one point of each set of sizes
 
 
@@ -38,7 +40,7 @@ class Checked:
     def __str__(self) -> str:
         """Return the sentence that is printed under a derivation."""
         if not self.sizes:
-            return "not checked: no point was found at which the program is finite"
+            return "not checked: no point was found at which the program is finite and small enough to evaluate"
         return (
             f"checked: {self.lines} of {self.lines} lines at {_sets(self.sizes)} × {self.points} point{'s' * (self.points > 1)}, "
             f"worst error {self.worst:.0e}"
@@ -212,8 +214,11 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
 
 
 def _possible(graph: Graph, sizes: Mapping[str, int]) -> bool:
-    shapes = [g.shape for g in graph.inputs.values()] + [d.shape for d in graph.definitions]
-    return all(s.evaluate(sizes) >= 1 for shape in shapes for s in shape)
+    """Say whether every axis has a size and no array is too large to evaluate a dozen times."""
+    out = graph.shape(graph.output)
+    shapes = [d.shape for d in graph.definitions] + [out + g.shape for g in graph.inputs.values()]
+    lengths = [[s.evaluate(sizes) for s in shape] for shape in shapes]
+    return all(n >= 1 for shape in lengths for n in shape) and all(prod(shape) <= LARGEST for shape in lengths)
 
 
 _SAMPLERS = ("spread", "positive", "unit")
