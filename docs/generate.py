@@ -9,7 +9,7 @@ from pathlib import Path
 
 import derivkit as dk
 from derivkit.symbolic.ops import COMPARISONS, DEFINED, ELEMENTWISE, FUNCTIONS, OPS, PRIMITIVES, Op
-from derivkit.symbolic.parse.functions import SIGNATURES
+from derivkit.symbolic.parse.arguments import SIGNATURES
 
 PAGE = Path(__file__).parent / "reference" / "operations.md"
 
