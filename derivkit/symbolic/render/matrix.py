@@ -17,7 +17,7 @@ from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.render.formula import formula
 from derivkit.symbolic.render.joins import transposed
-from derivkit.symbolic.render.styles import LATEX, TEXT, Style
+from derivkit.symbolic.render.styles import TEXT, Style, style_for
 from derivkit.symbolic.steps import Result
 
 OPEN_NODES = 60
@@ -38,7 +38,9 @@ def matrix_text(result: Result, layout: Layout = "mixed") -> str | None:
 
 def matrix_latex(result: Result, layout: Layout = "mixed") -> str | None:
     r"""Return the result as LaTeX, or ``None``: ``((W_{2}^\top d) \odot (1 - h^{2})) x^\top``."""
-    return _mathematics(result, layout, LATEX)
+    return _mathematics(
+        result, layout, style_for("latex", {str(n) for n in result.graph.inputs} | {str(d.name) for d in result.graph})
+    )
 
 
 def program_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph) -> str | None:

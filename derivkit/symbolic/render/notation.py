@@ -15,7 +15,7 @@ from derivkit.symbolic.ops import ELEMENTWISE
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.pieces import ATOM, POWER, PRODUCT, QUOTIENT, SUM, Piece, Writer, Writers, named, reference
 from derivkit.symbolic.render.primitives import primitive
-from derivkit.symbolic.render.styles import PROGRAM, STYLES, number
+from derivkit.symbolic.render.styles import PROGRAM, number, style_for
 
 #: The most nodes (as a tree) that are printed; anything larger is no longer for a reader.
 NODES = 200_000
@@ -39,8 +39,8 @@ class Notation:
 
     def __init__(self, style: str = "text", letters: Letters | None = None, ranks: Mapping[Name, int] | None = None) -> None:
         """Print in ``style`` ("text", "latex" or "program")."""
-        self.style = STYLES[style]
         self.letters = letters if letters is not None else Letters()
+        self.style = style_for(style, self.letters.taken)
         self.ranks = {} if ranks is None else ranks
         self.ranged: frozenset[Index] | None = None  # where it matters, the indices whose range the line tells
 
@@ -206,7 +206,7 @@ def _function(w: Writer, node: Fn) -> Piece:
     if node.op in w.style.compare:
         text = f"{args[0]} {w.style.compare[node.op]} {args[1]}"
         return Piece(f"({text})" if w.style is PROGRAM else f"[{text}]")
-    power = w.style.name == "latex" and node.op == "exp"
+    power = w.style.name == "latex" and node.op == "exp" and "^" in w.style.call("exp", ("x",))
     return Piece(w.style.call(node.op, args), POWER if power else ATOM)
 
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import MEANING, Layout, axis_order, read_layout
 from derivkit.symbolic.derive.lemmas import cases
-from derivkit.symbolic.expr import Delta, Expr, Name, Ref, references, walk
+from derivkit.symbolic.expr import Delta, Expr, Name, Ref, key, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index, Size
+from derivkit.symbolic.normal import normal
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.matrix import math_form
 from derivkit.symbolic.render.notation import Notation
+from derivkit.symbolic.render.source import authored
 from derivkit.symbolic.render.styles import text_name
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
@@ -54,11 +56,16 @@ class LemmaPart:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A result on the page: its name (∂E/∂W1), shape, entry by entry, in matrix notation where there is one."""
+    """A result on the page: its name (∂E/∂W1), shape, entry by entry, in matrix notation where there is one.
+
+    ``space`` is its shape on paper, where a row is 1×D; ``entry`` says which entry stands where, when a layout turns the axes.
+    """
 
     result: Result
     whole: str
     shape: tuple[Size, ...]
+    space: tuple[Size, ...]
+    entry: tuple[str, str] | None
     axes: tuple[str, ...]
     left: str
     row: Row
@@ -68,7 +75,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Everything that is printed of a derivation, in order."""
+    """Everything that is printed of a derivation, in order; ``told`` says that the steps tell the facts already."""
 
     definitions: tuple[str, ...]
     layout: Layout
@@ -78,6 +85,8 @@ class Page:
     assumed: tuple[str, ...]
     blocks: tuple[Block, ...]
     outcomes: tuple[Outcome, ...]
+    facts: tuple[str, ...]
+    told: bool
     checked: str
     lemmas: tuple[LemmaPart, ...] = field(default=())
 
@@ -99,8 +108,10 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
 
 
 def another(outcome: Outcome, text: str) -> bool:
-    """Say whether a matrix form looks other than the entry by entry form, which a scalar's does not."""
-    return "".join(text.split()) != "".join(outcome.row.right.split()).replace(r"\,", "")
+    """Say whether a matrix form says more than the entry by entry form, which among scalars it does not."""
+    expr = outcome.result.expr
+    alone = not any(isinstance(n, Ref) and n.subs for n in walk(expr)) and not expr.free
+    return not alone and "".join(text.split()) != "".join(outcome.row.right.split()).replace(r"\,", "")
 
 
 def option(name: str, value: str, known: tuple[str, ...]) -> str:
@@ -131,6 +142,8 @@ def page(derivation: Derivation, style: str, layout: str | None, steps: str, lem
         assumed=derivation.primal.assumed,
         blocks=blocks,
         outcomes=outcomes,
+        facts=_facts(notation, derivation),
+        told=detail == "full",
         checked=derivation.checked,
         lemmas=tuple(_lemma(style, one) for one in derivation.lemmas) if lemmas else (),
     )
@@ -140,6 +153,21 @@ def ranks(graph: Graph) -> dict[Name, int]:
     """Return the number of axes of every name of a graph."""
     found = {n: len(i.shape) for n, i in (*graph.extra.items(), *graph.inputs.items())}
     return found | {d.name: len(d.shape) for d in graph}
+
+
+def _facts(notation: Notation, derivation: Derivation) -> tuple[str, ...]:
+    """Return the declared facts that were used, their sums written out: ``t is one-hot: Σ_k t_k = 1``."""
+    lines = [line for step in derivation.steps for line in (step, *step.substeps)]
+    filled = []
+    for fact in derivation.facts:
+        line = next((x for x in lines if fact in x.facts and x.about), None)
+        if line is None:
+            filled.append(reason(notation, fact.partition(": {")[0], ()))
+        else:
+            scope = line.before.free if not any(a.free for a in line.about) else ()
+            about = notation.written(line.about, notation.letters.bound(line.about, scope))
+            filled.append(reason(notation, fact, about))
+    return tuple(dict.fromkeys(filled))
 
 
 def _told(derivation: Derivation) -> list[Definition]:
@@ -172,7 +200,11 @@ def _indices(result: Result) -> tuple[Index, ...]:
 
 
 def _definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
-    """Return the author's line as it is read; in LaTeX, or when it is ours, its matrix notation, else entry by entry."""
+    """Return the author's line as it is read; when it is ours its matrix notation, else entry by entry."""
+    known = {str(n): rank for n, rank in notation.ranks.items()}
+    line = authored(d, known, notation.style)
+    if line is not None:
+        return line
     if d.text and notation.style.name == "text":
         text = d.text if "=" in d.text else f"{d.name} = {d.text}"
         return prettier(text)
@@ -271,16 +303,23 @@ def _outcome(notation: Notation, result: Result, layout: Layout, steps: tuple[St
     order = axis_order(layout, len(result.output_shape), len(result.input_shape))
     natural = (*result.outputs, *result.inputs)
     before = reference(result)
-    whole = Notation(notation.style.name, notation.letters, notation.ranks)
     shared = tuple(" = ".join(notation.line((d.ref(), d.best), before.free)) for d in result.shared)
     left, right = notation.line((before, result.expr))
     row = Row(right, "", conditioned(notation, before, result.expr) if split else ())
     last = next((s for s in reversed(steps) if isinstance(s.before, Ref) and s.before.name == result.name), None)
-    shown = last is not None and notation.line((last.before, last.after))[1] == right
+    shown = last is not None and (
+        notation.line((last.before, last.after))[1] == right or key(normal(last.after)) == key(normal(result.expr))
+    )
     if last is not None and not shown:
-        row = Row(row.right, _written_out(notation, last.after, result.expr), row.by_cases)
+        told = {f for step in steps for line in step.substeps for f in line.facts}
+        facts = [reason(notation, f, ()) for f in result.facts if f not in told and "{" not in f]
+        row = Row(row.right, "; ".join((_written_out(notation, last.after, result.expr), *facts)), row.by_cases)
     axes = tuple("1" if natural[n] is None else notation.letters[natural[n]] for n in order)  # type: ignore[index]
-    return Outcome(result, whole.array(result.name), result.shape_in(layout), axes, left, row, shared, shown)
+    shape = result.shape_in(layout)
+    is_row = layout == "numerator" and not result.output_shape and len(shape) == 1
+    entry = None if order == tuple(range(len(order))) else (", ".join(axes), left)
+    space = (Size.of(1), *shape) if is_row else shape
+    return Outcome(result, notation.array(result.name), shape, space, entry, axes, left, row, shared, shown)
 
 
 def _written_out(notation: Notation, before: Expr, after: Expr) -> str:
@@ -288,7 +327,9 @@ def _written_out(notation: Notation, before: Expr, after: Expr) -> str:
     kept = references(after)
     gone = [notation.array(n) for n in references(before) if n not in kept and n.kind != "user"]
     shown = [f"${g}$" if notation.style.name == "latex" else g for g in gone]
-    return f"write out {', '.join(shown)}" if shown else "in the names of the program"
+    if shown:
+        return f"write out {', '.join(shown)}"
+    return "simplify" if {*references(before)} == {*kept} else "in the names of the program"
 
 
 def reference(result: Result) -> Ref:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 from derivkit.symbolic.expr import Name
@@ -79,7 +79,7 @@ def latex_name(name: str) -> tuple[str, str]:
     """
     found = _NAME.fullmatch(name)
     if found is None or not found["base"]:
-        return rf"\mathit{{{_escape(name)}}}", ""
+        return rf"\mathit{{{escape_word(name)}}}", ""
     base, digits, rest = found["base"], found["digits"], found["rest"] or ""
     below = [digits] if digits else []
     accents: list[str] = []
@@ -87,17 +87,18 @@ def latex_name(name: str) -> tuple[str, str]:
         if word in _ACCENTS and not accents:
             accents.append(word)
         elif word:
-            below.append(word if word.isdigit() or len(word) == 1 else rf"\mathrm{{{_escape(word)}}}")
+            below.append(word if word.isdigit() or len(word) == 1 else rf"\mathrm{{{escape_word(word)}}}")
     if base in GREEK.values():
         letter = "\\lambda" if base == "lamda" else f"\\{base}"
     else:
-        letter = base if len(base) == 1 else rf"\mathit{{{_escape(base)}}}"
+        letter = base if len(base) == 1 else rf"\mathit{{{escape_word(base)}}}"
     for accent in accents:
         letter = rf"\{accent}{{{letter}}}"
     return letter, ",".join(below)
 
 
-def _escape(word: str) -> str:
+def escape_word(word: str) -> str:
+    """Return a word for LaTeX's math mode."""
     return word.replace("_", r"\_")
 
 
@@ -187,7 +188,7 @@ def _text_call(op: str, args: tuple[str, ...]) -> str:
 def _latex_call(op: str, args: tuple[str, ...]) -> str:
     row = OPS[op]
     if not row.latex or any(f"{{{p}}}" not in row.latex for p in row.parameters[: len(args)] if row.group == "elementwise"):
-        return rf"\operatorname{{{_escape(op)}}}" + _latex_paren(", ".join(args))
+        return rf"\operatorname{{{escape_word(op)}}}" + _latex_paren(", ".join(args))
     template = row.latex
     if template.endswith(" {x}"):
         template = template[:-4] + "({x})"  # \log {x}: always with parentheses, so that it never runs on
@@ -272,6 +273,14 @@ PROGRAM = Style(
 )
 
 STYLES: dict[str, Style] = {s.name: s for s in (TEXT, LATEX, PROGRAM)}
+
+
+def style_for(name: str, names: Container[str]) -> Style:
+    r"""Return the style for a program: where ``e`` is one of its names, LaTeX's exponential is ``\exp``."""
+    style = STYLES[name]
+    if name != "latex" or "e" not in names:
+        return style
+    return replace(style, call=lambda op, args: r"\exp" + _latex_paren(args[0]) if op == "exp" else _latex_call(op, args))
 
 
 def number(value: Fraction) -> tuple[str, str]:

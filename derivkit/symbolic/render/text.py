@@ -13,6 +13,8 @@ from derivkit.symbolic.render.styles import TEXT, text_name
 from derivkit.symbolic.steps import Derivation
 
 WIDTH = 110
+LONG = 130  # a header, or a line with its reason, may be this long
+_LINE = 100  # a formula may not: it is broken at a + or a −
 _REASONS = 78
 
 
@@ -33,7 +35,7 @@ def to_text(
 
     >>> from derivkit.symbolic.derive import derive
     >>> print(to_text(derive("E = x * x", "x", {"x": ""}, check=False), notation="index"))  # doctest: +NORMALIZE_WHITESPACE
-    E = x · x;   ∂E/∂x
+    E = x x;   ∂E/∂x
     layout: mixed (a gradient has the shape of its variable; a Jacobian is ∂out/∂in); ∂E/∂x ∈ R
     Let  x ∈ R
     <BLANKLINE>
@@ -42,9 +44,9 @@ def to_text(
     option("notation", notation, NOTATIONS)
     made = page(derivation, "text", layout, steps, lemmas, style)
     blocks = list(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))
-    parts = ["\n".join(_header(made)), "\n".join(_set(blocks))]
-    if made.checked:
-        parts[-1] += f"\n{_prefixed('checked', made.checked)}"
+    below = [] if made.told or not made.facts else [f"used: {'; '.join(made.facts)}"]
+    below += [_prefixed("checked", made.checked)] if made.checked else []
+    parts = ["\n".join(_header(made)), "\n".join([*_set(blocks), *below])]
     parts += ["\n".join(_lemma(one)) for one in made.lemmas]
     return "\n\n".join(p for p in parts if p)
 
@@ -60,13 +62,23 @@ def _header(made: Page) -> Iterator[str]:
     else:
         yield from reversed(made.definitions)
         yield f"sought: {whole}"
-    shapes = ", ".join(f"{o.whole} ∈ {_power('R', o.shape)}" for o in made.outcomes)
-    yield f"layout: {made.layout} ({made.meaning}); {shapes}"
+    head, shapes = f"layout: {made.layout} ({made.meaning}); ", [f"{s}, " for s in map(_shape, made.outcomes)]
+    if len(head + "".join(shapes)) - 2 <= LONG:
+        yield (head + "".join(shapes)).rstrip(" ,;")
+    else:
+        yield head.rstrip(" ;")
+        yield from _wrapped("        ", shapes)
     given = [_space(i) for i in made.inputs]
     if given or made.lets:
         yield from _wrapped("Let  ", [*(f"{g}, " for g in given[:-1]), *(f"{g},  " for g in (*given[-1:], *made.lets))])
     if made.assumed:
         yield from _wrapped("assumed: ", [f"{a}; " for a in made.assumed])
+
+
+def _shape(outcome: Outcome) -> str:
+    """Return the space of a result; where a layout turns its axes also which entry stands where."""
+    shape = f"{outcome.whole} ∈ {_power('R', outcome.space)}"
+    return shape if outcome.entry is None else f"{shape} with {outcome.entry[1]} at [{outcome.entry[0]}]"
 
 
 def _wrapped(head: str, items: list[str]) -> Iterator[str]:
@@ -124,20 +136,64 @@ def _set(blocks: list[Block]) -> Iterator[str]:
     if left > WIDTH // 3:
         left = WIDTH // 3
     digits = max((len(str(b.number)) for b in blocks), default=1) + 1
-    lines = []
+    indent = digits + 2 + left
+    lines: list[tuple[str, str]] = []
     for block in blocks:
         for n, row in enumerate(block.rows):
             number = str(block.number) if n == 0 and block.number else ""
-            lines.append((f"{number:>{digits}}  {block.left if n == 0 else '':<{left}} = {_right(row)}", row.reason))
+            first, *more = broken(_right(row), _LINE - indent - 3)
+            start = f"{number:>{digits}}  {block.left if n == 0 else '':<{left}} = {first}"
+            *before, last = [start, *(f"{'':{indent + 5}}{text}" for text in more)]
+            lines += [*((line, "") for line in before), (last, row.reason)]
     column = min(max((len(line) for line, _ in lines if len(line) <= _REASONS), default=0), _REASONS) + 4
     for line, why in lines:
         if len(line) < column:
             yield f"{line:<{column}}{why}".rstrip()
-        elif len(line) + len(why) < WIDTH + 20:
+        elif len(line) + len(why) + 4 <= LONG:
             yield f"{line}    {why}".rstrip()
         else:  # too long for a column: the reason stands below
             yield line
-            yield f"{'':<{digits + left + 5}}({why})"
+            yield f"{'':<{indent + 3}}({why})"
+
+
+_OPENING, _CLOSING, _BREAKS = "([{", ")]}", (" + ", " − ", ",  ")
+
+
+def broken(text: str, room: int) -> list[str]:
+    """Return a formula on lines of at most ``room`` characters, broken before a + or − as far outside as can be.
+
+    >>> broken("a_i + (b_i − c_i) d_i − e_i", 22)
+    ['a_i + (b_i − c_i) d_i', '− e_i']
+    """
+    if len(text) <= room:
+        return [text]
+    made = [text]
+    for depth in range(4):
+        made = _filled(_pieces(text, depth), room)
+        if all(len(line) <= room for line in made):
+            break
+    return made
+
+
+def _pieces(text: str, depth: int) -> list[str]:
+    """Return the text cut before every operator that stands in at most ``depth`` brackets."""
+    pieces, level, start = [], 0, 0
+    for n, character in enumerate(text):
+        level += (character in _OPENING) - (character in _CLOSING)
+        if level <= depth and text.startswith(_BREAKS, n):
+            cut = n + 3 if character == "," else n + 1
+            pieces.append(text[start:cut])
+            start = cut
+    return [*pieces, text[start:]]
+
+
+def _filled(pieces: list[str], room: int) -> list[str]:
+    lines = [""]
+    for piece in pieces:
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > room:
+            lines.append("")
+        lines[-1] += piece
+    return [line.strip() for line in lines]
 
 
 def _right(row: Row) -> str:

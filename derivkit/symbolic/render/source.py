@@ -1,0 +1,268 @@
+"""The author's lines as mathematics: ``c = xᵀ y/(‖x‖ ‖y‖)``, every name and every operation where the author wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from derivkit.errors import DerivkitError
+from derivkit.symbolic.graph import Definition
+from derivkit.symbolic.ops import ELEMENTWISE, FUNCTIONS, OPS
+from derivkit.symbolic.parse import syntax
+from derivkit.symbolic.parse.statements import parse_program
+from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, POWER, PRODUCT, SUM, Piece, quotient, transposed, within
+from derivkit.symbolic.render.styles import Style, escape_word
+
+_LONGEST = 600  # characters: a longer line is not read, and printed as it was written
+
+
+class _NoMathematics(Exception):
+    """The line says something that has no place on paper: a slice, a keyword without a word."""
+
+
+class Term(NamedTuple):
+    """A piece with its rank (``None``: not known).
+
+    ``row`` is what it is as a row, where that is not its transpose; ``negated`` what stands behind its minus sign.
+    """
+
+    piece: Piece
+    rank: int | None = None
+    row: str = ""
+    negated: Piece | None = None
+
+
+def authored(definition: Definition, ranks: Mapping[str, int], style: Style) -> str | None:
+    """Return a line of the author as mathematics, ``None`` where it has no such form; ``ranks`` are those of the names."""
+    if not definition.text or len(definition.text) > _LONGEST:
+        return None
+    try:
+        (statement,) = parse_program(definition.text, FUNCTIONS).statements
+        if isinstance(statement, syntax.Declaration):
+            return None
+        right = _Lines(ranks, style).term(statement.value).piece.text
+    except (DerivkitError, _NoMathematics, ValueError):
+        return None
+    if isinstance(statement, syntax.IndexDefinition):
+        left = style.subscripted(statement.name, tuple(i.id for i in statement.indices))
+    else:
+        left = style.variable(definition.name)
+    return f"{left} = {right}"
+
+
+class _Lines:
+    """The printing of one author's lines; a method for each node of the surface tree."""
+
+    def __init__(self, ranks: Mapping[str, int], style: Style) -> None:
+        self.ranks = ranks
+        self.style = style
+        self.text = style.name == "text"
+        self.times, self.over = ("⊙", "⊘") if self.text else (r"\odot", r"\oslash")
+
+    def term(self, node: syntax.Expression | syntax.Slice) -> Term:
+        """Return the term of an expression."""
+        match node:
+            case syntax.Number():
+                return Term(Piece(self.style.decimal(node.text)), 0)
+            case syntax.Name():
+                text = self.style.constants.get(node.id) or self.style.subscripted(node.id, ())
+                return Term(Piece(text, POWER if not self.text and "^" in text else ATOM), self.ranks.get(node.id, 0))
+            case syntax.Unary():
+                inner = self.term(node.operand)
+                return inner if node.op == "+" else self.minus(inner)
+            case syntax.Binary():
+                return self.binary(node)
+            case syntax.Compare():
+                return self.compared(node)
+            case syntax.Call():
+                return self.call(node)
+            case syntax.Subscript():
+                return self.read(node)
+            case syntax.Attribute() if node.name == "T":
+                return self.turned(self.term(node.base))
+            case syntax.IndexedReduce():
+                return self.reduced(node)
+            case syntax.DeltaTerm():
+                return Term(Piece(self.style.delta(self.plain(node.a), self.plain(node.b))), 0)
+            case syntax.Tuple() | syntax.List():
+                return Term(Piece(self.style.paren(", ".join(self.plain(i) for i in node.items))))
+        raise _NoMathematics
+
+    def plain(self, node: syntax.Expression | syntax.Slice) -> str:
+        """Return the text of an expression between commas."""
+        return self.term(node).piece.text
+
+    def minus(self, x: Term) -> Term:
+        return Term(Piece(self.style.minus + within(x.piece, ENTRYWISE, self.style), SUM), x.rank, "", x.piece)
+
+    def turned(self, x: Term) -> Term:
+        return x if x.rank is not None and x.rank < 2 else Term(transposed(x.piece, self.style), x.rank)
+
+    # -- operators ----------------------------------------------------------------------------------------------------
+
+    def binary(self, node: syntax.Binary) -> Term:
+        a, b = self.term(node.left), self.term(node.right)
+        rank = None if a.rank is None or b.rank is None else max(a.rank, b.rank)
+        if a.negated is not None and node.op in ("*", "/"):  # -t*s is −(t ⊙ s), which needs no brackets
+            a = a._replace(piece=a.negated, negated=None)
+            return self.minus(Term(self.product(a, b) if node.op == "*" else self.divided(a, b), rank))
+        match node.op:
+            case "+" | "-":
+                sign = "+" if node.op == "+" else self.style.minus
+                return Term(Piece(f"{a.piece.text} {sign} {within(b.piece, ENTRYWISE, self.style)}", SUM), rank)
+            case "*":
+                return Term(self.product(a, b), rank)
+            case "/":
+                return Term(self.divided(a, b), rank)
+            case "@":
+                return self.matmul(a, b)
+            case "**":
+                return Term(self.power(a, b, node.right), rank)
+        raise _NoMathematics
+
+    def product(self, a: Term, b: Term) -> Piece:
+        if 0 in (a.rank, b.rank):
+            left, right = (within(x.piece, PRODUCT, self.style) for x in (a, b))
+            together = right[:1].isdigit() or right.startswith(r"\frac")
+            return Piece(left + (self.style.dot if together else self.style.times) + right, PRODUCT)
+        times = self.times if a.rank and b.rank else self.style.dot.strip()
+        return Piece(f"{self.factor(a)} {times} {within(b.piece, POWER, self.style)}", ENTRYWISE)
+
+    def factor(self, x: Term) -> str:
+        return x.piece.text if x.piece.binds == ENTRYWISE else within(x.piece, POWER, self.style)
+
+    def divided(self, a: Term, b: Term) -> Piece:
+        if a.rank and b.rank:
+            return Piece(f"{self.factor(a)} {self.over} {within(b.piece, POWER, self.style)}", ENTRYWISE)
+        top = within(a.piece, PRODUCT, self.style) if self.text else a.piece.text
+        return quotient(top, b.piece, self.style)
+
+    def matmul(self, a: Term, b: Term) -> Term:
+        right = within(b.piece, PRODUCT, self.style)
+        if a.rank is None or b.rank is None or a.rank > 2 or b.rank > 2:
+            return Term(Piece(f"{within(a.piece, PRODUCT, self.style)} {right}", PRODUCT))
+        if a.rank == 1:
+            row = f"{a.row or transposed(a.piece, self.style).text} {right}"
+            if b.rank == 1:
+                return Term(Piece(row, PRODUCT), 0)
+            column = f"{transposed(b.piece, self.style).text} {within(a.piece, PRODUCT, self.style)}"
+            return Term(Piece(column, PRODUCT), 1, row)
+        return Term(Piece(f"{within(a.piece, PRODUCT, self.style)} {right}", PRODUCT), b.rank)
+
+    def power(self, base: Term, exponent: Term, written: syntax.Expression) -> Piece:
+        name = base.piece.binds == ATOM and not base.piece.text.endswith(")")
+        text = exponent.piece.text
+        if base.rank and base.rank > 1 and not (base.piece.binds == ATOM and not name):
+            if name and text == "2":
+                return Piece(f"{base.piece.text} {self.times} {base.piece.text}", ENTRYWISE)
+            circle = f"^∘{text}" if self.text else rf"^{{\circ {text}}}"
+            return Piece(within(base.piece, ATOM, self.style) + circle, POWER)
+        simple = exponent.piece.binds == ATOM and not text.startswith("(")
+        fraction = base.piece.text.startswith(r"\frac")
+        held = self.style.paren(base.piece.text) if fraction else within(base.piece, ATOM, self.style)
+        return Piece(self.style.power(held, text, simple or isinstance(written, syntax.Number)), POWER)
+
+    def compared(self, node: syntax.Compare) -> Term:
+        a, b = self.term(node.left), self.term(node.right)
+        sign = {"<=": "≤", ">=": "≥", "==": "=", "!=": "≠"}.get(node.op, node.op)
+        sign = sign if self.text else {"≤": r"\le", "≥": r"\ge", "≠": r"\ne"}.get(sign, sign)
+        rank = None if a.rank is None or b.rank is None else max(a.rank, b.rank)
+        return Term(Piece(f"[{a.piece.text} {sign} {b.piece.text}]"), rank)
+
+    # -- calls --------------------------------------------------------------------------------------------------------
+
+    def call(self, node: syntax.Call) -> Term:
+        args = [self.term(a) for a in node.args]
+        given = {k.name: k.value for k in node.keywords}
+        if not given:
+            made = self.formula(node, args)
+            if made is not None:
+                return made
+        texts = [a.piece.text for a in args]
+        if node.function == "where" and isinstance(node.args[0], syntax.Compare):
+            texts[0] = texts[0][1:-1]  # a condition needs no brackets of its own
+        words = [*texts, *(self.keyword(name, value) for name, value in given.items())]
+        rank = self.rank(node.function, args, bool(given))
+        if node.function in OPS and not given:
+            made_text = self.style.call(node.function, tuple(words))
+            closed = self.text or (made_text.endswith((")", "]", "}")) and not made_text.startswith("e^"))
+            return Term(Piece(made_text, ATOM if closed else POWER), rank)
+        word = node.function if self.text else rf"\operatorname{{{escape_word(node.function)}}}"
+        return Term(Piece(word + self.style.paren(", ".join(words))), rank)
+
+    def keyword(self, name: str, value: syntax.Expression) -> str:
+        if isinstance(value, syntax.Boolean | syntax.NoneItem | syntax.String):
+            shown = str(value.value) if not isinstance(value, syntax.NoneItem) else "None"
+            shown = shown if self.text else rf"\mathrm{{{escape_word(shown)}}}"
+        else:
+            shown = self.plain(value)
+        return f"{name}={shown}" if self.text else rf"\mathrm{{{escape_word(name)}}}{{=}}{shown}"
+
+    def formula(self, node: syntax.Call, args: Sequence[Term]) -> Term | None:
+        """Return a call that has signs of its own: norms, roots, inner and outer products, traces."""
+        first = args[0] if args else Term(Piece(""))
+        match node.function, len(args):
+            case "sqrt", 1:
+                return Term(Piece(self.style.sqrt(first.piece.text, first.piece.binds == ATOM), ATOM), first.rank)
+            case "abs", 1:
+                return Term(Piece(self.style.call("abs", (first.piece.text,))), first.rank)
+            case "norm", 1 if first.rank in (1, 2):
+                return Term(Piece(self.norm(first)), 0)
+            case "sum", 1:
+                return self.total(node.args[0])
+            case (("dot" | "inner"), 2) if args[0].rank == args[1].rank == 1:
+                return self.matmul(args[0], args[1])
+            case "outer", 2:
+                left = within(first.piece, PRODUCT, self.style)
+                return Term(Piece(f"{left} {transposed(args[1].piece, self.style).text}", PRODUCT), 2)
+            case "transpose", 1:
+                return self.turned(first)
+            case "trace", 1:
+                return Term(Piece(("tr" if self.text else r"\operatorname{tr}") + self.style.paren(first.piece.text)), 0)
+        return None
+
+    def total(self, argument: syntax.Expression) -> Term | None:
+        """Return a sum of squares as a squared norm."""
+        if isinstance(argument, syntax.Binary) and argument.op == "**" and isinstance(argument.right, syntax.Number):
+            base = self.term(argument.left)
+            if argument.right.value == 2 and base.rank in (1, 2):
+                return Term(Piece(self.style.power(self.norm(base), "2", True), POWER), 0)
+        return None
+
+    def norm(self, x: Term) -> str:
+        frobenius = "_F" if x.rank == 2 else ""
+        return (f"‖{x.piece.text}‖" if self.text else rf"\lVert {x.piece.text} \rVert") + frobenius
+
+    def rank(self, function: str, args: Sequence[Term], given: bool) -> int | None:
+        ranks = [a.rank for a in args]
+        if function in ELEMENTWISE:
+            return None if None in ranks else max((r for r in ranks if r is not None), default=0)
+        if function in ("softmax", "log_softmax", "cumsum", "flip"):
+            return ranks[0] if ranks else None
+        if function in _WHOLE and len(args) == 1 and not given:
+            return 0
+        return {"ones": len(args), "zeros": len(args), "eye": 2}.get(function)
+
+    # -- subscripts and indices ---------------------------------------------------------------------------------------
+
+    def read(self, node: syntax.Subscript) -> Term:
+        if any(isinstance(i, syntax.Slice | syntax.NoneItem) for i in node.items):
+            raise _NoMathematics
+        subs = tuple(self.plain(i).replace(" ", "") for i in node.items)
+        if isinstance(node.base, syntax.Name):
+            rank = self.ranks.get(node.base.id, 0) - len(subs)
+            return Term(Piece(self.style.subscripted(node.base.id, subs), POWER), max(rank, 0))
+        base = within(self.term(node.base).piece, ATOM, self.style)
+        joined = "".join(subs) if all(len(s) == 1 for s in subs) else ",".join(subs)
+        return Term(Piece(f"{base}_{joined}" if self.text and joined.isalnum() else f"{base}_{{{joined}}}", POWER), 0)
+
+    def reduced(self, node: syntax.IndexedReduce) -> Term:
+        letters = tuple(i.id for i in node.indices)
+        body = self.term(node.body).piece
+        if node.name == "sum":
+            return Term(Piece(self.style.sum(letters, within(body, ENTRYWISE, self.style)), PRODUCT), 0)
+        word = node.name if self.text else rf"\operatorname{{{node.name}}}"
+        return Term(Piece(f"{word}_{{{','.join(letters)}}}{self.style.paren(body.text)}"), 0)
+
+
+_WHOLE = frozenset({"sum", "mean", "max", "min", "prod", "norm", "logsumexp", "cross_entropy", "squared_error", "hinge", "huber"})
