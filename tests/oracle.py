@@ -17,6 +17,7 @@ import numpy as np
 import sympy
 
 DECLARATION = re.compile(r"^(\w+):\s*(?:(real|onehot|simplex|label|mask|positive|symmetric)\b)?\s*(.*)$")
+SCALAR_TEST = re.compile(r"\bwhere\((\w+) > ([\d.]+),")  # Python's complex numbers do not compare
 STEP = 1e-40
 
 
@@ -307,6 +308,7 @@ def run(text: str, values: Mapping[str, Any], sizes: Mapping[str, int], system: 
         if not code or DECLARATION.match(code):
             continue
         target, _, expression = re.match(r"^(?:(\w+)\s*(=)(?!=))?\s*(.*)$", code).groups()  # type: ignore[union-attr]
+        expression = SCALAR_TEST.sub(r"where(greater(\1, \2),", expression)
         result = eval(expression, {}, names)  # noqa: S307
         names[target or "out"] = result
     return result

@@ -1,0 +1,88 @@
+"""Heavy but legal programs: an answer or a clear refusal, within two seconds and half a gigabyte."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from derivkit.symbolic.gallery import deep_sigmoid
+
+SECONDS, MEGABYTES = 2.0, 512
+SLOW_MACHINE = 3.0  # the tests may share their processor; scripts/bench measures
+
+
+def nested(function: str, depth: int) -> str:
+    return f"x: N\nE = sum({function + '(' if function else ''}" + f"{function}(" * (depth - 1) + "x" + ")" * depth + ")"
+
+
+def lines(*body: str) -> str:
+    return "\n".join(body)
+
+
+def chained(first: str, line: str, count: int, last: str, declared: str = "x: N") -> str:
+    """Return a program whose lines v0, v1, ... each read the one before, as {0}."""
+    return lines(declared, f"v0 = {first}", *(f"v{n} = {line.format(f'v{n - 1}')}" for n in range(1, count)), f"E = {last}")
+
+
+PROGRAMS: dict[str, tuple[str, str]] = {
+    "tanh nested 90 deep": (nested("tanh", 90), "x"),
+    "softmax nested 40 deep": ("x: N\nE = sum(" + "softmax(" * 40 + "x" + ")" * 40 + ")", "x"),
+    "brackets 95 deep": ("x:\nE = " + "(" * 95 + "x" + ")" * 95, "x"),
+    "quotients 60 deep": ("x:\nE = " + "1/(1 + " * 60 + "x" + ")" * 60, "x"),
+    "powers nested 40 deep": ("x: positive\nE = " + "(" * 40 + "x" + "**1.5 + 1)" * 40, "x"),
+    "squares shared 25 deep": (chained("x*x", "{0}*{0}", 25, "v24", "x:"), "x"),
+    "sums shared 25 deep": (chained("x + sin(x)", "{0} + sin({0})", 25, "sum(v24)"), "x"),
+    "products shared 25 deep, unnamed": ("x:\nE = " + "(x + " * 25 + "1" + ")*x" * 25, "x"),
+    "3,000 terms": ("x: N\nE = sum(" + " + ".join(["x"] * 1200) + ")", "x"),
+    "600 different terms": ("x:\nE = " + " + ".join(f"sin({n}*x)" for n in range(1, 601)), "x"),
+    "a product of 300": ("x: N\nE = sum(" + "*".join(["x"] * 300) + ")", "x"),
+    "a product of 300 factors": ("x:\nE = " + "*".join(f"(x + {n})" for n in range(300)), "x"),
+    "a product of 60 functions": ("x:\nE = " + "*".join(f"sin(x + {n})" for n in range(60)), "x"),
+    "a product of 120 sums": ("x:\ny:\nE = " + "*".join(["(x + y)"] * 120), "x"),
+    "190 names": (chained("tanh(x)", "tanh({0} + x)", 190, "sum(v189)"), "x"),
+    "a chain of 60 products of matrices": ("A: N, N\nE = trace(" + " @ ".join(["A"] * 60) + ")", "A"),
+    "a chain of 12 products of matrices": ("A: N, N\nE = trace(" + " @ ".join(["A"] * 12) + ")", "A"),
+    "24 layers, all weights": (deep_sigmoid(24), ",".join(f"W{n}" for n in range(1, 25))),
+    "eight axes": ("x: A, B, C, D, F, G, H, I\nE = sum(x*x)", "x"),
+    "where nested 30 deep": ("x:\nE = " + "where(x > 1, x, " * 30 + "0" + ")" * 30, "x"),
+    "a polynomial of 64": ("x:\nE = (1 + x + x**2)**64", "x"),
+    "huge sizes": ("x: 2147483647\nE = sum(x)", "x"),
+    "variance of variances": (chained("x - var(x)", "{0} - var({0})", 20, "sum(v19)"), "x"),
+    "attention six times": (
+        lines("X0: N, D", *(f"X{n} = softmax(X{n - 1} @ X{n - 1}.T) @ X{n - 1}" for n in range(1, 7)), "E = sum(X6**2)"),
+        "X0",
+    ),
+}  # fmt: skip
+
+RUNNER = """
+import json, resource, sys, time
+import derivkit as dk
+from derivkit.errors import DerivkitError
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
+resource.setrlimit(resource.RLIMIT_CPU, (60, 60))
+dk.derive("x: N\\nE = sum(tanh(x)**2)", "x").text()  # what is loaded on first use
+text, wrt = json.load(sys.stdin)
+start = time.process_time()
+try:
+    d = dk.derive(text, wrt)
+    said = f"{len(d.text())} characters"
+except DerivkitError as error:
+    said = f"{error.code} {error}"
+seconds = time.process_time() - start
+print(json.dumps([said, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_heavy_program_is_answered_or_refused_in_time(name):
+    done = subprocess.run(
+        [sys.executable, "-c", RUNNER], input=json.dumps(PROGRAMS[name]), capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    said, seconds, megabytes = json.loads(done.stdout)
+    assert not said.startswith("DK033"), said
+    assert seconds < SECONDS * SLOW_MACHINE, f"{seconds:.1f} s: {said}"
+    assert megabytes < MEGABYTES, f"{megabytes:.0f} MB: {said}"
