@@ -230,7 +230,7 @@ def test_what_is_assumed_of_undeclared_names():
 
 def test_convolution_by_indices():
     graph = read_program("w: O,C,P,Q\nx: B,C,H,W\ny[b,o,i,j] = sum[c,p,q](w[o,c,p,q] * x[b,c,i+p,j+q])")
-    assert [str(s) for s in graph[graph.output].shape] == ["B", "O", "H-P+1", str(graph[graph.output].shape[3])]
+    assert [str(s) for s in graph[graph.output].shape] == ["B", "O", "H-P+1", "W-Q+1"]
     assert [i.hint for i in graph[graph.output].bound] == ["b", "o", "i", "j"]
     assert graph.assumed[0] == "i runs over H-P+1: there i+p stays inside"
 
@@ -693,8 +693,8 @@ def test_read_expression():
         "g[l] = sum[k2](y[k2]*(delta[k2,l] - y[l]))": "y - sum(y)*y", "norm(W @ tanh(x))": "norm(W @ tanh(x))", "x/D": "x/D",
         "diag(y) - outer(y, y)": "diag(y) - outer(y, y)",
         "onehot(argmax(y), K)*t": "onehot(argmax(y), K)*t",
-        "onehot(argmax(W @ x), K)": "onehot(argmax(y), K)", 
-        "1/sum(exp(W @ x))": 
+        "onehot(argmax(W @ x), K)": "onehot(argmax(y), K)",
+        "1/sum(exp(W @ x))":
         "1/sum(exp(W @ x))", "3": "3",
     }  # fmt: skip
     for claim, meant in claims.items():

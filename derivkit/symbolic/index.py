@@ -157,7 +157,8 @@ class Size:
         if not self.terms:
             return "0"
         parts = []
-        for monomial, coefficient in self.terms:
+        first = next((t for t in self.terms if t[1] > 0 and t[0]), self.terms[0])  # W-Q+1 rather than -Q+W+1
+        for monomial, coefficient in (first, *(t for t in self.terms if t is not first)):
             names = "*".join(str(a) for a in monomial)
             size = abs(coefficient)
             body = names if names and size == 1 else f"{size}*{names}" if names else str(size)
