@@ -22,12 +22,25 @@ from derivkit.symbolic.render.page import (
     with_results,
 )
 from derivkit.symbolic.render.styles import LATEX
+from derivkit.symbolic.render.widths import broken, width
 from derivkit.symbolic.steps import Derivation
 
-_DOCUMENT = r"""\documentclass{article}
+PAGE = 470.0  # points: the width of a line
+COLUMN = 215.0  # the longest right side beside whose like the reasons stand in a column
+TEXT_WIDTH = 0.95  # words are narrower than the letters of a formula
+
+_DOCUMENT = r"""\documentclass[fleqn]{article}
 \usepackage{amsmath}
 \setlength{\parindent}{0pt}
+\setlength{\parskip}{1ex}
+\setlength{\mathindent}{0pt}
+\setlength{\textwidth}{17cm}
+\setlength{\oddsidemargin}{-0.5cm}
+\setlength{\textheight}{23cm}
+\setlength{\topmargin}{-1.5cm}
+\allowdisplaybreaks
 \begin{document}
+\raggedright
 %s
 \end{document}
 """
@@ -63,6 +76,8 @@ def to_latex(
     option("notation", notation, NOTATIONS)
     made = page(derivation, "latex", layout, steps, lemmas, style)
     parts = [*_header(made), _align(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))]
+    if made.facts and not made.told:
+        parts.append(f"Used: {'; '.join(made.facts)}.")
     if made.checked:
         parts.append(escaped(made.checked if made.checked.startswith("checked") else f"checked: {made.checked}") + ".")
     for part in made.lemmas:
@@ -76,13 +91,19 @@ def to_latex(
 def _header(made: Page) -> Iterator[str]:
     if made.definitions:
         yield _align([Block(0, "", (Row(d),)) for d in made.definitions])
-    shapes = ", ".join(rf"${o.whole} \in {_real(o.shape)}$" for o in made.outcomes)
+    shapes = ", ".join(map(_shape, made.outcomes))
     yield f"Layout: {made.layout} ({escaped(made.meaning)}); {shapes}."
     given = [*map(_space, made.inputs), *(f"${d}$" for d in made.lets)]
     if given:
         yield f"Let {', '.join(given)}."
     if made.assumed:
         yield f"Assumed: {escaped('; '.join(made.assumed))}."
+
+
+def _shape(outcome: Outcome) -> str:
+    """Return the space of a result; where a layout turns its axes also which entry stands where."""
+    shape = rf"${outcome.whole} \in {_real(outcome.space)}$"
+    return shape if outcome.entry is None else rf"{shape} with ${outcome.entry[1]}$ at $[{outcome.entry[0]}]$"
 
 
 def _times(shape: Iterable[Size]) -> str:
@@ -121,21 +142,52 @@ def _matrix(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
     matrix = matrix_latex(outcome.result, layout) if notation != "index" else None
     if matrix is not None and another(outcome, matrix):
         yield Row(matrix, "in matrix notation")
+    elif matrix is None and notation == "matrix":
+        yield Row(outcome.row.right, "index notation: there is no matrix form", outcome.row.by_cases)
 
 
 def _align(blocks: Iterable[Block]) -> str:
-    r"""Return ``align*``: number and left side, ``=``, right side, reason."""
-    lines = []
-    for block in blocks:
-        number = rf"({block.number})\quad " if block.number else ""
-        for n, row in enumerate(block.rows):
-            left = number + block.left if n == 0 else ""
-            sign = "&= " if block.left or " = " not in row.right else ""
-            right = _cases(row.by_cases) if row.by_cases else row.right
-            if not sign:  # a whole equation: aligned at its own sign
-                right = right.replace(" = ", " &= ", 1)
-            lines.append(f"{left} {sign}{right}".strip() + (rf" && \text{{{row.reason}}}" if row.reason else ""))
+    r"""Return ``align*``: number and left side, ``=``, right side, reason; long lines broken, long reasons below."""
+    rows = [(_left(block, n), block, row) for block in blocks for n, row in enumerate(block.rows)]
+    start = max((width(left) for left, _, _ in rows), default=0.0) + 14
+    short = [width(row.right) for _, _, row in rows if row.reason and not row.by_cases and width(row.right) <= COLUMN]
+    column = start + max(short, default=0.0) + 20
+    lines: list[str] = []
+    for left, block, row in rows:
+        if not block.left and " = " in row.right:  # a whole equation: aligned at its own sign
+            head, _, right = row.right.partition(" = ")
+            lines += _broken(head, right, "", start, PAGE)
+        elif row.by_cases:
+            lines.append(f"{left} &= {_cases(row.by_cases)}".strip() + (rf" && \text{{{row.reason}}}" if row.reason else ""))
+        else:
+            lines += _broken(left, row.right, row.reason, start, column)
     return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+
+
+def _left(block: Block, n: int) -> str:
+    number = rf"({block.number})\quad " if block.number else ""
+    return number + block.left if n == 0 else ""
+
+
+def _broken(left: str, right: str, why: str, start: float, column: float) -> Iterator[str]:
+    """Yield the lines of one row: in its columns when it fits, else free of them (in a box of no width)."""
+    first, *more = broken(right, PAGE - start - 30)
+    told = width(why) * TEXT_WIDTH if why else 0.0
+    if not more and start + width(first) + 20 <= column + 1 and column + told <= PAGE:
+        yield f"{left} &= {first}".strip() + (rf" && \text{{{why}}}" if why else "")
+        return
+    beside = start + width(more[-1] if more else first) + 30 + told <= PAGE
+    lines = [f"{left} &= {_free(first)}".strip(), *("& " + _free(r"\qquad " + line) for line in more)]
+    if why and beside:
+        last = lines.pop()
+        lines.append(last[:-2] + rf" \qquad \text{{{why}}}$}}")
+    elif why:
+        lines.append("& " + _free(rf"\qquad \text{{({why})}}"))
+    yield from lines
+
+
+def _free(formula: str) -> str:
+    return rf"\rlap{{$\displaystyle {formula}$}}"
 
 
 def _cases(values: tuple[tuple[str, str], ...]) -> str:

@@ -12,7 +12,7 @@ from derivkit.layout import Layout, axis_order
 from derivkit.symbolic.arrays import Array, NoArrayForm, plan
 from derivkit.symbolic.arrays.dialects import program_text
 from derivkit.symbolic.derive.forms import expand, opened_terms, polished
-from derivkit.symbolic.expr import Expr, Name
+from derivkit.symbolic.expr import Delta, Expr, Name, walk
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.render.formula import formula
@@ -76,7 +76,7 @@ def _planned(result: Result, layout: Layout) -> Array | None:
 def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name], tuple[Size, ...]]) -> Array | None:
     """Return the plan that reads best of the expression as it is and multiplied out: diag(y) − y yᵀ is the latter."""
     forms = [expr]
-    if expr.nodes <= OPEN_NODES and opened_terms(expr) <= OPEN_TERMS:
+    if any(isinstance(n, Delta) for n in walk(expr)) and expr.nodes <= OPEN_NODES and opened_terms(expr) <= OPEN_TERMS:
         forms.append(polished(expand(expr)))
     plans = [(p, program_text(p)) for p in (_plan(form, order, shape) for form in forms) if p is not None]
     written = [(p, text) for p, text in plans if text is not None]

@@ -275,7 +275,7 @@ def reason(notation: Notation, text: str, about: Iterable[str]) -> str:
     if notation.style.name != "latex":
         return re.sub(r"\{([0-9])\}", lambda m: shown[int(m[1])], text)
     pieces = re.split(r"\{([0-9])\}", text)
-    return "".join(f"${shown[int(p)]}$" if n % 2 else escaped(p) for n, p in enumerate(pieces))
+    return "".join(rf"$\textstyle {shown[int(p)]}$" if n % 2 else escaped(p) for n, p in enumerate(pieces))
 
 
 _WORDS: Mapping[str, str] = {
