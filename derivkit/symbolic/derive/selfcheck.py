@@ -178,7 +178,7 @@ def _along_direction(
         stepped = _continued(primal, first.wrt, env, directions[first.wrt], sizes)
     measured: Array = np.asarray(np.imag(stepped) / STEP)
     seed = next((n for n in env if str(n) == f"{primal.output}_bar"), None)
-    if first.name.kind == "cotangent" and seed is not None:
+    if seed is not None and any(r.name.kind == "cotangent" for r in group):
         measured = np.asarray(np.sum(measured * env[seed]))
     where = "the result for " + ", ".join(str(r.wrt) for r in group)
     return _compare(measured, np.asarray(claimed), where, scale)
