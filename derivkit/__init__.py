@@ -20,9 +20,8 @@ if TYPE_CHECKING:
     from derivkit.numeric.data import load_digits
     from derivkit.numeric.kernel import compile
     from derivkit.numeric.train import fit
-    from derivkit.symbolic.derive import PARAMETERS, derive
+    from derivkit.symbolic.derive import PARAMETERS, derive, program
     from derivkit.symbolic.gallery import gallery
-    from derivkit.symbolic.parse import program
 
 __version__ = "0.1.0"
 
@@ -49,7 +48,7 @@ __all__ = [
 _HOME: dict[str, str] = {
     "derive": "derivkit.symbolic.derive",
     "PARAMETERS": "derivkit.symbolic.derive",
-    "program": "derivkit.symbolic.parse",
+    "program": "derivkit.symbolic.derive",
     "gallery": "derivkit.symbolic.gallery",
     "compile": "derivkit.numeric.kernel",
     "fit": "derivkit.numeric.train",

@@ -26,6 +26,7 @@ RULES: tuple[Rule, ...] = (
     Rule("exp times its inverse", "exp(x)*exp(-x)", "1", "eˣ e⁻ˣ = 1"),
     Rule("square of abs", "abs(x)**2", "x**2", "|x|² = x²"),
     Rule("abs times sign", "abs(x)*sign(x)", "x", "|x| sign x = x"),
+    Rule("number times its sign", "x*sign(x)", "abs(x)", "x sign x = |x|"),
     Rule("ratio to abs", "x/abs(x)", "sign(x)", "x / |x| = sign x"),
     Rule("sin² + cos²", "sin(x)**2 + cos(x)**2", "1", "sin² + cos² = 1"),
     Rule("cosh² − sinh²", "cosh(x)**2 - sinh(x)**2", "1", "cosh² − sinh² = 1"),
@@ -34,6 +35,7 @@ RULES: tuple[Rule, ...] = (
     Rule("relu as a product", "x*step(x)", "relu(x)", "x step(x) = relu(x)"),
     Rule("sigmoid from exp(−x)", "1/(1 + exp(-x))", "sigmoid(x)", "1 / (1 + e⁻ˣ) = σ(x)"),
     Rule("sigmoid from exp(x)", "exp(x)/(1 + exp(x))", "sigmoid(x)", "eˣ / (1 + eˣ) = σ(x)"),
+    Rule("sigmoid of −x", "sigmoid(x)*exp(-x)", "sigmoid(-x)", "σ(x) e⁻ˣ = σ(−x)"),
 )
 
 #: The sentences of the structural rules; ``{0}`` stands for what the rule was applied to.

@@ -88,6 +88,20 @@ class Result:
 
         return result_program(self, notation, layout or self.layout)
 
+    def evaluate(
+        self,
+        values: Mapping[str, Any] | None = None,
+        /,
+        *,
+        layout: str | None = None,
+        sizes: Mapping[str, int] | None = None,
+        **named: Any,
+    ) -> NDArray[Any]:
+        """Return the derivative at given arrays (a mapping first, or keywords), its axes in ``layout``."""
+        from derivkit.symbolic.derive.value import evaluate_result
+
+        return evaluate_result(self, {**(values or {}), **named}, layout or self.layout, sizes)
+
     def __str__(self) -> str:
         """Return the result as program text."""
         from derivkit.symbolic.render.program import result_line
@@ -99,7 +113,7 @@ class Result:
 class Derivation:
     """Everything that ``derive`` found: see the fields; printing and evaluating are forwards.
 
-    ``program`` is the graph of the author's program, ``graph`` the same with the adjoint definitions behind it.
+    ``primal`` is the graph of the author's program, ``graph`` the same with the adjoint definitions behind it.
     ``lets`` are the definitions that a reader is told of before the first step; ``checked`` says what was checked.
     """
 
@@ -157,9 +171,9 @@ class Derivation:
         **named: Any,
     ) -> NDArray[Any]:
         """Return the derivative at given arrays (a mapping first, or keywords), its axes in ``layout``."""
-        from derivkit.symbolic.derive.value import evaluate_derivation
+        from derivkit.symbolic.derive.value import evaluate_result
 
-        return evaluate_derivation(self, {**(values or {}), **named}, layout or self.layout, sizes)
+        return evaluate_result(self.result, {**(values or {}), **named}, layout or self.layout, sizes)
 
     def __str__(self) -> str:
         """Return the derivation as plain text."""

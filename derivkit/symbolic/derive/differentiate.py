@@ -11,7 +11,6 @@ from functools import lru_cache
 from derivkit import limits
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.derive.rows import Bindings, Entry, read_row
-from derivkit.symbolic.derive.scalar import scalar_derivative
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
@@ -110,16 +109,16 @@ def local_slope(expr: Fn, n: int, output: Expr | None = None) -> Expr:
     if row.folded:
         return read_row(row.folded[n], bindings)
     names, slope = _derived_slope(expr.op, n)
-    found = dict(zip(names, expr.args, strict=True))
-    return normal(_bind(slope, found))
+    return normal(_bind(slope, dict(zip(names, expr.args, strict=True))))
 
 
 @lru_cache(maxsize=256)
 def _derived_slope(op: str, n: int) -> tuple[tuple[Name, ...], Expr]:
+    """Return the derivative of a row's formula by its ``n``-th argument: a row need not give a folded form."""
     row = ELEMENTWISE[op]
     names = tuple(user(p) for p in row.parameters)
     formula = read_row(row.formula, Bindings(scalars={p.label: Ref(p) for p in names}))
-    return names, scalar_derivative(formula, names[n])
+    return names, partial(formula, names[n], ())
 
 
 def _bind(expr: Expr, found: dict[Name, Expr]) -> Expr:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import read_layout
+from derivkit.symbolic.derive.decorate import ProgramFunction
 from derivkit.symbolic.derive.expand import expanded
 from derivkit.symbolic.derive.inline import Flattener
 from derivkit.symbolic.derive.lemmas import has_lemma, lemma
@@ -33,7 +34,7 @@ PARAMETERS = _Parameters()
 
 
 def derive(
-    program: str | Graph,
+    program: str | Graph | ProgramFunction,
     /,
     wrt: str | Iterable[str] | _Parameters,
     shapes: Mapping[str, str] | None = None,
@@ -46,7 +47,7 @@ def derive(
 ) -> Derivation:
     """Derive the gradient or Jacobian of a program's output, step by step, at symbolic sizes.
 
-    ``program`` is text in the program language; ``wrt`` names inputs or intermediate lines (one, several, or
+    ``program`` is text in the program language or a function decorated with ``@program``; ``wrt`` names inputs or intermediate lines (one, several, or
     ``PARAMETERS``: every ``real`` input).  ``kind`` is ``None`` (the gradient of a scalar, the Jacobian of an array),
     ``"gradient"``, ``"jacobian"`` or ``"vjp"`` (the cotangent is the input ``<output>_bar``).  ``layout`` is the default of
     printing and returning.  ``expand="softmax"`` derives through the definition of an operation instead of citing its lemma.
@@ -84,7 +85,7 @@ def derive(
 
 
 def differentiate(
-    program: str | Graph,
+    program: str | Graph | ProgramFunction,
     /,
     wrt: str | Iterable[str] | _Parameters,
     shapes: Mapping[str, str] | None = None,
@@ -125,12 +126,18 @@ def _differentiated(graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: 
 
 
 def _facts(steps: tuple[Step, ...], results: Mapping[str, Result]) -> tuple[str, ...]:
+    """Return what was used of the inputs' kinds and of the definitions: ``t is one-hot``."""
     told = [f for s in steps for line in s.substeps for f in line.facts]
-    return tuple(dict.fromkeys((*told, *(f for r in results.values() for f in r.facts))))
+    told += [f for r in results.values() for f in r.facts]
+    return tuple(dict.fromkeys(f.partition(":")[0] for f in told))
 
 
-def _read(program: str | Graph, shapes: Mapping[str, str] | None) -> Graph:
-    return program if isinstance(program, Graph) else read_program(program, shapes)
+def _read(program: str | Graph | ProgramFunction, shapes: Mapping[str, str] | None) -> Graph:
+    if isinstance(program, str):
+        return read_program(program, shapes)
+    if shapes is not None:
+        raise DerivkitError("a program function and a graph have their own shapes", code="DK010", hint="leave shapes= out")
+    return program.graph if isinstance(program, ProgramFunction) else program
 
 
 def _kind(graph: Graph, kind: str | None) -> str:

@@ -86,7 +86,12 @@ class Knowledge:
 
     def named_by_author(self) -> Knowledge:
         """Return the folds that lead to the author's own names only, for results."""
-        return replace_fields(self, whole=tuple(d for d in self.whole if d.name.kind == "user"))
+        return replace_fields(
+            self,
+            whole=tuple(d for d in self.whole if d.name.kind == "user"),
+            relations=tuple(r for r in self.relations if r.definition.name.kind == "user"),
+            solved=tuple(o for o in self.solved if o.definition.name.kind == "user"),
+        )
 
 
 def _shape(expr: Expr) -> tuple[object, ...]:
@@ -101,8 +106,6 @@ def knowledge(graph: Graph) -> Knowledge:
             continue
         rhs = normal(d.rhs)
         whole.append(Definition(d.name, d.shape, d.indices, rhs))
-        if d.name.kind != "user":
-            continue
         solved += _solved(d, rhs)
         relation = _relation(d, rhs)
         if relation is not None:

@@ -13,6 +13,7 @@ from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import add, mul, normal, num
 from derivkit.symbolic.ops import ELEMENTWISE, PRIMITIVES, Op
+from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Lemma, Step
 
 _X, _Y, _S = user("x"), user("y"), user("S")
@@ -21,7 +22,7 @@ _X, _Y, _S = user("x"), user("y"), user("S")
 def has_lemma(op: str) -> bool:
     """Say whether the row of ``op`` has a formula to prove its derivative from."""
     row = PRIMITIVES.get(op) or ELEMENTWISE.get(op)
-    return row is not None and bool(row.formula) and bool(row.folded)
+    return row is not None and bool(row.formula)
 
 
 @lru_cache(maxsize=256)
@@ -71,9 +72,9 @@ def _primitive_lemma(row: Op, number: int) -> Lemma:
             raw,
             "quotient rule" if _is_quotient(outer) else "chain rule, by 1",
         ),
-        Step("fold", before, folded, "fold {0} = {1}", about=(outer, reference(_Y, position))),
+        Step("fold", before, folded, SENTENCES["fold"], about=(outer, reference(_Y, position))),
     ]
-    statement = Step(lines[0].rule, before, folded, lines[0].reason, tuple(lines), 2, (1,))
+    statement = Step(lines[0].rule, before, lines[-1].after, lines[0].reason, tuple(lines), 2, (1,))
     return Lemma(number, row.name, row.name, definitions, (first, statement), statement, cases(folded))
 
 
@@ -108,11 +109,10 @@ def _elementwise_lemma(row: Op, number: int) -> Lemma:
     before = reference(Name("local", "", of=_Y, output=target), ())
     raw = polished(partial(formula, target, ()))
     folded = polished(local_slope(Fn(row.name, tuple(scalars[p] for p in row.parameters)), 0, Ref(_Y)))
-    lines = (
-        Step("local derivative", before, raw, "differentiate {0} = {1}", about=(Ref(_Y), formula)),
-        Step("fold", before, folded, row.reason),
-    )
-    statement = Step("local derivative", before, folded, lines[0].reason, lines, 1, about=lines[0].about)
+    lines: tuple[Step, ...] = (Step("local derivative", before, raw, SENTENCES["differentiate"], about=(Ref(_Y), formula)),)
+    if row.folded:
+        lines += (Step("fold", before, folded, row.reason),)
+    statement = Step("local derivative", before, lines[-1].after, lines[0].reason, lines, 1, about=lines[0].about)
     return Lemma(number, row.name, row.name, (definition,), (statement,), statement)
 
 

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from derivkit.symbolic.derive.forms import polished
 from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
+from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
 from derivkit.symbolic.normal import factors_of
 from derivkit.symbolic.ops import DEFINED, OPS
+from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Step
 
 
@@ -68,7 +70,7 @@ def _tell_local(teller: _Teller, c: Contribution, adjoint: Adjoint) -> None:
 
 
 def _why_local(c: Contribution, op: str) -> str:
-    return OPS[op].reason if op else "differentiate {0} = {1}"
+    return OPS[op].reason if op else SENTENCES["differentiate"]
 
 
 def _about(c: Contribution, op: str) -> tuple[Expr, ...]:
@@ -146,7 +148,7 @@ def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[
             return DEFINED[called].reason, ()
         if isinstance(d.rhs, Fn | Prim):
             return OPS[d.rhs.op].reason, ()
-        return "differentiate {0} = {1}", (d.ref(), d.rhs)
+        return SENTENCES["differentiate"], (d.ref(), d.rhs)
     if all(c.linear or c.seed for c in adjoint.contributions):
         if len(adjoint.contributions) == 1:
             d = adjoint.contributions[0].consumer
@@ -168,7 +170,7 @@ def _normal_reason(product: Expr, result: Expr) -> tuple[str, tuple[Expr, ...]]:
     if gone:
         parts.append("contract " + ", ".join(f"{{{len(about) + n}}}" for n in range(len(gone))))
         about += gone.values()
-    return "; ".join(parts) or "multiply out", tuple(about)
+    return "; ".join(parts) or SENTENCES["open"], tuple(about)
 
 
 def _cancelled(product: Expr) -> list[Expr]:
@@ -190,14 +192,17 @@ def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tup
     if stage.fact is not None:
         return stage.fact.sentence, (stage.total,) if stage.total is not None else ()
     changed = set(references(before)) ^ set(references(stage.expr))
-    for d in teller.named:
-        if changed and changed <= {d.name, *references(d.rhs)}:
-            return "fold {0} = {1}", (d.rhs, d.ref())
+    fitting = [d for d in teller.named if changed and changed <= {d.name, *references(d.rhs)}]
+    for d in sorted(fitting, key=lambda d: d.name not in references(stage.expr)):  # what was folded to, if it is there
+        return SENTENCES["fold"], (d.rhs, d.ref())
+    _, rules = rewrite(before)
+    if rules:
+        return "; ".join(r.sentence for r in rules), ()
     if isinstance(stage.expr, Mul) and isinstance(before, Add):
-        return "take out the common factor", ()
+        return SENTENCES["factor"], ()
     if isinstance(stage.expr, Add) and isinstance(before, Mul | Sum):
-        return "multiply out", ()
-    return "simplify", ()
+        return SENTENCES["open"], ()
+    return SENTENCES["simplify"], ()
 
 
 def _distinct(lines: list[Step]) -> list[Step]:
