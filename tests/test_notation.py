@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import time
 from fractions import Fraction as F
 
@@ -35,6 +36,7 @@ from derivkit.symbolic.expr import (
     user,
     walk,
 )
+from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import normal
 from derivkit.symbolic.ops import ELEMENTWISE
@@ -42,7 +44,8 @@ from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.notation import NODES, Notation
 from derivkit.symbolic.render.page import NOTATIONS, STEPS
-from derivkit.symbolic.render.styles import number
+from derivkit.symbolic.render.source import authored
+from derivkit.symbolic.render.styles import TEXT, number
 
 i, j, k, l, n, p = (Index(h, Size.of(s)) for h, s in zip("ijklnp", ("D", "M", "K", "K", "N", "P"), strict=True))  # noqa: E741
 N, E = Size.of("N"), user("E")
@@ -405,3 +408,107 @@ def test_a_primitive_of_an_expression_keeps_its_own_axis_order():
     assert d.results["W"].program() == "(softmax(X @ W.T + b) - T).T @ X / N"
     assert d.results["b"].program() == "mean(softmax(X @ W.T + b) - T, axis=0)"
     assert "(softmax(X Wᵀ + 𝟏 bᵀ) − T)ᵀ X/N" in d.text()
+
+
+# -- layouts ---------------------------------------------------------------------------------------------------------------
+
+#: program, wrt, and in each layout: the header's space, the matrix line (None: there is none), the array's shape.
+LAYOUT_TABLE = [
+    ("softmax", "y = softmax(x)", {"x": "K"}, "x", {
+        "mixed": ("R^{K×K}", "diag(y) − y yᵀ", "KK"),
+        "numerator": ("R^{K×K}", "diag(y) − y yᵀ", "KK"),
+        "denominator": ("R^{K×K} with ∂y_k/∂x_l at [l, k]", "diag(y) − y yᵀ", "KK"),
+    }),
+    ("linear by x", "y = W @ x + b", {"x": "D", "W": "M, D", "b": "M"}, "x", {
+        "mixed": ("R^{M×D}", "W", "MD"),
+        "numerator": ("R^{M×D}", "W", "MD"),
+        "denominator": ("R^{D×M} with ∂y_j/∂x_i at [i, j]", "Wᵀ", "DM"),
+    }),
+    ("linear by W", "y = W @ x + b", {"x": "D", "W": "M, D", "b": "M"}, "W", {
+        "mixed": ("R^{M×M×D}", None, "MMD"),
+        "numerator": ("R^{M×M×D}", None, "MMD"),
+        "denominator": ("R^{M×D×M} with ∂y_j/∂W_ki at [k, i, j]", None, "MDM"),
+    }),
+    ("a gradient by a vector", "E = g @ (W @ x)", {"x": "D", "W": "M, D", "g": "M"}, "x", {
+        "mixed": ("R^D", "Wᵀ g", "D"),
+        "numerator": ("R^{1×D}", "(Wᵀ g)ᵀ", "D"),
+        "denominator": ("R^D", "Wᵀ g", "D"),
+    }),
+    ("a gradient by a matrix", "E = g @ (W @ x)", {"x": "D", "W": "M, D", "g": "M"}, "W", {
+        "mixed": ("R^{M×D}", "g xᵀ", "MD"),
+        "numerator": ("R^{D×M} with ∂E/∂W_ji at [i, j]", "x gᵀ", "DM"),
+        "denominator": ("R^{M×D}", "g xᵀ", "MD"),
+    }),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("text", "shapes", "wrt", "expected"), [r[1:] for r in LAYOUT_TABLE], ids=[r[0] for r in LAYOUT_TABLE])
+def test_header_result_and_matrix_line_agree_in_each_layout(text, shapes, wrt, expected, layout):
+    space, matrix, axes = expected[layout]
+    d = derive(text, wrt, shapes)
+    shown = d.text(layout=layout)
+    assert re.search(rf" ∈ {re.escape(space)}\n", shown)
+    assert (f"= {matrix} " in shown) == (matrix is not None)
+    assert "".join(map(str, d.result.shape_in(layout))) == axes
+    given = arrays(d.primal)
+    wanted = d.evaluate(given, layout=layout)
+    sizes = {"K": 2, "M": 3, "D": 4}
+    assert wanted.shape == tuple(sizes[a] for a in axes)
+    for notation in ("index", "matrix"):
+        again = read_program(d.program(notation=notation, layout=layout))
+        printed = {str(m): value for m, value in evaluate_graph(again, given).items()}[str(d.result.name)]
+        np.testing.assert_allclose(printed, wanted, rtol=1e-12)
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------------
+
+LINES = {
+    "c = x @ y/(norm(x)*norm(y))": "c = xᵀ y/(‖x‖ ‖y‖)",
+    "r = (x @ A @ x)/(x @ x)": "r = xᵀ A x/(xᵀ x)",
+    "E = -sum(x*(1 - y)**s*log(y))": "E = −sum(x ⊙ (1 − y)^s ⊙ log(y))",
+    "E = sum((A @ B - A)**2)": "E = ‖A B − A‖_F²",
+    "L = -sum(abs(x))/(2*s)": "L = −sum(|x|)/(2 s)",
+    "B2 = A**2": "B2 = A ⊙ A",
+    "v = -s*(A @ x)": "v = −s A x",
+    "w = x @ A + y": "w = Aᵀ x + y",
+    "q[i] = sum[j](A[i,j]*x[j])": "q_i = Σ_j A_ij x_j",
+    "h = where(x > 0, x, 0.1*x)": "h = where(x > 0, x, 0.1 x)",
+    "m = mean(A, axis=1)": "m = mean(A, axis=1)",
+    "u = x[1:]": None,
+}
+
+
+@pytest.mark.parametrize(("line", "wanted"), LINES.items(), ids=LINES)
+def test_an_author_s_line_is_set_as_mathematics(line, wanted):
+    ranks = {"x": 1, "y": 1, "A": 2, "B": 2, "s": 0, "j": 0, "i": 0}
+    definition = Definition(user(line[0]), (), (), Num(0), text=line)
+    assert authored(definition, ranks, TEXT) == (wanted if wanted is None or line[1] != "2" else wanted.replace("B2", "B"))
+
+
+def test_long_lines_are_broken_and_facts_told():
+    d = derive("p = softmax(z)\nE = -sum(t*(1 - p)**g*log(p))", "z", {"z": "K", "t": "onehot K", "g": "positive"}, check=False)
+    formulas = [line for line in d.text().splitlines() if " = " in line or line.lstrip().startswith("−")]
+    assert all(len(line.split("    ")[0]) <= 104 for line in formulas)
+    net = derive("y = softmax(z)\nE = cross_entropy(t, y)", "z", {"z": "K", "t": "onehot K"}, check=False)
+    assert "used: t is one-hot: Σ_l t_l = 1" in net.text(steps="none")
+    assert "used:" not in net.text()
+    assert json.loads(net.to_json())["facts"] == ["t is one-hot: Σ_l t_l = 1"]
+    assert "in matrix notation" not in derive("f = 2*a*b", "a", {"a": "", "b": ""}).text()
+
+
+def test_json_holds_what_the_page_says():
+    text = "h = tanh(W1 @ x)\ny = softmax(W2 @ h)\nE = cross_entropy(t, y)"
+    d = derive(text, "W1, x", {"t": "onehot K"})
+    made = d.to_json(layout="numerator")
+    assert made == derive(text, "W1, x", {"t": "onehot K"}).to_json(layout="numerator")
+    data = json.loads(made)
+    page = d.text(layout="numerator", lemmas=True)
+    told = [data["meaning"], *data["header"], *data["lets"], *data["facts"], data["checked"]]
+    for step in (*data["steps"], *(s for one in data["lemmas"] for s in one["steps"])):
+        told += [step["left"], *(line["right"] for line in step["lines"])]
+    for result in data["results"]:
+        told += [result["left"], result["text"], result["matrix"]["text"], *result["axes"]]
+        assert result["program"] == d.results[result["wrt"]].program(notation="index", layout="numerator")
+    assert [t for t in told if t not in page] == []
+    assert data["results"][0]["entry"] == "∂E/∂W1_ji at [i, j]"

@@ -177,7 +177,7 @@ def _broken(left: str, right: str, why: str, start: float, column: float) -> Ite
         yield f"{left} &= {first}".strip() + (rf" && \text{{{why}}}" if why else "")
         return
     beside = start + width(more[-1] if more else first) + 30 + told <= PAGE
-    lines = [f"{left} &= {_free(first)}".strip(), *("& " + _free(r"\qquad " + line) for line in more)]
+    lines = [f"{left} &= {_free(first)}".strip(), *("& " + _free(r"\qquad {}" + line) for line in more)]
     if why and beside:
         last = lines.pop()
         lines.append(last[:-2] + rf" \qquad \text{{{why}}}$}}")

@@ -157,16 +157,18 @@ def ranks(graph: Graph) -> dict[Name, int]:
 
 def _facts(notation: Notation, derivation: Derivation) -> tuple[str, ...]:
     """Return the declared facts that were used, their sums written out: ``t is one-hot: Σ_k t_k = 1``."""
-    lines = [line for step in derivation.steps for line in (step, *step.substeps)]
+    lines = [line for step in derivation.steps for line in (step, *step.substeps) if line.about]
+    sentences = {f.partition(": {")[0]: (f, line) for line in reversed(lines) for f in line.facts}
     filled = []
     for fact in derivation.facts:
-        line = next((x for x in lines if fact in x.facts and x.about), None)
-        if line is None:
-            filled.append(reason(notation, fact.partition(": {")[0], ()))
-        else:
-            scope = line.before.free if not any(a.free for a in line.about) else ()
-            about = notation.written(line.about, notation.letters.bound(line.about, scope))
-            filled.append(reason(notation, fact, about))
+        words = fact.partition(": {")[0]
+        if words not in sentences:
+            filled.append(reason(notation, words, ()))
+            continue
+        sentence, line = sentences[words]
+        scope = line.before.free if not any(a.free for a in line.about) else ()
+        about = notation.written(line.about, notation.letters.bound(line.about, scope))
+        filled.append(reason(notation, sentence, about))
     return tuple(dict.fromkeys(filled))
 
 

@@ -1,0 +1,96 @@
+"""LaTeX: every page balances and uses known commands only; where pdflatex is installed, the whole gallery compiles and fits."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections import Counter
+from functools import cache
+
+import pytest
+
+import derivkit as dk
+from derivkit.symbolic.gallery import gallery, wrt
+from derivkit.symbolic.render.latex import latex_document
+from derivkit.symbolic.render.widths import broken, width
+
+NAMES = [n for n in gallery if not n.startswith("deep_sigmoid") or n.endswith(("_1", "_4"))]
+OPTIONS = {
+    "everything": {"lemmas": True},
+    "numerator": {"layout": "numerator", "notation": "matrix", "steps": "brief", "style": "cases"},
+    "denominator": {"layout": "denominator", "notation": "index", "steps": "none"},
+}
+COMMANDS = set(
+    """alpha arctan begin beta cdot circ cos displaystyle dots end eps frac gamma ge in int lVert lambda le left lfloor log lvert
+    mathbf mathit mathrm max min mu ne odot operatorname oslash partial pi prod quad qquad rVert rfloor right rlap rvert sigma
+    sin sqrt sum tanh tau text textbf textstyle theta times top varphi delta sinh cosh exp infty hat surd vert det Phi""".split()
+)
+
+
+@cache
+def derivation(name):
+    return dk.derive(gallery[name], wrt[name], check=False)
+
+
+def structure(latex):
+    """Return what is wrong with the nesting of a fragment: braces, environments, \\left and \\right, dollars."""
+    wrong = []
+    stack = []
+    bare = re.sub(r"\\[\\%&#_${}]", "", latex)
+    for token in re.findall(r"\\begin\{[^}]*\}|\\end\{[^}]*\}|\\left(?![a-z])|\\right(?![a-z])|[{}]", bare):
+        if token == "{" or token.startswith((r"\begin", r"\left")):
+            stack.append(token)
+            continue
+        opened = stack.pop() if stack else ""
+        fits = {"}": "{", r"\right": r"\left"}.get(token, token.replace("end", "begin"))
+        if opened != fits:
+            wrong.append((opened, token))
+    if bare.count("$") % 2:
+        wrong.append("$")
+    return wrong + stack
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_balances_and_uses_known_commands_only(name, options):
+    latex = derivation(name).latex(**options)
+    assert latex.isascii()
+    assert structure(latex) == []
+    assert set(re.findall(r"\\([A-Za-z]+)", latex)) <= COMMANDS
+    environments = Counter(re.findall(r"\\begin\{([^}]*)\}", latex))
+    assert set(environments) <= {"align*", "cases"}
+    assert r"\\" + "\n\\end" not in latex  # no empty last line
+
+
+def test_what_does_not_balance_is_seen():
+    assert structure(r"\left( x") == [r"\left"]
+    assert structure(r"{ \begin{align*} } \end{align*}") != []
+    assert structure("$x") == ["$"]
+
+
+def test_a_long_line_is_broken_outside_braces():
+    long = r"\frac{a + b}{c} + " + " + ".join(f"x_{{{n}}} \\, (y_{{{n}}} - t_{{{n}}})" for n in range(12))
+    lines = broken(long, 300)
+    assert len(lines) > 1
+    assert " ".join(lines) == long
+    assert all(width(line) <= 300 for line in lines)
+    assert all(line.count("{") == line.count("}") and line.count("(") == line.count(")") for line in lines)
+
+
+def test_exp_is_a_word_where_e_is_a_name():
+    latex = derivation("softmax_by_hand").latex()
+    assert r"e &= \exp(z)" in latex
+    assert "e^{" not in latex
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_the_gallery_compiles_and_fits_its_page(options, tmp_path):
+    pages = (rf"\subsection*{{{name.replace('_', ' ')}}}" + "\n" + derivation(name).latex(**options) for name in NAMES)
+    (tmp_path / "page.tex").write_text(latex_document("\n".join(pages)), encoding="ascii")
+    command = [str(shutil.which("pdflatex")), "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    log = (tmp_path / "page.log").read_text(encoding="latin-1")
+    assert done.returncode == 0, log[-2000:]
+    assert "Overfull" not in log
