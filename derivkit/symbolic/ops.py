@@ -9,36 +9,7 @@ prints it, in terms of the arguments and of the output ``y``; a sweep proves it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One row: see the module's text.  ``kinks`` are the points where the derivative is a convention."""
-
-    name: str
-    signature: str
-    formula: str = ""
-    folded: tuple[str, ...] = ()
-    numpy: str = ""
-    latex: str = ""
-    reason: str = ""
-    group: str = "elementwise"
-    domain: tuple[float, float] = (float("-inf"), float("inf"))
-    kinks: tuple[float, ...] = ()
-    samples: tuple[float, ...] = (-1.3, -0.4, 0.6, 1.7)
-    needs: str = ""
-
-    @property
-    def parameters(self) -> tuple[str, ...]:
-        """The names of the arguments, in order."""
-        return tuple(p.split("=")[0].strip() for p in self.signature.split(",") if p.strip())
-
-    @property
-    def defaults(self) -> dict[str, str]:
-        """The arguments that have a default, with its text."""
-        pairs = (p.split("=") for p in self.signature.split(",") if "=" in p)
-        return {name.strip(): value.strip() for name, value in pairs}
+from derivkit.symbolic.ops_row import Op
 
 
 _POSITIVE = (0.3, 0.8, 1.4, 2.5)
@@ -77,8 +48,18 @@ _ELEMENTWISE = (
         latex=r"\lvert {x} \rvert",
         reason="|x|' = sign x (0 at 0)",
         kinks=(0.0,),
+        convention="abs'(0) = 0",
     ),
-    Op("sign", "x", folded=("0",), numpy="np.sign({x})", latex=r"\operatorname{{sign}} {x}", reason="sign is flat", kinks=(0.0,)),
+    Op(
+        "sign",
+        "x",
+        folded=("0",),
+        numpy="np.sign({x})",
+        latex=r"\operatorname{{sign}} {x}",
+        reason="sign is flat",
+        kinks=(0.0,),
+        convention="sign'(0) = 0",
+    ),
     Op(
         "step",
         "x",
@@ -88,6 +69,7 @@ _ELEMENTWISE = (
         r"\operatorname{{step}}({x})",
         "step is flat; step(0) = 0",
         kinks=(0.0,),
+        convention="step(0) = 0",
     ),
     Op("sin", "x", folded=("cos(x)",), numpy="np.sin({x})", latex=r"\sin {x}", reason="sin' = cos"),
     Op("cos", "x", folded=("-sin(x)",), numpy="np.cos({x})", latex=r"\cos {x}", reason="cos' = −sin"),
@@ -124,6 +106,7 @@ _ELEMENTWISE = (
         r"\operatorname{{relu}}({x})",
         "relu' = step (0 at 0)",
         kinks=(0.0,),
+        convention="relu'(0) = step(0) = 0",
     ),
     Op(
         "leaky_relu",
@@ -133,6 +116,7 @@ _ELEMENTWISE = (
         latex=r"\operatorname{{leaky\_relu}}({x})",
         reason="slope 1 above 0, else the leak",
         kinks=(0.0,),
+        convention="leaky_relu'(0) = the slope below 0",
     ),
     Op(
         "elu",
@@ -142,6 +126,7 @@ _ELEMENTWISE = (
         latex=r"\operatorname{{elu}}({x})",
         reason="elu' = 1 above 0, α eˣ below",
         kinks=(0.0,),
+        convention="elu'(0) = its value from below, alpha",
     ),
     Op(
         "selu",
@@ -151,6 +136,7 @@ _ELEMENTWISE = (
         latex=r"\operatorname{{selu}}({x})",
         reason="selu' = λ above 0, λ α eˣ below",
         kinks=(0.0,),
+        convention="selu'(0) = its value from below",
     ),
     Op(
         "gelu",
@@ -193,6 +179,7 @@ _ELEMENTWISE = (
         r"\operatorname{{hardtanh}}({x})",
         "1 strictly inside (−1, 1), else 0",
         kinks=(-1.0, 1.0),
+        convention="hardtanh'(±1) = 0",
     ),
     Op(
         "minimum",
@@ -203,6 +190,7 @@ _ELEMENTWISE = (
         r"\min({a}, {b})",
         "the smaller one passes; ties give the first",
         kinks=(0.0,),
+        convention="minimum passes to its first argument at a tie",
     ),
     Op(
         "maximum",
@@ -213,6 +201,7 @@ _ELEMENTWISE = (
         r"\max({a}, {b})",
         "the larger one passes; ties give the first",
         kinks=(0.0,),
+        convention="maximum passes to its first argument at a tie",
     ),
     Op(
         "clip",
@@ -223,6 +212,7 @@ _ELEMENTWISE = (
         r"\operatorname{{clip}}({x}, {lo}, {hi})",
         "1 inside the limits, else 0",
         kinks=(-1.0, 1.0),
+        convention="clip'(x) = 1 at the limits",
     ),
     Op(
         "where",
@@ -298,6 +288,7 @@ _PRIMITIVES = (
         group="reduction",
         latex=r"\max {x}",
         reason="max passes to its first maximum",
+        convention="max passes to the first maximum",
     ),
     Op(
         "min",
@@ -306,6 +297,7 @@ _PRIMITIVES = (
         group="reduction",
         latex=r"\min {x}",
         reason="min passes to its first minimum",
+        convention="min passes to the first minimum",
     ),
     Op("argmax", "x, axis=None", folded=("0",), group="reduction", latex=r"\arg\max {x}", reason="argmax is flat"),
     Op("first_max", "x", folded=("0",), group="hidden", latex=r"\operatorname{{firstmax}}({x})", reason="a selection is flat"),
@@ -363,6 +355,8 @@ _DEFINED = (
     Op("onehot", "k, K", group="structure"),
     Op("transpose", "x", group="structure"),
 )
+
+__all__ = ["COMPARISONS", "DEFINED", "ELEMENTWISE", "FUNCTIONS", "OPS", "PRIMITIVES", "Op"]
 
 ELEMENTWISE: dict[str, Op] = {op.name: op for op in _ELEMENTWISE}
 PRIMITIVES: dict[str, Op] = {op.name: op for op in _PRIMITIVES}

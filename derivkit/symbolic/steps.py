@@ -114,7 +114,8 @@ class Derivation:
     """Everything that ``derive`` found: see the fields; printing and evaluating are forwards.
 
     ``primal`` is the graph of the author's program, ``graph`` the same with the adjoint definitions behind it.
-    ``lets`` are the definitions that a reader is told of before the first step; ``checked`` says what was checked.
+    ``lets`` are the definitions that a reader is told of before the first step; ``checked`` says what was checked,
+    ``conventions`` what was taken for a derivative at a kink.
     """
 
     primal: Graph
@@ -128,6 +129,7 @@ class Derivation:
     lets: tuple[Definition, ...] = ()
     checked: str = ""
     layout: str = "mixed"
+    conventions: tuple[str, ...] = ()
 
     @property
     def result(self) -> Result:

@@ -14,8 +14,9 @@ from derivkit.symbolic.derive.lemmas import has_lemma, lemma
 from derivkit.symbolic.derive.narrate import narrate
 from derivkit.symbolic.derive.reverse import Pass, node_indices, reverse
 from derivkit.symbolic.derive.selfcheck import selfcheck
-from derivkit.symbolic.expr import ZERO_EXPR, Fn, Name, Prim, user
+from derivkit.symbolic.expr import ZERO_EXPR, Fn, Name, Prim, user, walk
 from derivkit.symbolic.graph import Graph, Input, axes
+from derivkit.symbolic.ops import OPS
 from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
@@ -81,6 +82,7 @@ def derive(
         lets=tuple(d for d in found.primal.definitions if d.name.kind == "anon"),
         checked=checked,
         layout=layout,
+        conventions=_conventions(found.done),
     )
 
 
@@ -123,6 +125,13 @@ def _differentiated(graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: 
     adjoints = tuple(a.definition for a in done.adjoints if a.definition.name != seed)
     full = Graph(primal.inputs, (*primal.definitions, *adjoints), primal.output, primal.assumed, primal.source, primal.extra)
     return _Differentiated(primal, full, done, chosen, names)
+
+
+def _conventions(done: Pass) -> tuple[str, ...]:
+    """Return the conventions of the operations that were differentiated through."""
+    through = {c.consumer.name: c.consumer.rhs for a in done.adjoints for c in a.contributions}
+    ops = (n.op for rhs in through.values() for n in walk(rhs) if isinstance(n, Fn | Prim))
+    return tuple(dict.fromkeys(c for op in ops if (c := OPS[op].convention)))
 
 
 def _facts(steps: tuple[Step, ...], results: Mapping[str, Result]) -> tuple[str, ...]:
