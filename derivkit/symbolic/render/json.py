@@ -32,6 +32,7 @@ def to_json(derivation: Derivation, *, layout: str | None = None, indent: int | 
       and ``program`` are entry by entry, ``reason`` says how that follows from its step (``""`` when it is the step's last
       line); ``matrix`` is ``{text, latex, program}`` with ``null`` where there is no such form; ``shape``, ``axes``,
       ``program`` and ``matrix`` are in the layout, ``entry`` says which entry stands where (``null``: as it is read)
+    - ``conventions``: what was taken for a derivative at a kink
     - ``checked``: what derivkit checked before it printed, or ``""``
 
     >>> from derivkit.symbolic.derive import derive
@@ -55,6 +56,7 @@ def to_json(derivation: Derivation, *, layout: str | None = None, indent: int | 
         "steps": [_block(b, s) for b, s in zip(made.blocks, derivation.steps, strict=True)],
         "lemmas": [_lemma(part, one) for part, one in zip(made.lemmas, derivation.lemmas, strict=True)],
         "results": [_outcome(derivation, o, made.layout) for o in made.outcomes],
+        "conventions": list(made.conventions),
         "checked": made.checked,
     }
     return json.dumps(data, indent=indent)

@@ -78,6 +78,8 @@ def to_latex(
     parts = [*_header(made), _align(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))]
     if made.facts and not made.told:
         parts.append(f"Used: {'; '.join(made.facts)}.")
+    if made.conventions:
+        parts.append(f"At kinks: {escaped(', '.join(made.conventions))}.")
     if made.checked:
         parts.append(escaped(made.checked if made.checked.startswith("checked") else f"checked: {made.checked}") + ".")
     for part in made.lemmas:

@@ -87,6 +87,7 @@ class Page:
     outcomes: tuple[Outcome, ...]
     facts: tuple[str, ...]
     told: bool
+    conventions: tuple[str, ...]
     checked: str
     lemmas: tuple[LemmaPart, ...] = field(default=())
 
@@ -144,6 +145,7 @@ def page(derivation: Derivation, style: str, layout: str | None, steps: str, lem
         outcomes=outcomes,
         facts=_facts(notation, derivation),
         told=detail == "full",
+        conventions=derivation.conventions,
         checked=derivation.checked,
         lemmas=tuple(_lemma(style, one) for one in derivation.lemmas) if lemmas else (),
     )

@@ -45,6 +45,7 @@ def to_text(
     made = page(derivation, "text", layout, steps, lemmas, style)
     blocks = list(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))
     below = [] if made.told or not made.facts else [f"used: {'; '.join(made.facts)}"]
+    below += [f"at kinks: {', '.join(made.conventions)}"] if made.conventions else []
     below += [_prefixed("checked", made.checked)] if made.checked else []
     parts = ["\n".join(_header(made)), "\n".join([*_set(blocks), *below])]
     parts += ["\n".join(_lemma(one)) for one in made.lemmas]
