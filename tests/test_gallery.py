@@ -13,7 +13,6 @@ import pytest
 
 import derivkit as dk
 from derivkit.layout import LAYOUTS
-from derivkit.symbolic.derive.value import evaluate_result
 from derivkit.symbolic.gallery import deep_sigmoid, gallery, wrt
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -59,7 +58,7 @@ def test_every_derivative_agrees_with_a_complex_step_in_every_layout(name, all_o
         expected = layouts(measured, out_rank)
         assert set(expected) == set(LAYOUTS)
         for layout, truth in expected.items():
-            claimed = evaluate_result(d.results[variable], d, values, layout, sizes)
+            claimed = d.results[variable].evaluate(values, layout=layout, sizes=sizes)
             assert claimed.shape == truth.shape == tuple(s.evaluate(sizes) for s in d.results[variable].shape_in(layout))
             np.testing.assert_allclose(claimed, truth, rtol=1e-9, atol=1e-11, err_msg=f"{name} by {variable}, {layout}")
 
@@ -67,7 +66,7 @@ def test_every_derivative_agrees_with_a_complex_step_in_every_layout(name, all_o
 def test_a_wrong_layout_is_not_taken_for_a_right_one():
     d = derivation("linear")
     values = oracle.sample(gallery["linear"], {"D": 2, "M": 3}, np.random.default_rng(1))
-    shapes = {layout: evaluate_result(d.results["W"], d, values, layout, None).shape for layout in LAYOUTS}
+    shapes = {layout: d.results["W"].evaluate(values, layout=layout).shape for layout in LAYOUTS}
     assert shapes == {"mixed": (3, 3, 2), "numerator": (3, 3, 2), "denominator": (3, 2, 3)}
 
 
