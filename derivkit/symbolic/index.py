@@ -152,6 +152,10 @@ class Size:
         """Hash the canonical form."""
         return self._hash
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle without the hash, which another process makes anew."""
+        return (Size, (dict(self.terms),))
+
     def __str__(self) -> str:
         """Return program text."""
         if not self.terms:
@@ -309,6 +313,10 @@ class Affine:
     def __hash__(self) -> int:
         """Hash the linear form."""
         return self._hash
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle without the hash, which another process makes anew."""
+        return (Affine, (self.terms, self.const))
 
     def __str__(self) -> str:
         """Return program text with the indices' hints."""

@@ -6,7 +6,7 @@ The classes are the *raw* constructors: a line as it is written.  The normalisin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 from derivkit.symbolic.index import Affine, Index, Size
@@ -26,6 +26,19 @@ class Name:
     label: str
     of: Name | None = None
     output: Name | None = None
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Hash once: names are looked up far more often than they are made."""
+        _set(self, "_hash", hash((self.kind, self.label, self.of, self.output)))
+
+    def __hash__(self) -> int:
+        """Return the hash made before."""
+        return self._hash
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle without the hash, which another process makes anew."""
+        return (Name, (self.kind, self.label, self.of, self.output))
 
     def __str__(self) -> str:
         """Return the program spelling: ``h``, ``dE_dh``."""
@@ -107,7 +120,7 @@ class Num(Expr):
 
     def __init__(self, value: Fraction | int) -> None:
         """Keep ``value`` as a fraction."""
-        _set(self, "value", Fraction(value))
+        _set(self, "value", value if type(value) is Fraction else Fraction(value))
         self._finish(frozenset())
 
     def parts(self) -> tuple[object, ...]:

@@ -353,8 +353,9 @@ def _exact(
     facts: tuple[Fact, ...],
 ) -> Expr | None:
     """Return the adjoint without declared facts, ``None`` when it is the shown one."""
+    opened = [c for c in contributions if substituted or _trivial(c, done)]  # the others are read by name, in both forms
     declared = any(f.declared for f in facts)
-    if not declared and not any(done[c.consumer.name].definition.shown is not None for c in contributions):
+    if not declared and all(done[c.consumer.name].definition.shown is None for c in opened):
         return None
     terms = []
     for c in contributions:
