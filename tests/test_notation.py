@@ -42,6 +42,7 @@ from derivkit.symbolic.normal import normal
 from derivkit.symbolic.ops import ELEMENTWISE
 from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.render.letters import Letters
+from derivkit.symbolic.render.matrix import math_form
 from derivkit.symbolic.render.notation import NODES, Notation
 from derivkit.symbolic.render.page import NOTATIONS, STEPS
 from derivkit.symbolic.render.source import authored
@@ -512,3 +513,13 @@ def test_json_holds_what_the_page_says():
         assert result["program"] == d.results[result["wrt"]].program(notation="index", layout="numerator")
     assert [t for t in told if t not in page] == []
     assert data["results"][0]["entry"] == "∂E/∂W1_ji at [i, j]"
+
+
+def test_a_minus_sign_before_a_sum_has_its_brackets():
+    entropy = derive("H = -sum(p*log(p))", "p", {"p": "positive K"}, check=False)
+    assert math_form(minus(Add((v("x", i), Num(1)))), (i,), GRAPH_OF_X) == "−(x + 1)"
+    assert math_form(minus(Add((v("s"), Num(1)))), (), GRAPH_OF_X) == "−(s + 1)"
+    assert "= −(log(p) + 1) " in entropy.text()
+
+
+GRAPH_OF_X = read_program("x: D\ns:\nE = sum(x)*s")

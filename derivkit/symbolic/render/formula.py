@@ -114,9 +114,10 @@ def _mul(node: Array, done: Done, style: Style) -> Piece | None:
     if scalar is None:
         return None
     if not node.rank:
-        return Piece(sign + (scalar.text or "1"), SUM if sign else scalar.binds)
+        whole = scalar if scalar.text else Piece("1")
+        return Piece(sign + within(whole, ENTRYWISE, style), SUM) if sign else whole
     if not scalar.text:
-        return Piece(sign + array.text, SUM) if sign else array
+        return Piece(sign + within(array, ENTRYWISE, style), SUM) if sign else array
     quotient_first = style.fraction is None and scalars[1]  # (2/N) Xᵀ r
     front = style.paren(scalar.text) if quotient_first else within(scalar, PRODUCT, style)
     return Piece(f"{sign}{front} {within(array, PRODUCT, style)}", SUM if sign else PRODUCT)
