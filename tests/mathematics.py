@@ -1,0 +1,156 @@
+"""A reader of printed matrix notation, ``((W2ᵀ (y − t)) ⊙ (1 − h²)) xᵀ``, as a mathematician reads it.
+
+A vector is a column, a product of two matrices or vectors is a matrix product, and a scalar multiplies anything.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import oracle
+
+Value = np.ndarray
+TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|axis=-?\d|[A-Za-zΑ-Ωα-ω][A-Za-z0-9_]*|[−+⊙⊘·/ᵀ²³⁴^(),‖√\[\]|><≤≥𝟏])")
+SUPERSCRIPTS = {"²": 2, "³": 3, "⁴": 4}
+COMPARISONS = {">": np.greater, "<": np.less, "≤": np.less_equal, "≥": np.greater_equal}
+ELEMENTWISE = {name: np.vectorize(f, otypes=[float]) for name, f in oracle.scalar_functions(oracle.MPMATH).items()}
+OPENERS = {"(", "√", "‖", "|", "[", "𝟏"}
+
+
+def spelled(token: str) -> str:
+    """Return a name's program spelling: a Greek letter in words."""
+    return unicodedata.name(token).split()[-1].lower() if len(token) == 1 and ord(token) > 0x370 else token
+
+
+class Reader:
+    """Evaluates a formula while reading it."""
+
+    def __init__(self, text: str, names: Mapping[str, Any], rows: int) -> None:
+        """Read ``text`` over the values of ``names``; ``rows`` is the size that I, 𝟏 and one-hot vectors have."""
+        self.tokens = TOKEN.findall(text)
+        assert "".join(self.tokens) == "".join(text.split()), f"not read: {text}"
+        self.names = {n: np.asarray(v, float) for n, v in names.items()}
+        self.rows = rows
+        self.at = 0
+        self.inside: list[str] = []  # bars that were opened: the next of its kind closes
+
+    def value(self) -> Value:
+        made = self.sum()
+        assert self.at == len(self.tokens), self.tokens[self.at :]
+        return made
+
+    def peek(self) -> str:
+        return self.tokens[self.at] if self.at < len(self.tokens) else ""
+
+    def take(self, expected: str = "") -> str:
+        token = self.peek()
+        assert not expected or token == expected, (expected, token)
+        self.at += 1
+        return token
+
+    def sum(self) -> Value:
+        total = -self.product() if self.peek() == "−" and self.take() else self.product()
+        while self.peek() in {"+", "−"}:
+            total = total + self.product() if self.take() == "+" else total - self.product()
+        return total
+
+    def product(self) -> Value:
+        made = self.power()
+        while True:
+            token = self.peek()
+            if token in {"⊙", "·"}:
+                self.take()
+                made = made * self.power()
+            elif token in {"⊘", "/"}:
+                self.take()
+                divisor = self.power()
+                assert token == "⊘" or divisor.ndim == 0 or made.shape == divisor.shape
+                made = made / divisor
+            elif (token in OPENERS and token not in self.inside) or (token[:1].isalnum() and token != "ᵀ"):
+                made = times(made, self.power())
+            else:
+                return made
+
+    def power(self) -> Value:
+        made = self.atom()
+        while self.peek() in {"ᵀ", "^", *SUPERSCRIPTS}:
+            token = self.take()
+            if token == "ᵀ":
+                assert made.ndim == 2
+                made = made.T
+            else:
+                made = made ** (SUPERSCRIPTS[token] if token in SUPERSCRIPTS else self.atom())
+        return made
+
+    def atom(self) -> Value:
+        token = self.take()
+        if token[0].isdigit():
+            return np.asarray(float(token))
+        if token == "(":
+            return self.closed(")")
+        if token == "√":
+            return np.sqrt(self.atom())
+        if token == "‖":
+            return np.asarray(np.sqrt(np.sum(self.closed("‖") ** 2)))
+        if token == "|":
+            return np.abs(self.closed("|"))
+        if token == "[":
+            return self.comparison()
+        if token == "𝟏":
+            return np.ones((self.rows, 1))
+        name = spelled(token)
+        if self.peek() == "(" and name not in self.names:
+            return self.call(name)
+        if name == "I" and name not in self.names:
+            return np.eye(self.rows)
+        found = self.names[name] if name in self.names else np.asarray(np.pi)
+        return found[:, None] if found.ndim == 1 else found
+
+    def closed(self, bracket: str) -> Value:
+        before, self.inside = self.inside, [bracket] if bracket in OPENERS else []
+        made = self.sum()
+        self.take(bracket)
+        self.inside = before
+        return made
+
+    def comparison(self) -> Value:
+        left = self.sum()
+        made = COMPARISONS[self.take()](left, self.sum())
+        self.take("]")
+        return made.astype(float)
+
+    def call(self, name: str) -> Value:
+        self.take("(")
+        arguments, axis = [], None
+        while self.peek() != ")":
+            if self.peek().startswith("axis="):
+                axis = int(self.take().removeprefix("axis="))
+            else:
+                arguments.append(self.sum())
+            if self.peek() == ",":
+                self.take()
+        self.take(")")
+        (x, *_) = arguments
+        if name in {"sum", "mean"}:
+            f = getattr(np, name)
+            return np.asarray(f(x)) if axis is None else f(x, axis=axis, keepdims=True).reshape(-1, 1)
+        if name in {"softmax", "log_softmax"}:
+            e = np.exp(x) / np.sum(np.exp(x), axis=0 if x.shape[1] == 1 else 1, keepdims=True)
+            return e if name == "softmax" else np.log(e)
+        if name == "diag":
+            return np.diagflat(x) if x.shape[1] == 1 else np.diag(x)[:, None]
+        if name == "onehot":
+            return np.eye(self.rows)[:, [int(x)]]
+        return np.asarray(ELEMENTWISE[name](*arguments))
+
+
+def times(a: Value, b: Value) -> Value:
+    """Return the product of two things side by side."""
+    if a.ndim == 0 or b.ndim == 0:
+        return a * b
+    made = a @ b
+    return made[0, 0] if made.shape == (1, 1) else made

@@ -1,0 +1,80 @@
+"""Printed matrix notation, read as mathematics, is the derivative."""
+
+from __future__ import annotations
+
+import numpy as np
+import oracle
+import pytest
+from mathematics import Reader
+
+import derivkit as dk
+from derivkit.layout import LAYOUTS
+from derivkit.symbolic.gallery import gallery, wrt
+from derivkit.symbolic.render.matrix import matrix_text
+
+DISTINCT = (2, 3, 4, 5, 6, 7)
+CASES = [
+    (name, variable) for name in gallery if not name.startswith("deep") or name == "deep_sigmoid_3" for variable in wrt[name]
+]
+
+#: Results of two axes that are printed in index notation only.
+NO_FORM = {("log_softmax", "denominator")}
+
+
+def values_of(text: str) -> tuple[dict[str, int], dict[str, object]]:
+    """Return sizes, and the value of every name of a program at a random point."""
+    sizes = dict(zip(oracle.size_names(text), DISTINCT, strict=False))
+    values = oracle.sample(text, sizes, np.random.default_rng(13))
+    names: dict[str, object] = {**sizes, **values}
+    lines: list[str] = []
+    for line in text.splitlines():
+        lines.append(line)
+        if " = " in line:
+            found = np.asarray(oracle.run("\n".join(lines), values, sizes, oracle.COMPLEX), complex).real
+            names[line.split(" = ")[0]] = found
+    return sizes, names
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize(("name", "variable"), CASES, ids=[f"{n}-{v}" for n, v in CASES])
+def test_matrix_notation_means_the_derivative(name, variable, layout):
+    text = gallery[name]
+    result = dk.derive(text, variable, check=False).result
+    printed = matrix_text(result, layout)
+    if printed is None:
+        assert len(result.shape) > 2 or (name, layout) in NO_FORM, "no matrix notation"
+        return
+    sizes, names = values_of(text)
+    inputs = {n: names[n] for n in oracle.declared(text)}
+    expected = result.evaluate(inputs, sizes=sizes, layout=layout)
+    read = Reader(printed, names, expected.shape[0] if expected.ndim else 1).value()
+    if layout == "numerator" and expected.ndim == 1 and not result.output_shape:
+        expected = expected[None, :]  # a gradient is a row
+    if expected.ndim == 1 and read.ndim == 2:
+        expected = expected[:, None]
+    assert np.allclose(np.broadcast_to(read, expected.shape), expected, rtol=1e-9, atol=1e-11), f"{printed}\n{read}\n{expected}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x xᵀ", [[1, 2], [2, 4]]),
+        ("xᵀ x", 5),
+        ("A x", [[5], [11]]),
+        ("(A + Aᵀ) x/2", [[6], [10.5]]),
+        ("2 x ⊙ x − 1", [[1], [7]]),
+        ("diag(x) − x xᵀ", [[0, -2], [-2, -2]]),
+        ("−zᵀ x/τ²", -2.75),
+        ("‖x‖ √4", 2 * np.sqrt(5)),
+        ("where([x > 1], x, 0)", [[0], [2]]),
+    ],
+)
+def test_the_reader_reads_as_a_mathematician_does(text, expected):
+    names = {"x": [1, 2], "A": [[1, 2], [3, 4]], "z": [3, 4], "tau": 2}
+    np.testing.assert_allclose(Reader(text, names, 2).value(), expected)
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("−(log(p) + 1)", "−log(p) + 1"), ("y ⊙ (1 − y)", "y ⊙ 1 − y"), ("x yᵀ", "y xᵀ")])
+def test_a_misplaced_bracket_would_be_seen(right, wrong):
+    names = {"p": [0.3, 0.4], "y": [0.1, 0.7], "x": [2, 3]}
+    assert not np.allclose(Reader(right, names, 2).value(), Reader(wrong, names, 2).value())
