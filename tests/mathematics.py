@@ -88,7 +88,7 @@ class Reader:
 
     def atom(self) -> Value:
         token = self.take()
-        if token[0].isdigit():
+        if token[0].isdecimal() and token != "𝟏":
             return np.asarray(float(token))
         if token == "(":
             return self.closed(")")
