@@ -318,6 +318,7 @@ _PRIMITIVES = (
         group="reduction",
         latex=r"\lVert {x} \rVert",
         reason="r² = Σ x², so r dr = Σ x dx",
+        convention="norm has no derivative at 0, where x / ‖x‖ is 0/0",
     ),
 )
 

@@ -182,7 +182,10 @@ def _seeded(graph: Graph, kind: str) -> tuple[Graph, Name | None]:
 
 def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, ...]:
     if isinstance(wrt, _Parameters):
-        return tuple(n for n, i in graph.inputs.items() if i.kind == "real" and str(n) != f"{graph.output}_bar")
+        real = tuple(n for n, i in graph.inputs.items() if i.kind == "real" and str(n) != f"{graph.output}_bar")
+        if not real:
+            raise DerivkitError("the program has no real input", code="DK010", hint="name what to differentiate by: wrt='p'")
+        return real
     asked = [w.strip() for w in wrt.split(",")] if isinstance(wrt, str) else list(wrt)
     known = {str(n): n for n in graph.inputs}
     known |= {str(d.name): d.name for d in graph.definitions}
@@ -235,7 +238,7 @@ def _bare_result(done: Pass, wrt: Name) -> Result:
     adjoint = done.adjoint(wrt)
     output_shape, shape = graph.shape(graph.output) if done.outputs else (), graph.shape(wrt)
     if adjoint is None:
-        name = Name("adjoint", "", of=wrt, output=graph.output)
+        name = done.name(wrt)
         inputs = node_indices(graph, wrt) if wrt in graph.inputs else axes(shape)
         return Result(name, wrt, ZERO_EXPR, done.outputs, inputs, output_shape, shape, graph)
     d = adjoint.definition

@@ -11,7 +11,7 @@ from derivkit.symbolic.derive.rows import Bindings, read_row
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Pow, Prim, Ref, Sum, replace, substitute, user, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine, Index, Size
-from derivkit.symbolic.normal import add, mul, normal, num
+from derivkit.symbolic.normal import add, mul, normal, num, power
 from derivkit.symbolic.ops import ELEMENTWISE, PRIMITIVES, Op
 from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Lemma, Step
@@ -72,10 +72,19 @@ def _primitive_lemma(row: Op, number: int) -> Lemma:
             raw,
             "quotient rule" if _is_quotient(outer) else "chain rule, by 1",
         ),
-        Step("fold", before, folded, SENTENCES["fold"], about=(outer, reference(_Y, position))),
+        Step("fold", before, folded, SENTENCES["fold"], about=_folded_by(folded, outer, total, other, reference(_Y, position))),
     ]
     statement = Step(lines[0].rule, before, lines[-1].after, lines[0].reason, tuple(lines), 2, (1,))
     return Lemma(number, row.name, row.name, definitions, (first, statement), statement, cases(folded))
+
+
+def _folded_by(folded: Expr, outer: Expr, total: Expr, other: Index, output: Ref) -> tuple[Expr, Expr]:
+    """Return what the lemma's last line folds, and to what: the output, or the primitive that stands in the result."""
+    found = next((n for n in walk(folded) if isinstance(n, Prim)), None)
+    if found is None or not isinstance(total, Sum):
+        return outer, output
+    entry = substitute(total.body, {total.indices[0]: Affine.of(other)})
+    return mul((entry, power(Ref(_S), num(-1)))), found
 
 
 def _total_derivative(outer: Expr, at: tuple[Index, ...], inner: Expr) -> Expr:

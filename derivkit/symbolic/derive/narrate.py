@@ -191,9 +191,10 @@ def _cancelled(product: Expr) -> list[Expr]:
 def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tuple[Expr, ...]]:
     if stage.fact is not None:
         return stage.fact.sentence, (stage.total,) if stage.total is not None else ()
-    changed = set(references(before)) ^ set(references(stage.expr))
-    fitting = [d for d in teller.named if changed and changed <= {d.name, *references(d.rhs)}]
-    for d in sorted(fitting, key=lambda d: d.name not in references(stage.expr)):  # what was folded to, if it is there
+    seen, left = set(references(before)), set(references(stage.expr))
+    changed = seen ^ left
+    fitting = [d for d in teller.named if changed and d.name in seen | left and changed <= {d.name, *references(d.rhs)}]
+    for d in sorted(fitting, key=lambda d: d.name not in left):  # what was folded to, if it is there
         return SENTENCES["fold"], (d.rhs, d.ref())
     _, rules = rewrite(before)
     if rules:

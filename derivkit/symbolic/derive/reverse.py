@@ -84,6 +84,11 @@ class Pass:
     outputs: tuple[Index | None, ...]
     adjoints: tuple[Adjoint, ...]
     known: Knowledge
+    seed: Name | None = None
+
+    def name(self, of: Name) -> Name:
+        """Return the name of a node's adjoint, or of its cotangent when the pass was seeded."""
+        return adjoint_name(self.graph, self.seed, of)
 
     def adjoint(self, of: Name) -> Adjoint | None:
         """Return the adjoint of a node, ``None`` when the output does not depend on it."""
@@ -103,7 +108,14 @@ def reverse(graph: Graph, wrt: tuple[Name, ...], seed: Name | None = None) -> Pa
     run = _Run(graph, alive, known, outputs, seed, readers, {})
     for name in _backwards(graph, alive):
         run.done[name] = _adjoint(run, name)
-    return Pass(graph, run.outputs, tuple(run.done.values()), known)
+    return Pass(graph, run.outputs, tuple(run.done.values()), known, seed)
+
+
+def adjoint_name(graph: Graph, seed: Name | None, of: Name) -> Name:
+    """Return the name of ∂output/∂``of``, in a seeded pass of the cotangent of ``of``."""
+    if seed is None:
+        return Name("adjoint", "", of=of, output=graph.output)
+    return seed if of == graph.output else Name("cotangent", "", of=of)
 
 
 @dataclass(frozen=True)
@@ -120,9 +132,7 @@ class _Run:
 
     def name(self, of: Name) -> Name:
         """Return the name of a node's adjoint."""
-        if self.seed is None:
-            return Name("adjoint", "", of=of, output=self.graph.output)
-        return self.seed if of == self.graph.output else Name("cotangent", "", of=of)
+        return adjoint_name(self.graph, self.seed, of)
 
 
 def _readers(graph: Graph) -> dict[Name, tuple[Definition, ...]]:

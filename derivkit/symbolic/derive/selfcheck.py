@@ -25,7 +25,7 @@ TOLERANCE = 1e-7  # of the largest entry: twice the digits that a wrong line cou
 STEP = 1e-40
 POINTS = 2
 LARGEST = 1_000_000  # entries of an array: fixed sizes beyond that are not evaluated
-LONG_NODES = 600  # a longer derivation is checked at one point of each set of sizes, which costs half and sees the same
+LONG_NODES = 300  # a longer derivation is checked at one point of each set of sizes, which costs half and sees the same
 
 
 @dataclass(frozen=True)
