@@ -17,7 +17,10 @@ _OPTION = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?", re.DOTALL)
 
 
 class Option(NamedTuple):
-    """One row of a command's table: a flag when ``value`` is empty, else what stands for its value in the help."""
+    """One row of a command's table: a flag when ``value`` is empty, else what stands for its value in the help.
+
+    ``later`` are values that come with a later release: asking for one is answered with just that.
+    """
 
     name: str
     value: str
@@ -25,10 +28,14 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     repeats: bool = False
     short: str = ""
+    later: tuple[str, ...] = ()
 
 
 class Command(NamedTuple):
-    """One subcommand: its positional argument (or none), its options, and the module whose ``run`` does it."""
+    """One subcommand: its positional argument (or none), its options, and the module whose ``run`` does it.
+
+    ``later`` are options that come with a later release.
+    """
 
     name: str
     summary: str
@@ -36,6 +43,7 @@ class Command(NamedTuple):
     positional_help: str
     options: tuple[Option, ...]
     module: str
+    later: tuple[str, ...] = ()
 
 
 class Arguments(NamedTuple):
@@ -117,6 +125,8 @@ def _split(command: Command, options: dict[str, Option], token: str, filled: boo
             raise usage(f"unknown option '{echo(token)}'", f"see derivkit {command.name} --help")
         return None
     name, value = match.groups()
+    if name in command.later:
+        raise usage(f"unknown option '{name}': it comes with a later release", f"see derivkit {command.name} --help")
     if name not in options:
         hint = did_you_mean(name, options) or f"see derivkit {command.name} --help; a program that starts with -- goes after --"
         raise usage(f"unknown option '{echo(name)}'", hint)
@@ -130,6 +140,10 @@ def _keep(values: dict[str, list[str]], option: Option, value: str | None) -> No
     text = value or ""
     if option.value and not text.strip():
         raise usage(f"{option.name} needs a value: {option.name} {option.value}")
+    if text in option.later:
+        raise usage(
+            f"unknown {option.name[2:]} '{text}': it comes with a later release", f"one of {', '.join(option.choices)}"
+        )
     if option.choices and text not in option.choices:
         hint = did_you_mean(text, option.choices) or f"one of {', '.join(option.choices)}"
         raise usage(f"{option.name} cannot be '{echo(text)}'", hint)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from derivkit.cli.arguments import Command, Option
 from derivkit.layout import LAYOUTS
 
-KINDS = ("gradient", "jacobian", "hessian", "hvp", "jvp", "vjp")
+#: The kinds of ``derive`` (``derivkit.symbolic.derive.door.KINDS``, which costs SymPy to import; a test holds them equal).
+KINDS = ("gradient", "jacobian", "vjp")
+
+#: Commands that come with a later release.
+LATER = ("check", "verify", "cost")
 
 _PROGRAM = "the program's text; - reads it from standard input"
 _FILE = Option("--file", "PATH", "read the program from a file")
@@ -29,19 +33,24 @@ COMMANDS: tuple[Command, ...] = (
             _WRT,
             _FILE,
             _SHAPE,
-            Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS),
-            Option("--along", "NAME", "the direction's name, for hvp and jvp"),
+            Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS, later=("hessian", "hvp", "jvp")),
             Option("--layout", "LAYOUT", "the axis order of a derivative", LAYOUTS),
             Option("--notation", "NOTATION", "index notation, matrix notation, or both", ("index", "matrix", "both")),
             Option("--steps", "STEPS", "how many of the steps to print", ("full", "brief", "none")),
             Option("--lemmas", "", "append each lemma with its proof"),
             Option("--style", "STYLE", "write a Jacobian with δ, or by cases", ("delta", "cases")),
-            Option("--at", "VALUES", "every node and local derivative at a point: 'x0=1, w=[2, 3]'"),
-            Option("--format", "FORMAT", "how to print the result", ("text", "latex", "json", "python", "program")),
+            Option(
+                "--format",
+                "FORMAT",
+                "how to print the result (latex: a fragment for a document with amsmath)",
+                ("text", "latex", "json", "python", "program"),
+                later=("html", "markdown"),
+            ),
             _OUTPUT,
             *COMMON,
         ),
         "derivkit.cli.derive",
+        later=("--at", "--along", "--label", "--title"),
     ),
     Command(
         "kernel",

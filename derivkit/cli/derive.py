@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
 from derivkit.cli.files import read_program
@@ -29,9 +27,7 @@ def run(arguments: Arguments) -> tuple[str, int]:
     kind = {"kind": arguments.get("--kind")} if arguments.has("--kind") else {}
     if style == "python":
         return dk.compile(text, wrt=wrt, shapes=shapes, batch=(), **kind).source, 0
-    derivation = dk.derive(text, wrt=wrt, shapes=shapes, along=arguments.get("--along"), **kind)
-    if arguments.has("--at"):
-        return str(derivation.at(read_values(arguments.get("--at") or ""))), 0
+    derivation = dk.derive(text, wrt=wrt, shapes=shapes, **kind)
     match style:
         case "json":
             written = derivation.to_json()
@@ -50,8 +46,6 @@ def _printing(arguments: Arguments, style: str) -> dict[str, object]:
     for name in _PRINTING["text"]:
         if arguments.has(name) and name not in known:
             raise usage(f"{name} has no meaning with --format {style}")
-    if arguments.has("--at") and style != "text":
-        raise usage(f"--at has no meaning with --format {style}")
     if style == "program" and arguments.get("--notation") == "both":
         raise usage("--notation both has no meaning with --format program", "one of index, matrix")
     return {name[2:]: name == "--lemmas" or arguments.get(name) for name in known if arguments.has(name)}
@@ -80,43 +74,3 @@ def read_shapes(arguments: Arguments) -> dict[str, str]:
             raise usage(f"--shape was given twice for '{echo(name)}'")
         shapes[name] = sizes
     return shapes
-
-
-def read_values(text: str) -> dict[str, object]:
-    """Return ``"x0=1, w=[2, 3]"`` as a mapping of names to numbers and lists of numbers.
-
-    >>> read_values("x0=1, w=[2, 3.5]")
-    {'x0': 1, 'w': [2, 3.5]}
-    """
-    values: dict[str, object] = {}
-    for piece in _outer_commas(text):
-        name, equals, given = (part.strip() for part in piece.partition("="))
-        if not name or not equals or name in values:
-            raise usage(f"--at needs NAME=VALUE once for each name, not '{echo(piece.strip())}'", "--at 'x0=1, w=[2, 3]'")
-        try:
-            value: object = json.loads(given)
-        except (ValueError, RecursionError):
-            value = None
-        if not _numeric(value):
-            raise usage(f"--at: '{echo(given)}' is neither a number nor a list of numbers", "--at 'x0=1, w=[2, 3]'")
-        values[name] = value
-    return values
-
-
-def _outer_commas(text: str) -> list[str]:
-    """Split at the commas that stand outside brackets."""
-    pieces, depth = [""], 0
-    for character in text:
-        depth += (character == "[") - (character == "]")
-        if character == "," and depth == 0:
-            pieces.append("")
-        else:
-            pieces[-1] += character
-    return pieces
-
-
-def _numeric(value: object) -> bool:
-    if isinstance(value, list):
-        return bool(value) and all(_numeric(item) for item in value)
-    # Compared, not converted: an integer may be too large for a float.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= 1e308
