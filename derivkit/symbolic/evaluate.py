@@ -32,9 +32,7 @@ _EINSUM_WORK = 20_000  # below, looking for the best order costs more than it sa
 Labelled = tuple[tuple[Index, ...], Array]
 
 
-def evaluate_expr(
-    expr: Expr, env: Mapping[Name, Array], sizes: Mapping[str, int], order: tuple[Index | None, ...]
-) -> Array:
+def evaluate_expr(expr: Expr, env: Mapping[Name, Array], sizes: Mapping[str, int], order: tuple[Index | None, ...]) -> Array:
     """Return the array of ``expr``, one axis for each of ``order``; ``None`` is an axis of length 1.
 
     An index of ``order`` on which ``expr`` does not depend gives an axis of equal entries.  The result has the precision of

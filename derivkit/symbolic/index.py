@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Union
 
 from derivkit.errors import DerivkitError, echo
 
@@ -24,7 +23,7 @@ class FloorDiv:
         return f"({self.numerator})//{_tight(self.denominator)}"
 
 
-SizeAtom = Union[str, FloorDiv]
+SizeAtom = str | FloorDiv
 
 
 class Size:
@@ -174,6 +173,10 @@ class Size:
         return f"Size({self})"
 
 
+def _substituted(atom: object, mapping: Mapping[Index, Affine]) -> object:
+    return atom.substituted(mapping)  # type: ignore[attr-defined]
+
+
 def _tight(size: Size) -> str:
     text = str(size)
     return text if text.isalnum() else f"({text})"
@@ -280,10 +283,7 @@ class Affine:
             return mapping[bare]
         result = Affine((), self.const)
         for atom, coefficient in self.terms:
-            if isinstance(atom, Index):
-                new = mapping.get(atom, Affine.of(atom))
-            else:
-                new = Affine.of(atom.substituted(mapping))  # type: ignore[attr-defined]
+            new = mapping.get(atom, Affine.of(atom)) if isinstance(atom, Index) else Affine.of(_substituted(atom, mapping))
             result = result + new.scaled(coefficient)
         return result
 

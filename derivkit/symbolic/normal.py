@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from math import isqrt
+from typing import cast
 
 from derivkit.symbolic.elementary import fn, is_indicator, num
 from derivkit.symbolic.expr import (
@@ -245,8 +246,7 @@ def sum_over(indices: tuple[Index, ...], body: Expr) -> Expr:
     if not indices:
         return body
     if isinstance(body, Sum):
-        inner = freshen(body) if set(body.indices) & set(indices) else body
-        assert isinstance(inner, Sum)
+        inner = cast(Sum, freshen(body)) if set(body.indices) & set(indices) else body
         return sum_over(indices + inner.indices, inner.body)
     if isinstance(body, Add):
         return _sum_of_terms(indices, body)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from derivkit.symbolic.ops_row import Op
 
-
 _POSITIVE = (0.3, 0.8, 1.4, 2.5)
 
 _SELU_A, _SELU_L = "1.6732632423543772", "1.0507009873554805"

@@ -56,7 +56,8 @@ class Lemma:
 class Result:
     """A derivative: ``expr`` over the program's names, entry by entry; ``outputs`` then ``inputs`` are its natural axes.
 
-    ``facts`` are the declared ones that this form used beyond those of the steps.  ``name`` is the adjoint's; ``shared`` are the definitions that the expression uses beyond the program's own.
+    ``name`` is the adjoint's; ``shared`` are the definitions that the expression uses beyond the program's own, ``facts``
+    the declared ones that it used beyond those of the steps.
     """
 
     name: Name

@@ -202,5 +202,3 @@ def _readable(node: Array) -> Array:
             return outer(x.args[0], ones(node.shape[1:]))
         return mul([x, ones(node.shape)])
     return node
-
-

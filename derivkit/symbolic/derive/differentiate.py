@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from functools import lru_cache
+from typing import cast
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
@@ -52,8 +53,7 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
         _check_budget(expr, target)
         return add(_one_factor(expr, n, target, at) for n in range(len(expr.args)))
     if isinstance(expr, Sum):
-        fresh = freshen(expr)
-        assert isinstance(fresh, Sum)
+        fresh = cast(Sum, freshen(expr))
         return sum_over(fresh.indices, partial(fresh.body, target, at))
     if isinstance(expr, Pow):
         return _power(expr, target, at, output)

@@ -48,7 +48,8 @@ def derive(
 ) -> Derivation:
     """Derive the gradient or Jacobian of a program's output, step by step, at symbolic sizes.
 
-    ``program`` is text in the program language or a function decorated with ``@program``; ``wrt`` names inputs or intermediate lines (one, several, or
+    ``program`` is text in the program language or a function decorated with ``@program``; ``wrt`` names inputs or
+    intermediate lines (one, several, or
     ``PARAMETERS``: every ``real`` input).  ``kind`` is ``None`` (the gradient of a scalar, the Jacobian of an array),
     ``"gradient"``, ``"jacobian"`` or ``"vjp"`` (the cotangent is the input ``<output>_bar``).  ``layout`` is the default of
     printing and returning.  ``expand="softmax"`` derives through the definition of an operation instead of citing its lemma.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import cast
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.symbolic.derive.lemmas import has_lemma
@@ -30,7 +31,7 @@ def expanded(graph: Graph, ops: str | Iterable[str]) -> Graph:
 
 
 def _opened(d: Definition, taken: set[str]) -> list[Definition]:
-    rhs = _formula(d.rhs)
+    rhs = _formula(cast(Fn | Prim, d.rhs))
     total = next((n for n in walk(rhs) if isinstance(n, Sum)), None)
     if total is None:
         return [Definition(d.name, d.shape, d.indices, rhs, None, (), d.text, d.line)]
@@ -46,11 +47,10 @@ def _opened(d: Definition, taken: set[str]) -> list[Definition]:
     return [normaliser, Definition(d.name, d.shape, d.indices, outer, None, (), d.text, d.line)]
 
 
-def _formula(expr: Expr) -> Expr:
+def _formula(expr: Fn | Prim) -> Expr:
     if isinstance(expr, Fn):
         row = ELEMENTWISE[expr.op]
         return read_row(row.formula, Bindings(scalars=dict(zip(row.parameters, expr.args, strict=True))))
-    assert isinstance(expr, Prim)
     argument, bound = expr.args[0], expr.bound
 
     def entry(subs: tuple[Affine, ...]) -> Expr:

@@ -268,9 +268,10 @@ def _divides_anew(made: Expr, before: Expr, known: Knowledge) -> bool:
     """Say whether ``made`` has something below the fraction bar that may be 0 and was not below it before."""
     was_below = {key(f.base) for f in factors_of(before) if isinstance(f, Pow) and _is_below(f)}
     for factor in factors_of(made):
-        if _is_below(factor) and isinstance(factor, Pow) and key(factor.base) not in was_below:
-            if not is_positive(factor.base, known.positive):
-                return True
+        if not isinstance(factor, Pow) or not _is_below(factor):
+            continue
+        if key(factor.base) not in was_below and not is_positive(factor.base, known.positive):
+            return True
     return False
 
 

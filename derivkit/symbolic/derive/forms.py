@@ -266,7 +266,7 @@ def _merge_sums(expr: Add) -> Expr:
         for b in range(a + 1, len(terms)):
             joined = _joined(terms[a], terms[b])
             if joined is not None:
-                rest = terms[:a] + [joined] + terms[a + 1 : b] + terms[b + 1 :]
+                rest = [*terms[:a], joined, *terms[a + 1 : b], *terms[b + 1 :]]
                 return _merge_sums(Add(tuple(rest))) if len(rest) > 1 else joined
     return expr
 
@@ -334,9 +334,10 @@ def _without_complement(term: Expr, indicator: Expr) -> Expr | None:
     """Return ``term`` without its factor where(indicator, 0, 1), ``None`` when it has none."""
     factors = factors_of(term)
     for n, factor in enumerate(factors):
-        if isinstance(factor, Fn) and factor.op == "where" and key(condition(factor)) == key(condition_of(indicator)):
-            if factor.args[1] == num(0) and factor.args[2] == num(1):
-                return mul(factors[:n] + factors[n + 1 :])
+        if not isinstance(factor, Fn) or factor.op != "where" or factor.args[1:] != (num(0), num(1)):
+            continue
+        if key(condition(factor)) == key(condition_of(indicator)):
+            return mul(factors[:n] + factors[n + 1 :])
     return None
 
 

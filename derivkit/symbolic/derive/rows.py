@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import cast
 
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.expr import ONE_EXPR, Const, Expr, Num, Prim, SizeOf
@@ -34,8 +35,7 @@ class Bindings:
 @lru_cache(maxsize=1024)
 def _tree(text: str) -> syntax.Expression:
     statement = parse_program(text, FUNCTIONS).statements[-1]
-    assert isinstance(statement, syntax.Output)
-    return statement.value
+    return cast(syntax.Output, statement).value
 
 
 def read_row(text: str, bindings: Bindings) -> Expr:
@@ -94,14 +94,12 @@ def _call(node: syntax.Call, b: Bindings) -> Expr:
 
 def _subscript(node: syntax.Subscript, b: Bindings) -> Expr:
     (item,) = node.items
-    assert isinstance(item, syntax.Name)
-    at = b.letters[item.id]
+    at = b.letters[cast(syntax.Name, item).id]
     base = node.base
     if isinstance(base, syntax.Name):
         return b.arrays[base.id](at)
-    assert isinstance(base, syntax.Call)
-    if base.function not in PRIMITIVES:
-        raise DerivkitError(f"a row of the table cannot read {base.function}", code="DK009")
+    if not isinstance(base, syntax.Call) or base.function not in PRIMITIVES:
+        raise DerivkitError("a row of the table reads arrays and primitives at a position, nothing else", code="DK009")
     fresh = tuple(i.fresh() for i in b.bound)
     whole = Bindings(b.scalars, {n: _along(e, fresh) for n, e in b.arrays.items()}, b.letters, b.bound)
     return Prim(base.function, fresh, (_read(base.args[0], whole),), at)
@@ -119,9 +117,9 @@ def _reduce(node: syntax.IndexedReduce, b: Bindings) -> Expr:
 
 
 def _delta(node: syntax.DeltaTerm, b: Bindings) -> Expr:
-    assert isinstance(node.a, syntax.Name) and isinstance(node.b, syntax.Name)
-    pairs = zip(b.letters[node.a.id], b.letters[node.b.id], strict=True)
-    return mul((ONE_EXPR, *(delta(left, right) for left, right in pairs)))
+    left, right = cast(syntax.Name, node.a), cast(syntax.Name, node.b)
+    pairs = zip(b.letters[left.id], b.letters[right.id], strict=True)
+    return mul((ONE_EXPR, *(delta(one, other) for one, other in pairs)))
 
 
 _HALF = num(1).value / 2

@@ -28,8 +28,8 @@ def _reduction(build: Callable[..., Value]) -> Row:
 def _primitive(context: Context, arguments: Arguments) -> Value:
     x, op = arguments.x, arguments.function
     positions = read_axes(context, arguments, len(x.axes), arguments.options.get("axis"))
-    if op in ("softmax", "log_softmax") and len(positions) != 1:
-        raise wrong(context, arguments, arguments.place, f"{op} is over one axis of an array, this has {shown(x.shape)}")
+    if op in ("softmax", "log_softmax") and not positions:
+        raise wrong(context, arguments, arguments.place, f"{op} is over an axis of an array, this has {shown(x.shape)}")
     return algebra.primitive(context, op, x, positions, read_keep(context, arguments), arguments.place)
 
 

@@ -16,6 +16,7 @@ from derivkit.symbolic.parse import algebra, syntax
 from derivkit.symbolic.parse.arguments import Arguments, bind_arguments, formula_tree
 from derivkit.symbolic.parse.context import Context, Value
 from derivkit.symbolic.parse.functions import LABELLED, ROWS
+from derivkit.symbolic.parse.later import hint_for
 from derivkit.symbolic.parse.pratt import CONSTANTS
 from derivkit.symbolic.parse.shapes import SCALARS, Habits, Unknown, read_size
 from derivkit.symbolic.parse.subscripts import At, Item, NewAxis, Span, take
@@ -280,7 +281,7 @@ class Lowering:
         op = OPS.get(node.function) if node.function in FUNCTIONS else None
         if op is None:
             name = syntax.Name(node.function, place=node.place)
-            hint = did_you_mean(node.function, FUNCTIONS) if self.is_new(name) or self.habits is None else None
+            hint = hint_for(node.function, FUNCTIONS) if self.is_new(name) or self.habits is None else None
             hint = hint or ("a product is written with *" if not self.is_new(name) else None)
             raise context.error(place, f"unknown function '{echo(node.function)}'", "DK009", hint)
         row = ROWS.get(op.name)
