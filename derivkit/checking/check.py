@@ -17,9 +17,11 @@ from derivkit.checking.contract import contract
 from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
 from derivkit.checking.evidence import blamed, evidence_of, worst_entries
-from derivkit.checking.kinks import inside, off_zeros
-from derivkit.checking.problem import Finding, Problem, Task
+from derivkit.checking.kinks import entries_alone, inside, off_zeros
+from derivkit.checking.precision import departure, exact, widened
+from derivkit.checking.problem import Finding, Problem, Task, typical
 from derivkit.checking.report import Report
+from derivkit.checking.resolution import resolve
 from derivkit.checking.trees import argument_names, leaves
 from derivkit.errors import DerivkitError
 from derivkit.numeric.finite_difference import Line, Residual
@@ -108,11 +110,19 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
     problem = contract(task, point)
     if isinstance(problem, Finding):
         return _report_finding(task, problem)
+    wide = widened(task, problem)
+    report = _judge(task, problem) if wide is None else _judge_widely(*wide)
+    return replace(report, reproduce=_reproduce(task))
+
+
+def _judge(task: Task, problem: Problem) -> Report:
+    """Measure along the joint directions, then wherever those are too blunt, then look at the kinks."""
     residuals = [settle(task, problem, direction) for direction in directions(task, problem)]
-    kinks = [line for line, r in residuals if r.gap]
-    wrong = [(line, r) for line, r in residuals if r.verdict == "wrong" and not r.gap]
-    if wrong:
+    if not _wrong(residuals):
+        residuals += resolve(task, problem, [r for _, r in residuals[:2]])
+    if wrong := _wrong(residuals):
         return _report_wrong(task, problem, wrong)
+    kinks = [line for line, r in residuals if r.gap]
     if kinks:
         elsewhere = off_zeros(task, problem)
         if elsewhere:
@@ -121,11 +131,52 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
             aside = _aside(task, problem, attempt)
             if aside is not None:
                 return aside
-        outside = [line for line in kinks if not inside(line, problem, task)]
+        alone = entries_alone(task, problem)
+        if wrong := _wrong(alone):
+            return _report_wrong(task, problem, wrong)
+        met = [(line, r) for line, r in (*residuals, *alone) if r.gap]
+        outside = [(line, r) for line, r in met if not inside(line, problem, task)]
         if outside:
-            return _report_kink(task, residuals, outside)
+            return _report_kink(task, outside)
     unclear = [(line, r) for line, r in residuals if r.verdict == "unclear" and not r.gap]
     return _report_undecided(task, unclear) if unclear else _report_ok(task, problem, residuals, bool(kinks))
+
+
+def _wrong(residuals: Sequence[tuple[Line, Residual]]) -> list[tuple[Line, Residual]]:
+    return [(line, r) for line, r in residuals if r.verdict == "wrong" and not r.gap]
+
+
+def _judge_widely(there: Task, low: Problem) -> Report:
+    """Judge claims of low precision (``low``) against f in float64; if they are but rounding, by the claim in float64."""
+    precise = exact(there)
+    if precise is None:
+        return _judge(there, low)
+    verdict, far = _judge(there, precise), departure(low, precise)
+    if verdict.ok and far <= 1e-3:
+        return replace(verdict, evidence=(*verdict.evidence, "measured with float64 copies of the arguments"))
+    if not (verdict.ok or verdict.undecided) and _beyond_rounding(there, low, verdict):
+        return _with_own_numbers(there, low, verdict)
+    report = _judge(there, low)
+    if verdict.ok and (far <= 0.1 or report.ok):
+        summary = f"right in float64, but in the precision given some entries differ by {far:.2g}: rounding or a fault"
+        return replace(report, ok=False, undecided=True, diagnosis="undecided", summary=summary, blame=(), entries=())
+    return report
+
+
+def _with_own_numbers(task: Task, low: Problem, verdict: Report) -> Report:
+    """Show the entries as the caller's own call gave them, not as the call in float64 did."""
+    own = {leaf.name: c for leaf, c in zip(task.leaves, low.claims or (), strict=True) if c is not None}
+    entries = [replace(e, yours=float(own[e.leaf][e.index])) if e.leaf in own else e for e in verdict.entries]
+    return replace(verdict, entries=tuple(entries))
+
+
+def _beyond_rounding(task: Task, low: Problem, verdict: Report) -> bool:
+    """Return whether a fault seen in float64 is more than a cast inside the claim would do."""
+    size = {leaf.name: typical(c) for leaf, c in zip(task.leaves, low.claims or (), strict=True) if c is not None}
+    if verdict.diagnosis == "precision":
+        return False
+    off = [(abs(e.yours - e.measured), 1e-3 * abs(e.measured) + 16 * low.grain * size.get(e.leaf, 0.0)) for e in verdict.entries]
+    return any(much > granted for much, granted in off)
 
 
 def _aside(task: Task, problem: Problem, attempt: int) -> Report | None:
@@ -145,8 +196,9 @@ def _aside(task: Task, problem: Problem, attempt: int) -> Report | None:
         return None
     if all(a is None or (b is not None and np.array_equal(a, b)) for a, b in zip(problem.claims, other.claims, strict=True)):
         return None  # a table for this point only, or a linear piece: the other point says nothing about this one
+    other = replace(other, grain=max(other.grain, problem.grain), doubt=problem.doubt)
     residuals = [settle(there, other, direction) for direction in directions(there, other)]
-    wrong = [(line, r) for line, r in residuals if r.verdict == "wrong" and not r.gap]
+    wrong = _wrong(residuals)
     if any(r.gap for _, r in residuals) or not wrong:
         return None
     report = _report_wrong(there, other, wrong)
@@ -199,15 +251,17 @@ def _report_undecided(task: Task, unclear: Sequence[tuple[Line, Residual]]) -> R
     line, worst = max(unclear, key=lambda item: item[1].error_bar / (item[1].scale or 1.0))
     moving = [leaf.name for leaf, u in zip(task.leaves, line.direction, strict=True) if np.any(u)]
     why = f"the error bar {worst.error_bar:.2g} is too wide for a slope of {worst.scale:.2g}"
+    if worst.error_bar <= 1e-4 * worst.scale:
+        why = f"off by {abs(worst.value):.2g} of {worst.scale:.2g}: more than rounding should do, less than a fault would"
     if math.isinf(worst.error_bar):
         why = "f cannot be evaluated on either side of the point"
     summary = f"along {', '.join(moving)}: {why}"
     return _report(task, ok=False, undecided=True, worst=worst, diagnosis="undecided", summary=summary)
 
 
-def _report_kink(task: Task, residuals: Sequence[tuple[Line, Residual]], outside: Sequence[Line]) -> Report:
-    worst = next(r for line, r in residuals if line is outside[0])
-    moving = tuple(k for k, u in enumerate(outside[0].direction) if np.any(u))
+def _report_kink(task: Task, outside: Sequence[tuple[Line, Residual]]) -> Report:
+    line, worst = outside[0]
+    moving = tuple(k for k, u in enumerate(line.direction) if np.any(u))
     summary = "f has a kink here, and the claim is no slope of any point around"
     evidence = (f"the one-sided slopes differ by {abs(worst.gap):.6g}; the claimed slope is {worst.claimed:.6g}",)
     return _report(task, ok=False, diagnosis="kink", worst=worst, summary=summary, evidence=evidence, blame=moving)
@@ -220,7 +274,7 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
         evidence = f"along one direction: yours {worst.claimed:.9g}, measured {worst.value + worst.claimed:.9g}"
         return _report(task, ok=False, worst=worst, diagnosis="dense", summary="is wrong", evidence=(evidence,))
     rng = np.random.default_rng([task.seed, 4])
-    blame = blamed(task, problem, rng)
+    blame = blamed(task, problem, [line for line, _ in wrong], rng)
     cases = [evidence_of(task, problem, k, rng) for k in blame[:4]]
     found = [diagnose(case) for case in cases]
     code, sentence = found[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -36,6 +36,22 @@ def contract(task: Task, point: Point) -> Problem | Finding:
     if task.kind != "gradient":
         cotangent = (rng.choice([-1.0, 1.0], output.shape) * rng.uniform(0.5, 1.5, output.shape)).astype(output.dtype)
     weights = cotangent.astype(np.float64)
+    value = scalar(task, weights)
+    base = float(np.sum(weights * output))
+    unit = float(np.finfo(output.dtype).eps)
+    if task.kind == "jvp":
+        return contract_jvp(task, Problem(value, lambda moved: 0.0, point, None, base, unit, output, cotangent, unit))
+    claims = _claims(task, point, cotangent, output.shape)
+    if isinstance(claims, Finding):
+        return claims
+    coarsest = max([unit] + [float(np.finfo(c.dtype).eps) for c in claims if c is not None and c.dtype.kind == "f"])
+    numbers = tuple(None if c is None else _contracted(task, c, weights) for c in claims)
+    rows = tuple(claims) if task.kind == "jacobian" else ()
+    return _with_claims(Problem(value, lambda moved: 0.0, point, numbers, base, coarsest, output, cotangent, coarsest, rows))
+
+
+def scalar(task: Task, weights: Floats) -> Callable[[Point], float]:
+    """Return F = ⟨weights, f⟩ as a function of the leaves: NaN wherever f cannot be evaluated."""
 
     def value(reached: Point) -> float:
         task.calls[0] += 1
@@ -44,19 +60,9 @@ def contract(task: Task, point: Point) -> Problem | Finding:
                 result = output_of(task, task.f(*rebuild(task.args, task.leaves, reached)))
         except Exception:  # outside f's domain there is nothing to measure, whatever f says about it
             return math.nan
-        return float(np.sum(weights * result)) if result.shape == output.shape else math.nan
+        return float(np.sum(weights * result)) if result.shape == weights.shape else math.nan
 
-    base = float(np.sum(weights * output))
-    unit = float(np.finfo(output.dtype).eps)
-    if task.kind == "jvp":
-        return contract_jvp(task, Problem(value, lambda moved: 0.0, point, None, base, unit, output, cotangent))
-    claims = _claims(task, point, cotangent, output.shape)
-    if isinstance(claims, Finding):
-        return claims
-    coarsest = max([unit] + [float(np.finfo(c.dtype).eps) for c in claims if c is not None and c.dtype.kind == "f"])
-    numbers = tuple(None if c is None else _contracted(task, c, weights) for c in claims)
-    rows = tuple(claims) if task.kind == "jacobian" else ()
-    return _with_claims(Problem(value, lambda moved: 0.0, point, numbers, base, coarsest, output, cotangent, rows))
+    return value
 
 
 def _with_claims(problem: Problem) -> Problem:

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.checking.diagnose import Evidence, wrong_part
 from derivkit.checking.directions import joint, line_along, only, settle, slope_size
-from derivkit.checking.problem import SMALL, Floats, Problem, Task
+from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, typical
 from derivkit.checking.report import Entry
 from derivkit.checking.trees import rebuild
-from derivkit.numeric.finite_difference import jacobian, measure, scales
+from derivkit.numeric.finite_difference import Line, jacobian, measure, scales
 
 
-def blamed(task: Task, problem: Problem, rng: np.random.Generator) -> list[int]:
-    """Return the leaves whose own part of the claim is wrong; all of them if none can be told."""
+def blamed(task: Task, problem: Problem, wrong: Sequence[Line], rng: np.random.Generator) -> list[int]:
+    """Return the leaves whose own part of the claim is wrong; all of them if none can be told.
+
+    A ``wrong`` line that moves one leaf alone has told already.
+    """
+    told = {moved[0] for line in wrong if len(moved := [k for k, u in enumerate(line.direction) if np.any(u)]) == 1}
     moving = [k for k, c in enumerate(problem.claims or ()) if c is not None]
     direction = joint(problem, rng)
-    blame = [k for k in moving if len(moving) == 1 or settle(task, problem, only(direction, k))[1].verdict == "wrong"]
+    blame = [
+        k for k in moving if len(moving) == 1 or k in told or settle(task, problem, only(direction, k))[1].verdict == "wrong"
+    ]
     return blame or moving
 
 
@@ -36,7 +44,10 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     point = problem.point[k].astype(np.float64)
     if problem.jacobians and point.size <= SMALL and problem.output.size * point.size <= SMALL**2:
         return _jacobian_evidence(task, problem, k)
-    size, zero = scales(point), tuple(np.zeros(p.shape) for p in problem.point)
+    size = scales(point)
+    if problem.unit > COARSE:  # wide steps rise above the rounding
+        size = 4 * np.maximum(size, np.median(size))
+    zero = tuple(np.zeros(p.shape) for p in problem.point)
     if claim.size <= SMALL:
         rows, directions = None, [np.where(np.arange(claim.size) == i, size.ravel(), 0.0) for i in range(claim.size)]
         units = size.ravel()
@@ -57,6 +68,9 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
         return known[key]
 
     bars = np.where(np.isfinite(bars), bars, np.max(bars[np.isfinite(bars)], initial=0.0))
+    if problem.grain > COARSE:  # the claim's own rounding is no fault
+        known_values = values[np.isfinite(values)]
+        bars = bars + 16 * problem.grain * (np.abs(np.where(np.isfinite(values), values, 0.0)) + typical(known_values))
     return Evidence(task.leaves[k].name, k, claim, point, rows, np.where(np.isfinite(values), values, 0.0), bars, others, faulty)
 
 

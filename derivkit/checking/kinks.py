@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from derivkit.checking.directions import joint, settle, slope_size
-from derivkit.checking.problem import Problem, Task
+from derivkit.checking.directions import joint, only, settle, slope_size
+from derivkit.checking.problem import SMALL, Problem, Task
 from derivkit.numeric.finite_difference import Line, Residual
 
 
@@ -19,6 +19,24 @@ def off_zeros(task: Task, problem: Problem) -> list[tuple[Line, Residual]]:
         return []
     line, residual = settle(task, problem, masked)
     return [(line, residual)] if residual.verdict == "wrong" and not residual.gap else []
+
+
+def entries_alone(task: Task, problem: Problem) -> list[tuple[Line, Residual]]:
+    """Return what is measured of single entries at a kink: of all in a small problem, else of the first that are 0.
+
+    Many kinks met at once have a wide range of slopes, in which a fault at one of them is lost.
+    """
+    if problem.claims is None:
+        return []
+    direction = joint(problem, np.random.default_rng([task.seed, 7]))
+    small = sum(p.size for p in problem.point) <= SMALL
+    found: list[tuple[Line, Residual]] = []
+    for k, p in enumerate(problem.point):
+        for index in np.argwhere((direction[k] != 0) & (small | (p == 0)))[: SMALL - len(found)]:
+            mask = np.zeros(p.shape, dtype=np.bool_)
+            mask[tuple(index)] = True
+            found.append(settle(task, problem, only(direction, k, mask)))
+    return found
 
 
 def inside(line: Line, problem: Problem, task: Task) -> bool:

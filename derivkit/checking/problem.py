@@ -18,6 +18,8 @@ Point = tuple[Array, ...]
 
 #: Leaves up to this size are measured entry by entry once they are known to be wrong.
 SMALL = 130
+#: An epsilon above this is low precision.
+COARSE = 1e-12
 #: A claim may differ by this share of its own norm: far above what a float64 gradient loses to rounding.
 SLACK = 1e-9
 
@@ -40,7 +42,9 @@ class Task:
 class Problem:
     """A scalar function F = ⟨cotangent, f⟩ at ``point`` with the claimed gradient leaf by leaf (``None``: not claimed).
 
-    ``predict`` gives the claimed change of F for a displacement; ``unit`` is the coarsest epsilon of f and the claim.
+    ``predict`` gives the claimed change of F for a displacement; ``unit`` is the epsilon of F's values, ``grain`` the
+    coarsest of f and the claim: a right claim may be off by so much.  A claim that is off by less than ``doubt`` times
+    its tolerance is not called wrong: it may be rounding that piled up.
     """
 
     value: Callable[[Point], float]
@@ -51,7 +55,9 @@ class Problem:
     unit: float
     output: Array
     cotangent: Array
+    grain: float
     jacobians: tuple[Array | None, ...] = ()
+    doubt: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,11 @@ class Finding:
     code: str
     sentence: str
     blame: tuple[int, ...] = ()
+
+
+def typical(values: Floats) -> float:
+    """Return the root mean square."""
+    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
 
 
 def call(task: Task, what: str, function: Callable[..., Any], *args: Any) -> Any:

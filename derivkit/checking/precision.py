@@ -1,0 +1,92 @@
+"""Low precision: f measured with float64 copies of its arguments, where it takes them and then really computes in float64.
+
+A float32 value hides whatever is smaller than its rounding; the same function in float64 hides nothing, and a float32
+gradient can be held against it to float32 accuracy.  Where the gradient, too, computes in float64, it is judged there,
+and the float32 one must be its rounding.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from derivkit.checking.contract import contract, scalar
+from derivkit.checking.directions import joint, only
+from derivkit.checking.problem import COARSE, Problem, Task, output_of, typical
+from derivkit.checking.trees import rebuild
+from derivkit.errors import DerivkitError
+
+#: A move of the arguments that float32 (and anything coarser) rounds away: a function that computes in float64 sees it.
+_HAIR = 1e-8
+_DOUBT = 10.0
+_EPS = float(np.finfo(np.float64).eps)
+
+
+def widened(task: Task, problem: Problem) -> tuple[Task, Problem] | None:
+    """Return the task with float64 copies of its arguments, and the same claims against f there; ``None`` if f forbids it."""
+    if problem.grain <= COARSE or all(p.dtype == np.float64 for p in problem.point):
+        return None
+    point = tuple(p.astype(np.float64) for p in problem.point)
+    there = replace(task, leaves=tuple(replace(leaf, array=p) for leaf, p in zip(task.leaves, point, strict=True)))
+    task.calls[0] += 1
+    try:
+        with np.errstate(all="ignore"):
+            output = output_of(there, task.f(*rebuild(task.args, there.leaves, point))).astype(np.float64)
+    except Exception:  # whatever f says about arguments that nobody gave it: it does not take them
+        return None
+    if output.shape != problem.output.shape:
+        return None
+    weights = problem.cotangent.astype(np.float64)
+    base = float(np.sum(weights * output))
+    mass = float(np.sum(np.abs(weights * output)))
+    if not math.isfinite(base) or abs(base - problem.base) > math.sqrt(problem.grain) * mass:
+        return None
+    wide = replace(problem, value=scalar(there, weights), point=point, base=base, unit=_EPS, doubt=_DOUBT)
+    return (there, wide) if _follows(task, wide, mass) else None
+
+
+def _follows(task: Task, wide: Problem, mass: float) -> bool:
+    """Return whether F moves in proportion with moves that low precision would round away, leaf by leaf."""
+    direction = joint(wide, np.random.default_rng([task.seed, 6]))
+    seen = False
+    for k, u in enumerate(direction):
+        part = only(direction, k)
+        expected = abs(wide.predict(tuple(_HAIR * v for v in part)))
+        if not np.any(u) or expected < 1e3 * _EPS * mass:
+            continue
+        once, twice = (
+            wide.value(tuple(p + n * _HAIR * v for p, v in zip(wide.point, part, strict=True))) - wide.base for n in (1, 2)
+        )
+        if not abs(twice - 2 * once) <= 0.2 * max(abs(once), expected):
+            return False
+        seen = seen or once != 0
+    return seen
+
+
+def exact(there: Task) -> Problem | None:
+    """Return the problem of f and the claim, both evaluated in float64; ``None`` where the claim does not go along."""
+    try:
+        problem = contract(there, tuple(leaf.array for leaf in there.leaves))
+    except DerivkitError:
+        return None
+    if not isinstance(problem, Problem) or problem.grain > COARSE or problem.claims is None:
+        return None
+    with np.errstate(over="ignore"):
+        cast = all(np.array_equal(c.astype(np.float32), c) for c in problem.claims if c is not None)
+    return None if cast else problem  # low precision within, handed over in float64, is no second opinion
+
+
+def departure(problem: Problem, precise: Problem) -> float:
+    """Return how far the claims of low precision are from those in float64, at the worst entry, relative to that entry.
+
+    An entry far below its leaf's typical size is held against a share of that: cancellation leaves it no digits.
+    """
+    worst = 0.0
+    for low, high in zip(problem.claims or (), precise.claims or (), strict=True):
+        if low is not None and high is not None:
+            floor = 1e3 * problem.grain * typical(high)
+            off = np.abs(low - high)
+            worst = max(worst, float(np.max(np.where(off > 0, off / np.maximum(np.abs(high), max(floor, 1e-300)), 0.0))))
+    return worst
