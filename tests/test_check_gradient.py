@@ -261,6 +261,147 @@ def test_blame_and_entries_point_at_the_fault():
     assert big.entries[0].measured == pytest.approx(cube_grad(BIG)[17, 23], rel=1e-6)
 
 
+F32 = np.float32
+
+
+def f32_three_leaves(seed, act):
+    r = np.random.default_rng(seed)
+    X, T = r.normal(size=(6, 5)).astype(F32), np.eye(3, dtype=F32)[r.integers(0, 3, 6)]
+    args = tuple((s * r.normal(size=n)).astype(F32) for s, n in ((0.45, (4, 5)), (0.1, 4), (0.5, (3, 4))))
+    up, slope = {"tanh": (np.tanh, lambda h: 1 - h * h), "relu": (relu, lambda h: (h > 0).astype(h.dtype))}[act]
+
+    def f(W1, b, W2):
+        y = up(X @ W1.T + b) @ W2.T
+        return np.mean(np.log(np.exp(y).sum(1)) - (y * T).sum(1))
+
+    def grad(W1, b, W2):
+        h = up(X @ W1.T + b)
+        e = np.exp(h @ W2.T)
+        y_bar = (e / e.sum(1, keepdims=True) - T) / e.dtype.type(6)
+        z_bar = y_bar @ W2 * slope(h)
+        return z_bar.T @ X, z_bar.sum(0), y_bar.T @ h
+
+    return f, grad, args
+
+
+def as_table(f, grad, args):
+    table = grad(*args)
+    return f, lambda *_: table
+
+
+def cast_within(f, grad, args):
+    def low(*given):
+        return [x.astype(F32) for x in given]
+
+    def cast(*given):
+        return tuple(g.astype(x.dtype) for g, x in zip(grad(*low(*given)), given, strict=True))
+
+    return lambda *given: float(f(*low(*given))), cast
+
+
+def only_float32(f, grad, args):
+    def strict(*given):
+        if any(x.dtype != F32 for x in given):
+            raise TypeError("float32 only")
+        return f(*given)
+
+    return strict, grad
+
+
+#: How f and its gradient treat precision, and whether a right gradient must be seen to be right.
+PRECISIONS = {
+    "follows its arguments": (lambda f, grad, args: (f, grad), True),
+    "a Python float": (lambda f, grad, args: (lambda *given: float(f(*given)), grad), True),
+    "a table of float32 gradients": (as_table, True),
+    "float32 result": (lambda f, grad, args: (lambda *given: F32(f(*given)), grad), False),
+    "float32 within": (cast_within, False),
+    "float32 arguments only": (only_float32, False),
+}
+
+
+@pytest.mark.parametrize("act", ["tanh", "relu"])
+@pytest.mark.parametrize("form", PRECISIONS)
+def test_in_float32_one_per_cent_of_one_entry_is_never_accepted(form, act):
+    made, decided = PRECISIONS[form]
+    for seed in range(6 if decided else 2):
+        f, grad, args = f32_three_leaves(seed, act)
+        right = check_gradient(*made(f, grad, args), *args)
+        assert right.ok or (right.undecided and not decided), str(right)
+        leaf = seed % 3
+        truth = grad(*args)[leaf]
+        visible = np.flatnonzero(truth)
+        index = np.unravel_index(visible[(7 * seed) % visible.size], truth.shape)
+
+        def faulty(*given, grad=grad, leaf=leaf, index=index):
+            claims = [g.copy() for g in grad(*given)]
+            claims[leaf][index] *= claims[leaf].dtype.type(1.01)
+            return tuple(claims)
+
+        report = check_gradient(*made(f, faulty, args), *args)
+        assert not report.ok
+        if report.undecided:
+            assert report.diagnosis == "undecided"
+            assert form != "follows its arguments"
+        elif decided:
+            assert report.diagnosis == "few-entries", str(report)
+            assert report.blame == (leaf,)
+            assert report.entries[0].index == index
+            assert report.entries[0].yours == np.float64(faulty(*args)[leaf][index])
+
+
+def test_float32_rounding_that_piles_up_is_no_fault():
+    x = (1000 + RNG.normal(size=50)).astype(F32)
+
+    def grad(x):
+        return 2 * (x - x.mean()) / x.dtype.type(x.size)
+
+    assert check_gradient(lambda x: np.mean((x - x.mean()) ** 2), grad, x).diagnosis in (None, "undecided")
+    assert check_gradient(lambda x: np.mean((x - x.mean()) ** 2), lambda x: 1.5 * grad(x), x).diagnosis == "scale:1.5"
+
+
+def test_a_gradient_right_in_float64_only_is_not_accepted_in_float32():
+    def grad(x):
+        return x**2 * (3.3 if x.dtype == F32 else 3)
+
+    report = check_gradient(lambda x: np.sum(x**3), grad, X34.astype(F32))
+    assert not report.ok
+
+
+def test_reproduce_shows_the_arguments_as_they_came():
+    report = check_gradient(lambda x: np.sum(x**2), lambda x: 4 * x, X5.astype(F32))
+    assert report.diagnosis == "scale:2"
+    assert "dtype=np.float32" in report.reproduce
+
+
+KINKS = {  # zeros, the claim at them: each is outside its own range of slopes, though the sum is inside
+    "one of many": at(np.full(8, 0.5), 3, 1.3),
+    "above and below": at(at(np.full(8, 0.5), 3, 1.3), 4, -0.3),
+    "relu as abs": at(np.full(8, 0.0), 5, -1.0),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_a_fault_confined_to_one_entry_at_a_kink_is_seen(name):
+    at_zero = KINKS[name]
+    x = np.concatenate([np.zeros(8), X5])
+    report = check_gradient(lambda x: float(relu(x).sum()), lambda x: np.concatenate([at_zero, (x[8:] > 0) * 1.0]), x)
+    assert report.diagnosis == "kink", str(report)
+    right = np.linspace(0, 1, 8)
+    assert check_gradient(lambda x: float(relu(x).sum()), lambda x: np.concatenate([right, (x[8:] > 0) * 1.0]), x).ok
+
+
+def test_what_is_not_claimed_is_not_judged_and_is_named():
+    report = check_gradient(twice, lambda x, y: (np.cos(x), None), X5, X34)
+    assert report.ok
+    assert "not claimed, so not checked: y" in str(report)
+    report = check_gradient(twice, lambda x, y: (None, 2 * y), X5, X34)
+    assert report.blame == (1,)
+    low = check_gradient(lambda x, y: np.sum(x * x) + np.sum(y), lambda x, y: (2 * x, None), X5.astype(F32), X5.astype(F32))
+    assert low.ok
+    with pytest.raises(DerivkitError, match="nothing is claimed"):
+        check_gradient(twice, lambda x, y: (None, None), X5, X34)
+
+
 def test_the_cost_of_a_right_gradient_does_not_grow():
     counts = [check_gradient(cube, cube_grad, RNG.normal(size=n) + 2).evaluations for n in (10, 1000, 100_000)]
     assert max(counts) <= 100
