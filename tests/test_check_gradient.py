@@ -323,14 +323,14 @@ PRECISIONS = {
 @pytest.mark.parametrize("form", PRECISIONS)
 def test_in_float32_one_per_cent_of_one_entry_is_never_accepted(form, act):
     made, decided = PRECISIONS[form]
-    for seed in range(6 if decided else 2):
+    for seed in range(3 if decided else 2):
         f, grad, args = f32_three_leaves(seed, act)
         right = check_gradient(*made(f, grad, args), *args)
         assert right.ok or (right.undecided and not decided), str(right)
         leaf = seed % 3
         truth = grad(*args)[leaf]
         visible = np.flatnonzero(truth)
-        index = np.unravel_index(visible[(7 * seed) % visible.size], truth.shape)
+        index = np.unravel_index(visible[(7 * seed + 2) % visible.size], truth.shape)
 
         def faulty(*given, grad=grad, leaf=leaf, index=index):
             claims = [g.copy() for g in grad(*given)]

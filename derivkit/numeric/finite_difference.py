@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,9 +58,17 @@ def neville(steps: Sequence[float], values: Floats, power: int = 2) -> tuple[Flo
     >>> round(float(value), 12)
     1.0
     """
+    weights, _ = _weights(tuple(steps), power)
+    return (weights @ values if values.ndim == 1 else np.tensordot(weights, values, axes=1)), weights
+
+
+@lru_cache(maxsize=4096)
+def _weights(steps: tuple[float, ...], power: int) -> tuple[Floats, float]:
+    """Return the weights, and how much they magnify an absolute error of the function."""
     z = np.asarray(steps, dtype=np.float64) ** power
     weights = np.array([np.prod([z[k] / (z[k] - z[j]) for k in range(len(z)) if k != j]) for j in range(len(z))])
-    return np.tensordot(weights, values, axes=1), weights
+    weights.setflags(write=False)
+    return weights, float(np.sum(np.abs(weights) / np.asarray(steps)))
 
 
 def windows(steps: Sequence[float], values: Floats, noise: float, power: int = 2) -> Iterator[tuple[int, int, Floats, Floats]]:
@@ -75,8 +84,8 @@ def windows(steps: Sequence[float], values: Floats, noise: float, power: int = 2
         current = []
         for start in range(count - rungs + 1):
             part = slice(start, start + rungs)
-            value, weights = neville(steps[part], values[part], power)
-            rounding = noise * float(np.sum(np.abs(weights) / np.asarray(steps[part])))
+            value, _ = neville(steps[part], values[part], power)
+            rounding = noise * _weights(tuple(steps[part]), power)[1]
             truncation = np.maximum(np.abs(value - lower[start]), np.abs(value - lower[start + 1]))
             current.append(value)
             yield start, rungs, value, truncation + rounding
@@ -144,6 +153,8 @@ def derivative(f: Callable[[Floats], Any], x: Floats, direction: Floats) -> tupl
 def jacobian(f: Callable[[Floats], Any], x: Floats) -> tuple[Floats, Floats]:
     """Return the Jacobian of ``f`` at ``x`` by central differences, and its bars: both ``f(x).shape + x.shape``.
 
+    Of a scalar function that is the gradient.
+
     >>> value, _ = jacobian(lambda x: np.array([x[0] * x[1], x[0]]), np.array([2.0, 3.0]))
     >>> np.round(value, 6).tolist()
     [[3.0, 2.0], [1.0, 0.0]]
@@ -160,16 +171,6 @@ def jacobian(f: Callable[[Floats], Any], x: Floats) -> tuple[Floats, Floats]:
         return np.zeros(x.shape), np.zeros(x.shape)
     shape = np.shape(columns[0]) + x.shape
     return np.stack(columns, -1).reshape(shape), np.stack(bars, -1).reshape(shape)
-
-
-def gradient(f: Callable[[Floats], Any], x: Floats) -> tuple[Floats, Floats]:
-    """Return the gradient of the scalar ``f`` at ``x`` by central differences, and its bars: both shaped like ``x``.
-
-    >>> value, _ = gradient(lambda x: float(x @ x), np.array([1.0, 2.0]))
-    >>> np.round(value, 8).tolist()
-    [2.0, 4.0]
-    """
-    return jacobian(f, x)
 
 
 def complex_step(f: Callable[[Any], Any], x: Floats, direction: Floats) -> Floats:
