@@ -109,6 +109,9 @@ USAGE = {
     "program twice": (["derive", "sum(x)", "--file", "x.txt", "--wrt", "x"], "a program and --file"),
     "shape": (["derive", "sum(x)", "--wrt", "x", "--shape", "D"], "--shape needs NAME=SIZES"),
     "shape twice": (["derive", "sum(x)", "--wrt", "x", "--shape", "x=D", "--shape", "x=E"], "--shape was given twice"),
+    "a file": (["derive", "pyproject.toml", "--wrt", "x"], "expected 'T' after the dot, saw 'toml'"),
+    "a name of the gallery": (["kernel", "two_layer_tanh", "--wrt", "W1"], "the program has no such name"),
+    "reduce without batch": (["kernel", "sum(x)", "--wrt", "x", "--reduce", "sum"], "--reduce has no meaning without --batch"),
     "steps of json": (["derive", "sum(x)", "--wrt", "x", "--format", "json", "--steps", "none"], "--steps has no meaning"),
     "no such file": (["derive", "--file", "no/such/file", "--wrt", "x"], "cannot read 'no/such/file'"),
     "null in a path": (["derive", "--file", "a\0b", "--wrt", "x"], "cannot read"),
@@ -121,6 +124,14 @@ USAGE = {
     "rate": (["train", "--lr", "nan"], "--lr must be"),
     "seed": (["train", "--seed", "١٢x"], "--seed must be"),
     "sizes": (["train", "--sizes", "M=0"], "--sizes needs NAME=NUMBER"),
+    "sizes twice": (["train", "--sizes", "M=3,M=4"], "--sizes was given twice for 'M'"),
+    "sizes of nothing": (["train", "--sizes", "Q=3"], "the net has no size 'Q'"),
+    "a size of the data": (["train", "--sizes", "D=3"], "size D is 3, but the data's x has 64"),
+    "net without x": (["train", "--net", "ridge"], "the net has no input 'x'"),
+    "net without parameters": (["train", "--net", "E = sum(x*t)"], "the net has no parameters"),
+    "net with a constant": (["train", "--net", "c: positive\nE = c*sum(t*x)"], "'c' is positive, and only real parameters"),
+    "data of no kind": (["train", "--data", "digit"], "cannot tell what 'digit' holds"),
+    "null in an output": (["derive", "sum(x)", "--wrt", "x", "-o", "a\0b"], "its folder does not exist"),
     "control characters": (["derive\x1b[31m\u202e"], "unknown command 'derive\\u001b[31m\\u202e'"),
 }
 
@@ -143,6 +154,7 @@ def test_the_kinds_offered_are_those_that_exist() -> None:
 
 def test_debug_shows_the_traceback() -> None:
     done = python("-m", "derivkit", "derive", "sum(x)", "--debug")
+    assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "--wrt is missing" in done.stderr
 
@@ -277,12 +289,11 @@ class Recorder:
 CALLS: dict[str, tuple[list[str], list[tuple[str, tuple[object, ...], dict[str, object]]]]] = {
     "defaults": (
         ["derive", "-sum(x)", "--wrt", "x"],
-        [("derive", ("-sum(x)",), {"wrt": ["x"], "shapes": {}}), ("text", (), {})],
+        [("derive", ("-sum(x)",), {"wrt": ["x"], "shapes": {}, "kind": None}), ("text", (), {})],
     ),
     "latex": (
         (
-            "derive f --wrt a,b --shape a=D --kind vjp --format latex "
-            "--layout numerator --lemmas --style cases --steps brief"
+            "derive f --wrt a,b --shape a=D --kind vjp --format latex --layout numerator --lemmas --style cases --steps brief"
         ).split(),
         [
             ("derive", ("f",), {"wrt": ["a", "b"], "shapes": {"a": "D"}, "kind": "vjp"}),
@@ -291,15 +302,15 @@ CALLS: dict[str, tuple[list[str], list[tuple[str, tuple[object, ...], dict[str, 
     ),
     "program": (
         ["derive", "f", "--wrt", "x", "--format", "program", "--notation", "index"],
-        [("derive", ("f",), {"wrt": ["x"], "shapes": {}}), ("program", (), {"notation": "index"})],
+        [("derive", ("f",), {"wrt": ["x"], "shapes": {}, "kind": None}), ("program", (), {"notation": "index"})],
     ),
     "json": (
         ["derive", "f", "--wrt", "x", "--format", "json"],
-        [("derive", ("f",), {"wrt": ["x"], "shapes": {}}), ("to_json", (), {})],
+        [("derive", ("f",), {"wrt": ["x"], "shapes": {}, "kind": None}), ("to_json", (), {})],
     ),
     "python": (
         ["derive", "f", "--wrt", "x", "--format", "python"],
-        [("compile", ("f",), {"wrt": ["x"], "shapes": {}, "batch": ()})],
+        [("compile", ("f",), {"wrt": ["x"], "shapes": {}, "kind": None, "batch": ()})],
     ),
     "kernel": (
         ["kernel", "f", "--wrt", "W", "--batch", "x, t", "--reduce", "sum"],

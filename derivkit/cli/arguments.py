@@ -141,9 +141,7 @@ def _keep(values: dict[str, list[str]], option: Option, value: str | None) -> No
     if option.value and not text.strip():
         raise usage(f"{option.name} needs a value: {option.name} {option.value}")
     if text in option.later:
-        raise usage(
-            f"unknown {option.name[2:]} '{text}': it comes with a later release", f"one of {', '.join(option.choices)}"
-        )
+        raise usage(f"unknown {option.name[2:]} '{text}': it comes with a later release", f"one of {', '.join(option.choices)}")
     if option.choices and text not in option.choices:
         hint = did_you_mean(text, option.choices) or f"one of {', '.join(option.choices)}"
         raise usage(f"{option.name} cannot be '{echo(text)}'", hint)

@@ -11,6 +11,9 @@ KINDS = ("gradient", "jacobian", "vjp")
 #: Commands that come with a later release.
 LATER = ("check", "verify", "cost")
 
+#: What ``train`` does when it is not told otherwise.
+NET, EPOCHS, BATCH_SIZE, RATE, SEED = "two_layer_tanh", 30, 32, 0.5, 0
+
 _PROGRAM = "the program's text; - reads it from standard input"
 _FILE = Option("--file", "PATH", "read the program from a file")
 _WRT = Option("--wrt", "NAMES", "differentiate with respect to these names, separated by commas")
@@ -34,15 +37,15 @@ COMMANDS: tuple[Command, ...] = (
             _FILE,
             _SHAPE,
             Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS, later=("hessian", "hvp", "jvp")),
-            Option("--layout", "LAYOUT", "the axis order of a derivative", LAYOUTS),
-            Option("--notation", "NOTATION", "index notation, matrix notation, or both", ("index", "matrix", "both")),
-            Option("--steps", "STEPS", "how many of the steps to print", ("full", "brief", "none")),
+            Option("--layout", "LAYOUT", "the axis order of a derivative (default: mixed)", LAYOUTS),
+            Option("--notation", "NOTATION", "how to write the result (default: both)", ("index", "matrix", "both")),
+            Option("--steps", "STEPS", "how many of the steps to print (default: full)", ("full", "brief", "none")),
             Option("--lemmas", "", "append each lemma with its proof"),
-            Option("--style", "STYLE", "write a Jacobian with δ, or by cases", ("delta", "cases")),
+            Option("--style", "STYLE", "write a Jacobian with δ (default), or by cases", ("delta", "cases")),
             Option(
                 "--format",
                 "FORMAT",
-                "how to print the result (latex: a fragment for a document with amsmath)",
+                "default: text; latex is a fragment for a document with amsmath",
                 ("text", "latex", "json", "python", "program"),
                 later=("html", "markdown"),
             ),
@@ -62,7 +65,7 @@ COMMANDS: tuple[Command, ...] = (
             _FILE,
             _SHAPE,
             Option("--batch", "NAMES", "inputs with a batch axis in front, separated by commas"),
-            Option("--reduce", "HOW", "how the loss of a batch is reduced", ("mean", "sum")),
+            Option("--reduce", "HOW", "how the loss of a batch is reduced (default: mean)", ("mean", "sum")),
             _OUTPUT,
             *COMMON,
         ),
@@ -82,13 +85,13 @@ COMMANDS: tuple[Command, ...] = (
         "",
         "",
         (
-            Option("--net", "PROGRAM|NAME", "a program with inputs x and t, or a name of the gallery"),
-            Option("--data", "digits|FILE", "the digits that ship with derivkit, or a .npz or .csv file"),
-            Option("--epochs", "N", "how many times to go through the data"),
-            Option("--batch-size", "N", "how many samples to a step"),
-            Option("--lr", "RATE", "the learning rate"),
-            Option("--seed", "N", "the seed of the first parameters and of the shuffling"),
-            Option("--sizes", "SIZES", "sizes that the data do not fix: 'M=64'"),
+            Option("--net", "PROGRAM|NAME", f"a program of x and t, or a name of the gallery (default: {NET})"),
+            Option("--data", "digits|FILE", "the digits that ship with derivkit (default), or a .npz or .csv file"),
+            Option("--epochs", "N", f"how many times to go through the data (default: {EPOCHS})"),
+            Option("--batch-size", "N", f"how many samples to a step (default: {BATCH_SIZE})"),
+            Option("--lr", "RATE", f"the learning rate (default: {RATE})"),
+            Option("--seed", "N", f"the seed of the start and of the shuffling (default: {SEED})"),
+            Option("--sizes", "SIZES", "sizes that the data do not fix: 'M=100' (default: 64 each)"),
             _OUTPUT,
             *COMMON,
         ),

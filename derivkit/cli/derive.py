@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
-from derivkit.cli.files import read_program
+from derivkit.cli.files import helped, read_program
 from derivkit.errors import echo
 
 #: The printing options that mean something for each format; any other one given is a mistake worth saying.
@@ -24,10 +24,11 @@ def run(arguments: Arguments) -> tuple[str, int]:
     text = read_program(arguments, "derive")
     wrt = required_wrt(arguments)
     shapes = read_shapes(arguments)
-    kind = {"kind": arguments.get("--kind")} if arguments.has("--kind") else {}
-    if style == "python":
-        return dk.compile(text, wrt=wrt, shapes=shapes, batch=(), **kind).source, 0
-    derivation = dk.derive(text, wrt=wrt, shapes=shapes, **kind)
+    kind = arguments.get("--kind")
+    with helped(arguments.positional, "derive"):
+        if style == "python":
+            return dk.compile(text, wrt=wrt, shapes=shapes, batch=(), kind=kind).source, 0
+        derivation = dk.derive(text, wrt=wrt, shapes=shapes, kind=kind)
     match style:
         case "json":
             written = derivation.to_json()

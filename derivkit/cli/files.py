@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
+import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
 from derivkit.errors import DerivkitError, echo
 from derivkit.limits import FILE_BYTES
@@ -16,11 +19,25 @@ def read_program(arguments: Arguments, command: str) -> str:
     path = arguments.get("--file")
     if path is not None and arguments.positional is not None:
         raise usage("a program and --file were both given", "leave one of them out")
-    if path is not None:
-        return _decode(_read_regular(path), path)
-    if arguments.positional is None:
+    if path is not None and path != "-":
+        return _decode(_read_regular(path), f"'{echo(path)}'")
+    if path is None and arguments.positional is None:
         raise usage("no program given", f"derivkit {command} 'sum(x**2)' --wrt x, or - for standard input, or --file PATH")
-    return _read_stdin() if arguments.positional == "-" else arguments.positional
+    return _read_stdin() if arguments.positional is None or arguments.positional == "-" else arguments.positional
+
+
+@contextmanager
+def helped(text: str | None, command: str) -> Iterator[None]:
+    """Add to an error what was probably meant when ``text`` is no program but the name of one, or of a file."""
+    try:
+        yield
+    except DerivkitError as error:
+        if text is not None and text.isidentifier() and text in dk.gallery:
+            error.hint = f"a program of the gallery? derivkit gallery {text} | derivkit {command} - ..."
+        elif text is not None and len(text) < 256 and "\0" not in text and os.path.isfile(text):
+            how = "--file" if command in ("derive", "kernel") else '"$(cat'
+            error.hint = f"a file? derivkit {command} {how} {echo(text)}{'' if how == '--file' else chr(41) + chr(34)}"
+        raise
 
 
 def _read_regular(path: str) -> bytes:
@@ -58,7 +75,7 @@ def _decode(data: bytes, name: str) -> str:
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
-        message = f"'{echo(name)}' is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}"
+        message = f"{name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}"
         raise DerivkitError(message, code="DK042") from error
 
 
@@ -72,9 +89,9 @@ def _why(error: Exception) -> str:
 
 def check_output(path: str) -> None:
     """Raise :class:`DerivkitError` (DK042) when ``path`` cannot become a file: asked before the work is done."""
-    target = os.path.realpath(path)
+    target = "" if "\0" in path else os.path.realpath(path)
     folder = os.path.dirname(target)
-    if "\0" in path or not os.path.isdir(folder):
+    if not os.path.isdir(folder):
         raise DerivkitError(f"cannot write '{echo(path)}': its folder does not exist", code="DK042")
     if os.path.lexists(target) and not os.path.isfile(target):
         raise DerivkitError(f"cannot write '{echo(path)}': not a regular file", code="DK042", hint="without -o, it is printed")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import derivkit as dk
-from derivkit.cli.arguments import Arguments
+from derivkit.cli.arguments import Arguments, usage
 from derivkit.cli.derive import read_shapes, required_wrt
-from derivkit.cli.files import read_program
+from derivkit.cli.files import helped, read_program
 
 
 def run(arguments: Arguments) -> tuple[str, int]:
     """Return the source of the kernel: a NumPy module that needs no derivkit."""
+    if arguments.has("--reduce") and not arguments.has("--batch"):
+        raise usage("--reduce has no meaning without --batch", "--batch names the inputs that have a batch axis: --batch x,t")
     text = read_program(arguments, "kernel")
     reduce = {"reduce": arguments.get("--reduce")} if arguments.has("--reduce") else {}
     batch = tuple(arguments.names("--batch"))
-    kernel = dk.compile(text, wrt=required_wrt(arguments), shapes=read_shapes(arguments), batch=batch, **reduce)
+    wrt, shapes = required_wrt(arguments), read_shapes(arguments)
+    with helped(arguments.positional, "kernel"):
+        kernel = dk.compile(text, wrt=wrt, shapes=shapes, batch=batch, **reduce)
     return kernel.source, 0

@@ -36,8 +36,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return _complain("derivkit: interrupted", INTERRUPTED)
     except Exception as error:
-        if "--debug" in tokens:
-            raise
+        if "--debug" in tokens and sys.stderr is not None:
+            sys.excepthook(type(error), error, error.__traceback__)
         return _complain(_deliberate(error).report(), BAD_INPUT)
     return status
 
@@ -91,6 +91,10 @@ def _help() -> str:
         *table((command.name, command.summary) for command in COMMANDS),
         "",
         *table([("--version", "print the version"), ("COMMAND --help", "the options of a command")]),
+        "",
+        "for example:",
+        "  derivkit derive 'E = sum((W @ x - y)**2)' --wrt W",
+        "  derivkit gallery two_layer_tanh | derivkit derive - --wrt W1",
     ]
     return "\n".join(lines) + "\n"
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
+from derivkit.cli.commands import BATCH_SIZE, EPOCHS, NET, RATE, SEED
+from derivkit.cli.files import helped
 from derivkit.cli.gallery import program
-from derivkit.errors import DerivationError, DerivkitError, echo
-from derivkit.numeric.data import Floats, load_digits, load_file, one_hot, split
+from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.numeric.data import Floats, Split, load_digits, load_file, one_hot, split
+from derivkit.symbolic.graph import Input
+from derivkit.symbolic.parse import read_program
 
 N = TypeVar("N", int, float)
 
-NET = "two_layer_tanh"
-EPOCHS, BATCH_SIZE, RATE, SEED = 30, 32, 0.5, 0
-
-#: How many samples the gradients are checked on before the first step.
-CHECKED = 8
+#: What a net calls the samples and their targets.
+DATA = ("x", "t")
 
 #: The width given to a hidden layer when ``--sizes`` does not fix it.
 WIDTH = 64
@@ -37,26 +38,84 @@ def run(arguments: Arguments) -> tuple[str, int]:
     given = arguments.get("--net") or NET
     text = program(given) if given.isidentifier() else given
     source = arguments.get("--data") or "digits"
-    samples, labels = load_digits() if source == "digits" else load_file(source)
-    parts, classes = split(samples, labels), int(labels.max()) + 1
-    train = {"x": parts.train_images, "t": one_hot(parts.train_labels, classes)}
-    test = {"x": parts.test_images, "t": one_hot(parts.test_labels, classes)}
-
-    kernel = dk.compile(text, wrt=dk.PARAMETERS, batch=("x", "t"), reduce="mean")
+    parts, classes = _data(source)
+    with helped(None if given.isidentifier() else given, "train --net"):
+        inputs = _inputs(text)
+        kernel = dk.compile(text, wrt=[name for name in inputs if name not in DATA], batch=DATA, reduce="mean")
+    if any(str(inputs["t"].range) in map(str, shape) for shape in kernel.shapes.values()):
+        sizes.setdefault(str(inputs["t"].range), classes)
+    targets = (lambda t: one_hot(t, classes)) if kernel.shapes["t"] else (lambda t: t)
+    train = {"x": parts.train_images, "t": targets(parts.train_labels)}
+    test = {"x": parts.test_images, "t": targets(parts.test_labels)}
     start = initial(kernel.shapes, train, sizes, seed)
-    evidence = check(kernel, {name: rows[:CHECKED] for name, rows in train.items()}, start)
-    history = dk.fit(
-        kernel, data=train, test=test, params=start, epochs=epochs, batch_size=batch_size, lr=rate, seed=seed, progress=sys.stderr
-    )
+    with np.errstate(all="ignore"):  # a rate that is too large is told below, in a sentence
+        history = dk.fit(
+            kernel,
+            data=train,
+            test=test,
+            params=start,
+            epochs=epochs,
+            batch_size=batch_size,
+            lr=rate,
+            seed=seed,
+            progress=sys.stderr,
+        )
     lines = [
         f"net:   {given if given.isidentifier() else 'as given'}, {sum(p.size for p in start.values())} parameters",
         f"data:  {echo(source)}, {len(train['x'])} samples to learn from, {len(test['x'])} held out, {classes} classes",
-        f"check: {evidence}",
-        f"steps: {epochs} epochs, {batch_size} samples a step, learning rate {rate:g}, seed {seed}",
-        f"loss:  {history.loss[0]:.4f} -> {history.loss[-1]:.4f}",
-        f"held-out accuracy: {100 * history.accuracy[-1]:.1f} %",
+        f"check: {history.checked}",
+        f"steps: {_count(epochs, 'epoch')}, {_count(batch_size, 'sample')} a step, learning rate {rate:g}, seed {seed}",
+        f"loss:  {' -> '.join(map(_short, dict.fromkeys((history.loss[0], history.loss[-1]))))}{_rising(history.loss)}",
+        _accuracy(history.accuracy),
     ]
     return "\n".join(lines), 0
+
+
+def _data(source: str) -> tuple[Split, int]:
+    """Return the samples to learn from and those held out, and how many classes there are."""
+    samples, labels = load_digits() if source == "digits" else load_file(source)
+    parts, seen = split(samples, labels), len(np.unique(labels))
+    if not len(parts.test_labels) or seen < 2:
+        hint = "two classes at least, and five samples of one: every fifth sample of a class is held out"
+        message = f"cannot train on '{echo(source)}': {_count(len(labels), 'sample')}, {seen} class{'es' * (seen != 1)}"
+        raise DerivkitError(message, code="DK040", hint=hint)
+    return parts, int(labels.max()) + 1
+
+
+def _inputs(text: str) -> dict[str, Input]:
+    """Return the inputs of a net: the samples ``x``, the targets ``t``, and real parameters."""
+    inputs = {str(name): given for name, given in read_program(text).inputs.items()}
+    for name in DATA:
+        if name not in inputs:
+            hint = f"the samples are called x and the targets t; this one has {', '.join(inputs) or 'no inputs'}"
+            raise DerivkitError(f"the net has no input '{name}'", code="DK041", hint=hint)
+    if len(inputs) == len(DATA):
+        raise DerivkitError("the net has no parameters", code="DK041", hint="every input but x and t is trained")
+    for name, given in inputs.items():
+        if given.kind != "real" and name not in DATA:
+            message = f"'{name}' is {given.kind}, and only real parameters are trained"
+            raise DerivkitError(message, code="DK041", hint="write a constant into the program as a number")
+    return inputs
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def _short(loss: float) -> str:
+    return f"{loss:.4f}" if loss < 1e4 else f"{loss:.3g}"
+
+
+def _rising(losses: tuple[float, ...]) -> str:
+    """Return what to say of a loss that did not fall: the usual cause."""
+    fell = len(losses) == 1 or losses[-1] < losses[0]
+    return "" if fell and math.isfinite(losses[-1]) else "  (it did not fall: try a smaller --lr)"
+
+
+def _accuracy(accuracies: tuple[float, ...]) -> str:
+    if not accuracies:
+        return "held-out accuracy: not measured; it needs a target declared onehot or label, and a softmax over its classes"
+    return f"held-out accuracy: {100 * accuracies[-1]:.1f} %"
 
 
 def initial(
@@ -71,6 +130,11 @@ def initial(
     (2, 3)
     """
     known = dict(sizes)
+    used = {str(size) for shape in shapes.values() for size in shape}
+    for given in sizes:
+        if given not in used:
+            hint = did_you_mean(given, used) or f"its sizes are {', '.join(sorted(used))}"
+            raise DerivkitError(f"the net has no size '{echo(given)}'", code="DK008", hint=hint)
     for name, array in data.items():
         for size, length in zip(shapes.get(name, ()), array.shape[1:], strict=False):
             if known.setdefault(str(size), length) != length:
@@ -82,23 +146,6 @@ def initial(
             lengths = tuple(size if isinstance(size, int) else known.get(size, WIDTH) for size in shape)
             start[name] = random.normal(size=lengths) / math.sqrt(lengths[-1]) if len(lengths) > 1 else np.zeros(lengths)
     return start
-
-
-def check(kernel: Callable[..., Any], data: Mapping[str, Floats], start: Mapping[str, Floats]) -> str:
-    """Return a sentence on the kernel's gradients against differences on real data; a wrong kernel never trains."""
-
-    def value(*params: Floats) -> float:
-        return float(kernel({**data, **dict(zip(start, params, strict=True))})[0])
-
-    def gradients(*params: Floats) -> tuple[Floats, ...]:
-        grads = kernel({**data, **dict(zip(start, params, strict=True))})[1]
-        return tuple(grads[name] for name in start)
-
-    report = dk.check_gradient(value, gradients, *start.values())
-    if not (report.ok or report.undecided):
-        raise DerivationError(f"the kernel's gradients are wrong ({report.diagnosis}); nothing was trained", code="DK033")
-    verdict = "agree with" if report.ok else "could not be decided by"
-    return f"the gradients {verdict} differences on {len(data['x'])} samples"
 
 
 def _number(arguments: Arguments, name: str, kind: type[N], default: N, fits: Callable[[N], bool]) -> N:
@@ -127,5 +174,7 @@ def _sizes(arguments: Arguments) -> dict[str, int]:
             or not 0 < int(value) <= 100_000
         ):
             raise usage(f"--sizes needs NAME=NUMBER, not '{echo(given)}'", "--sizes 'M=64'")
+        if name in sizes:
+            raise usage(f"--sizes was given twice for '{name}'")
         sizes[name] = int(value)
     return sizes
