@@ -64,6 +64,7 @@ GROUPS = {
 SAID = {
     "max": "the largest entry",
     "min": "the smallest entry",
+    "first_max": "1 at the first largest entry, else 0",
     "argmax": "the position of the first largest entry: a label",
     "prod": "the product of the entries",
     "sum": "the sum of the entries",

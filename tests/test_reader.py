@@ -132,7 +132,10 @@ def _grown(children):
     )
 
 
-@given(st.recursive(_LEAVES, _grown, max_leaves=12))
+_SHALLOW = st.one_of(_LEAVES, _grown(_LEAVES))
+
+
+@given(st.one_of(_SHALLOW, _grown(_SHALLOW), _grown(_grown(_SHALLOW))))
 @settings(max_examples=150, deadline=None)
 def test_reads_as_python_reads_what_hypothesis_writes(text):
     tree = ast.parse(text, mode="eval").body

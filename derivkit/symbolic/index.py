@@ -232,7 +232,8 @@ class Affine:
         collected: dict[object, Size] = {}
         for atom, coefficient in terms:
             collected[atom] = collected[atom] + coefficient if atom in collected else coefficient
-        self.terms = tuple((a, c) for a, c in collected.items() if c.terms)
+        kept = [(a, c) for a, c in collected.items() if c.terms]
+        self.terms = tuple(sorted(kept, key=lambda term: (term[1].literal or 1) < 0))  # i − j, not −j + i
         self.const = const
         free: frozenset[Index] = frozenset()
         for atom, _ in self.terms:

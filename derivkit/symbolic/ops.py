@@ -299,7 +299,14 @@ _PRIMITIVES = (
         convention="min passes to the first minimum",
     ),
     Op("argmax", "x, axis=None", folded=("0",), group="reduction", latex=r"\arg\max {x}", reason="argmax is flat"),
-    Op("first_max", "x", folded=("0",), group="hidden", latex=r"\operatorname{{firstmax}}({x})", reason="a selection is flat"),
+    Op(
+        "first_max",
+        "x, axis=-1",
+        folded=("0",),
+        group="softmax",
+        latex=r"\operatorname{{first\,max}}({x})",
+        reason="1 at the first maximum, else 0: a selection is flat",
+    ),
     Op(
         "prod",
         "x, axis=None, keepdims=False",
@@ -317,7 +324,7 @@ _PRIMITIVES = (
         group="reduction",
         latex=r"\lVert {x} \rVert",
         reason="r² = Σ x², so r dr = Σ x dx",
-        convention="norm has no derivative at 0, where x / ‖x‖ is 0/0",
+        convention="norm has no derivative at 0",
     ),
 )
 

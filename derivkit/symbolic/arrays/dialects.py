@@ -52,7 +52,7 @@ def _onehot(node: Array, args: Sequence[str]) -> str:
 def _first_max(node: Array, args: Sequence[str]) -> str:
     axes: tuple[int, ...] = node.params[1]  # type: ignore[assignment]
     if axes != (node.rank - 1,):
-        return ""
+        return f"first_max({args[0]}{options(axes, node.rank, last=True)})"
     return f"onehot(argmax({args[0]}{options(axes, node.rank)}), {node.shape[-1]})"
 
 

@@ -210,7 +210,12 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
     distinct = {n: 2 + i for i, n in enumerate(order)}
     other = {n: 2 + (i + 1) % max(1, len(order)) for i, n in enumerate(order)}
     choices = [distinct, other, dict.fromkeys(order, 1)] if order else [{}]
-    return [c for c in choices if _possible(graph, c)]
+    found = [c for c in choices if _possible(graph, c)]
+    for larger in (3, 7, 15):  # a size such as N − 2 needs room
+        if found or not order:
+            break
+        found = [moved for c in choices[:2] if _possible(graph, moved := {n: v + larger for n, v in c.items()})]
+    return found
 
 
 def _possible(graph: Graph, sizes: Mapping[str, int]) -> bool:

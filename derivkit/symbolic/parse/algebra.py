@@ -191,14 +191,14 @@ def contracted(context: Context, bound: tuple[Index, ...], factors: Sequence[Exp
 
 
 #: What a primitive is over no axis at all (an axis of literal size 1 has no index).
-_TRIVIAL = {"softmax": Num(1), "log_softmax": Num(0), "argmax": Num(0)}
+_TRIVIAL = {"softmax": Num(1), "log_softmax": Num(0), "first_max": Num(1), "argmax": Num(0)}
 
 
 def primitive(context: Context, op: str, value: Value, positions: Sequence[int], keep: bool, place: Place) -> Value:
     """Return a primitive over whole axes; its argument is a plain reference, named first when it is not."""
     value = context.whole(value)
     bound = tuple(a for n, a in enumerate(value.axes) if n in positions and a is not None)
-    located = op in ("softmax", "log_softmax")
+    located = op in ("softmax", "log_softmax", "first_max")
     axes = value.axes if located else _left(value, positions, keep)
     if not bound:
         if op == "norm":

@@ -28,7 +28,7 @@ def _reduction(build: Callable[..., Value]) -> Row:
 def _primitive(context: Context, arguments: Arguments) -> Value:
     x, op = arguments.x, arguments.function
     positions = read_axes(context, arguments, len(x.axes), arguments.options.get("axis"))
-    if op in ("softmax", "log_softmax") and not positions:
+    if op in ("softmax", "log_softmax", "first_max") and not positions:
         raise wrong(context, arguments, arguments.place, f"{op} is over an axis of an array, this has {shown(x.shape)}")
     return algebra.primitive(context, op, x, positions, read_keep(context, arguments), arguments.place)
 
@@ -229,7 +229,9 @@ LABELLED: dict[str, Callable[[Context, Arguments], Value]] = {
 ROWS: dict[str, Row] = {
     "sum": _reduction(algebra.total),
     "mean": _reduction(algebra.mean),
-    **dict.fromkeys(("softmax", "log_softmax", "logsumexp", "max", "min", "argmax", "norm", "prod"), Row(_primitive)),
+    **dict.fromkeys(
+        ("softmax", "log_softmax", "first_max", "logsumexp", "max", "min", "argmax", "norm", "prod"), Row(_primitive)
+    ),
     "diag": Row(_diag),
     "trace": Row(_trace),
     "eye": Row(_eye, frozenset({"n"})),

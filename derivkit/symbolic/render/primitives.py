@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from derivkit.errors import DerivkitError
-from derivkit.symbolic.expr import Prim, Ref, substitute
+from derivkit.symbolic.expr import Mul, Num, Prim, Ref, substitute
 from derivkit.symbolic.render.pieces import ATOM, QUOTIENT, SUM, Piece, Writer, named
 from derivkit.symbolic.render.styles import PROGRAM, Style
 
@@ -56,6 +56,9 @@ def _primitive_program(w: Writer, node: Prim, at: tuple[str, ...], plain: tuple[
     if node.op == "prod_except":
         itself = " * ".join(f"delta[{a},{b}]" for a, b in zip(at, letters, strict=True))
         return Piece(f"prod[{','.join(letters)}](where({itself} == 1, 1, {w.text(argument)}))")
+    positive = _negated(node)
+    if positive is not None:
+        return _of_negated(w, positive, at)
     if plain is None:
         return _spelt_out(w, node, at, letters)
     assert isinstance(argument, Ref)  # noqa: S101 - a plain argument is a reference
@@ -63,10 +66,10 @@ def _primitive_program(w: Writer, node: Prim, at: tuple[str, ...], plain: tuple[
     axis = "" if _default_axis(node.op, plain, rank) else f", axis={plain[0] if len(plain) == 1 else plain}"
     batch = [w.subscript(s) for n, s in enumerate(argument.subs) if n not in plain]
     name = str(argument.name)
-    if node.op == "first_max":
+    if node.op == "first_max" and len(plain) == 1:
         size = w.style.size(node.bound[0].size)
         inner = f"argmax({name}{axis})" + (f"[{','.join(batch)}]" if batch else "")
-        return Piece(f"onehot({inner}, {size})[{at[0]}]") if len(plain) == 1 else _spelt_out(w, node, at, letters)
+        return Piece(f"onehot({inner}, {size})[{at[0]}]")
     subs = batch
     if at:
         reads = dict(zip(plain, at, strict=True))
@@ -74,10 +77,25 @@ def _primitive_program(w: Writer, node: Prim, at: tuple[str, ...], plain: tuple[
     return Piece(f"{node.op}({name}{axis})" + (f"[{','.join(subs)}]" if subs else ""))
 
 
+def _negated(node: Prim) -> Prim | None:
+    """Return the primitive of x when this is that of −x and x is a plain array, as the derivative of ``min`` has it."""
+    argument = node.args[0]
+    if not isinstance(argument, Mul) or len(argument.args) != 2 or argument.args[0] != Num(-1):
+        return None
+    positive = Prim(node.op, node.bound, (argument.args[1],), node.at)
+    return positive if _plain_argument(positive) is not None else None
+
+
+def _of_negated(w: Writer, positive: Prim, at: tuple[str, ...]) -> Piece:
+    text = _primitive_program(w, positive, at, _plain_argument(positive)).text
+    name = str(positive.args[0].name)  # type: ignore[attr-defined]
+    return Piece(text.replace(f"({name}", f"(-{name}", 1))
+
+
 def _default_axis(op: str, plain: tuple[int, ...], rank: int) -> bool:
-    if op in {"softmax", "log_softmax"}:
+    if op in {"softmax", "log_softmax", "first_max"}:
         return plain == (rank - 1,)
-    return plain == tuple(range(rank)) or (op == "first_max" and rank == 1)
+    return plain == tuple(range(rank))
 
 
 def _spelt_out(w: Writer, node: Prim, at: tuple[str, ...], letters: tuple[str, ...]) -> Piece:
