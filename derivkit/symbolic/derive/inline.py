@@ -30,8 +30,12 @@ class Writer:
 
     def written_out(self, expr: Expr) -> Expr:
         """Return ``expr`` with the names replaced that are short; itself when there is none."""
-        made = replace(expr, self._change)
+        made = self.quoted(expr)
         return made if made is expr else normal(made)
+
+    def quoted(self, expr: Expr) -> Expr:
+        """Return the same as it is written, before anything cancels or is contracted."""
+        return replace(expr, self._change)
 
     def _change(self, node: Expr) -> Expr | None:
         if not isinstance(node, Ref) or node.name not in self._table:

@@ -9,7 +9,7 @@ from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
-from derivkit.symbolic.normal import factors_of
+from derivkit.symbolic.normal import factors_of, terms_of
 from derivkit.symbolic.ops import DEFINED, OPS
 from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Step
@@ -124,20 +124,16 @@ def _consumers(adjoint: Adjoint) -> tuple[Expr, ...]:
 def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, ...]) -> list[Step]:
     reason, about = _first_reason(adjoint, cites)
     lines = []
-    product = _display(teller, adjoint.product, raw=True)
+    shown = [polished(teller.writer.written_out(stage.expr)) for stage in adjoint.stages]
     if any(not c.linear and not c.seed for c in adjoint.contributions):
+        product = teller.writer.quoted(adjoint.product)
         lines.append(Step("substitute", before, product, reason, about=about))
-        reason, about = _normal_reason(adjoint.product, adjoint.stages[0].expr)
+        reason, about = _normal_reason(product, shown[0])
     for n, stage in enumerate(adjoint.stages):
         why, what = (reason, about) if n == 0 else _stage_reason(teller, adjoint.stages[n - 1].expr, stage)
         facts = (stage.fact.sentence,) if stage.fact is not None else ()
-        lines.append(Step(stage.rule, before, _display(teller, stage.expr), why, about=what, facts=facts))
+        lines.append(Step(stage.rule, before, shown[n], why, about=what, facts=facts))
     return lines
-
-
-def _display(teller: _Teller, expr: Expr, raw: bool = False) -> Expr:
-    made = teller.writer.written_out(expr)
-    return made if raw else polished(made)
 
 
 def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[Expr, ...]]:
@@ -196,6 +192,9 @@ def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tup
     fitting = [d for d in teller.named if changed and d.name in seen | left and changed <= {d.name, *references(d.rhs)}]
     for d in sorted(fitting, key=lambda d: d.name not in left):  # what was folded to, if it is there
         return SENTENCES["fold"], (d.rhs, d.ref())
+    gone = _vanished(before, stage.expr)
+    if gone:
+        return ", ".join(f"{{{n}}} = 0" for n in range(len(gone))), gone
     _, rules = rewrite(before)
     if rules:
         return "; ".join(r.sentence for r in rules), ()
@@ -204,6 +203,16 @@ def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tup
     if isinstance(stage.expr, Add) and isinstance(before, Mul | Sum):
         return SENTENCES["open"], ()
     return SENTENCES["simplify"], ()
+
+
+def _vanished(before: Expr, after: Expr) -> tuple[Expr, ...]:
+    """Return the sums that must be 0 when ``after`` is ``before`` without some of its terms."""
+    left, seen = {key(t) for t in terms_of(after)}, terms_of(before)
+    if not isinstance(before, Add) or not left < {key(t) for t in seen}:
+        return ()
+    gone = [t for t in seen if key(t) not in left]
+    sums = [next((f for f in factors_of(t) if isinstance(f, Sum)), t) for t in gone]
+    return tuple(sums) if len(sums) == 1 else ()
 
 
 def _distinct(lines: list[Step]) -> list[Step]:

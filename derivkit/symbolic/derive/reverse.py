@@ -6,7 +6,7 @@ A pass only computes; what a reader is told of it is written in ``narrate``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.derive.facts import Fact, oriented, use_facts
@@ -31,7 +31,7 @@ from derivkit.symbolic.expr import (
 )
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, Index
-from derivkit.symbolic.normal import add, delta, mul, sum_over
+from derivkit.symbolic.normal import add, delta, mul, normal, sum_over
 
 SUBSTITUTE_NODES = 40
 TRIVIAL_COST = 3  # a name with a sign or a number: shorter to write than to name
@@ -136,11 +136,12 @@ class _Run:
 
 
 def _readers(graph: Graph) -> dict[Name, tuple[Definition, ...]]:
-    """Return the definitions that read each name, in order."""
+    """Return the definitions that read each name, in order, their right sides normal."""
     found: dict[Name, list[Definition]] = {}
     for d in graph.definitions:
-        for name in references(d.rhs):
-            found.setdefault(name, []).append(d)
+        reader = replace(d, rhs=normal(d.rhs))
+        for name in references(reader.rhs):
+            found.setdefault(name, []).append(reader)
     return {n: tuple(ds) for n, ds in found.items()}
 
 
@@ -350,7 +351,7 @@ def _raw_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Ad
     for c in contributions:
         small = is_sum_free(done[c.consumer.name].definition.best)
         value = _value(c, done) if _trivial(c, done) or (substituted and small) else c.adjoint
-        body = _raw_factor_pair(value, c.local)
+        body = _raw_factor_pair(value, polished(c.local))
         terms.append(Sum(c.over, body) if c.over else body)
     return terms[0] if len(terms) == 1 else Add(tuple(terms))
 

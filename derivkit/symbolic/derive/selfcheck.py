@@ -53,7 +53,7 @@ def _sets(count: int) -> str:
 
 def selfcheck(primal: Graph, full: Graph, steps: tuple[Step, ...], results: Mapping[str, Result]) -> Checked:
     """Check every line and every result; raise :class:`DerivationError` (DK033) with the first line that fails."""
-    worst, done = 0.0, 0
+    worst, done, distinct = 0.0, 0, False
     lines = sum(max(1, len(s.substeps)) for s in steps) + len(results)
     rng = np.random.default_rng(20)
     long = sum(line.after.nodes for s in steps for line in s.substeps) > LONG_NODES
@@ -61,10 +61,11 @@ def selfcheck(primal: Graph, full: Graph, steps: tuple[Step, ...], results: Mapp
     for sizes in size_sets(primal):
         found = list(points(primal, sizes, rng, count))
         done += bool(found)
+        distinct |= bool(found) and (not sizes or any(v > 1 for v in sizes.values()))
         for values in found:
             with np.errstate(all="ignore"):
                 worst = max(worst, _at_point(primal, full, steps, results, values, sizes, rng))
-    return Checked(lines, done, count, worst)
+    return Checked(lines, done if distinct else 0, count, worst)  # sizes of 1 alone show little
 
 
 def _at_point(
@@ -264,9 +265,13 @@ def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sam
     if kind == "simplex":
         raw = rng.uniform(0.2, 1.0, shape)
         return np.asarray(raw / raw.sum(axis=-1, keepdims=True))
-    if kind == "positive" or sampler == "positive":
+    values = _reals(shape, rng, "positive" if kind == "positive" else sampler)
+    return np.asarray((values + np.swapaxes(values, -1, -2)) / 2) if kind == "symmetric" else values
+
+
+def _reals(shape: tuple[int, ...], rng: np.random.Generator, sampler: str) -> Array:
+    if sampler == "positive":
         return rng.uniform(0.3, 1.7, shape)
     if sampler == "unit":
         return rng.uniform(0.15, 0.85, shape)
-    values = rng.uniform(0.2, 1.2, shape) * rng.choice([-1.0, 1.0], shape)
-    return np.asarray((values + np.swapaxes(values, -1, -2)) / 2) if kind == "symmetric" else np.asarray(values)
+    return np.asarray(rng.uniform(0.2, 1.2, shape) * rng.choice([-1.0, 1.0], shape))
