@@ -16,14 +16,20 @@ from derivkit.limits import FILE_BYTES
 
 def read_program(arguments: Arguments, command: str) -> str:
     """Return the program's text: the positional argument, standard input for ``-``, or the file of ``--file``."""
-    path = arguments.get("--file")
-    if path is not None and arguments.positional is not None:
+    path, given = arguments.get("--file"), arguments.positional
+    if path is not None and given is not None:
         raise usage("a program and --file were both given", "leave one of them out")
-    if path is not None and path != "-":
-        return _decode(_read_regular(path), f"'{echo(path)}'")
-    if path is None and arguments.positional is None:
+    if path is None and given is None:
         raise usage("no program given", f"derivkit {command} 'sum(x**2)' --wrt x, or - for standard input, or --file PATH")
-    return _read_stdin() if arguments.positional is None or arguments.positional == "-" else arguments.positional
+    if "-" in (path, given):
+        text, source = _read_stdin(), "standard input"
+    elif path is not None:
+        text, source = _decode(_read_regular(path), f"'{echo(path)}'"), f"'{echo(path)}'"
+    else:
+        text, source = given or "", "the program"
+    if not text.strip():
+        raise DerivkitError(f"{source} is empty", code="DK007", hint="one line is enough: E = sum(x**2)")
+    return text
 
 
 @contextmanager

@@ -10,7 +10,10 @@ from derivkit.errors import DerivkitError, did_you_mean, echo
 def run(arguments: Arguments) -> tuple[str, int]:
     """Return the list of the programs, or one of them."""
     name = arguments.positional
-    return ("\n".join(table((key, _summary(text)) for key, text in dk.gallery.items())) if name is None else program(name)), 0
+    if name is not None:
+        return program(name), 0
+    rows = [(key, _summary(text)) for key, text in dk.gallery.items()]
+    return "\n".join(table(rows, width=max(len(key) for key, _ in rows))), 0
 
 
 def program(name: str) -> str:

@@ -83,9 +83,7 @@ def _statements(reader: Reader, returns: bool) -> tuple[syntax.Statement, ...]:
             seen[key] = statement.place
         found.append(statement)
     if not found:
-        line, column = reader.token.place.line, reader.token.place.column
-        hint = "one line is enough: E = sum(x**2)"
-        raise DerivkitError("the program is empty", code="DK007", line=line, column=column, hint=hint)
+        raise reader.error(reader.token.place, "the program is empty")
     if isinstance(found[-1], syntax.Declaration):
         raise reader.error(found[-1].place, "the last line is a declaration", hint="the last line is the output, as in E = ...")
     return tuple(found)
