@@ -80,7 +80,8 @@ def diagnose(evidence: Evidence) -> tuple[str, str]:
         if detail is not None:
             code = f"{suspect.code}:{detail}" if suspect.code == "scale" else suspect.code
             inverse = f"{1 / float(detail):.10g}" if suspect.code == "scale" else ""
-            return code, suspect.sentence.format(name=evidence.name, detail=detail, inverse=inverse)
+            of = "times" if inverse and abs(float(detail)) > 1 else "of"
+            return code, suspect.sentence.format(name=evidence.name, detail=detail, inverse=inverse, of=of)
     raise AssertionError("the last suspect explains everything")
 
 
@@ -264,14 +265,14 @@ def _precision(e: Evidence) -> str | None:
 SUSPECTS: tuple[Suspect, ...] = (
     Suspect("zero", "{name}'s gradient is zero, the true one is not: is a branch detached?", _zero),
     Suspect("sign", "{name}'s gradient has the opposite sign", _sign),
-    Suspect("scale", "{name}'s gradient is {detail} of the true one: is a factor {inverse} missing?", _scale),
+    Suspect("scale", "{name}'s gradient is {detail} {of} the true one: is a factor {inverse} missing?", _scale),
     Suspect("swapped-args", "{name}'s gradient belongs to another argument", _swapped),
     Suspect("transpose", "{name}'s gradient is right but transposed", _transpose),
     Suspect("permutation", "{name}'s gradient has the right entries in the wrong order (flip, roll, reshape?)", _permutation),
     Suspect("wrong-axis", "{name}'s gradient is summed or averaged over the wrong axis", _wrong_axis),
     Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
     Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
-    Suspect("regulariser", "{name}'s gradient lacks, or has too much of, a multiple of x or sign(x)", _regulariser),
+    Suspect("regulariser", "{name}'s gradient lacks, or has too much of, a multiple of {name} or of its sign", _regulariser),
     Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
     Suspect("zero", "{name}'s gradient is zero where the true one is not: is a branch detached?", _partly_zero),
     Suspect("precision", "{name}'s gradient is right only to low precision: is there an inner cast?", _precision),
