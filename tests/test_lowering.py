@@ -12,6 +12,7 @@ from scipy import special
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.derive.door import derive
 from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
 from derivkit.symbolic.expr import Add, Const, Delta, Expr, Fn, Inside, Mul, Num, Pow, Prim, Ref, SizeOf, Sum, references, walk
 from derivkit.symbolic.graph import Graph
@@ -662,6 +663,29 @@ def test_what_comes_later_is_not_there_yet():
         assert (error.code, error.hint) == ("DK009", f"{name} is not there yet: it comes with a later release")
     assert not LATER & FUNCTIONS
     assert read_program("inv: N\nE = sum(inv)").inputs  # a name of the future is still free
+
+
+def test_a_shape_given_apart_is_named_in_its_error():
+    error = refused("E = sum(x)", {"x": "onehat N"})
+    assert str(error) == "line 1, column 1: in the shape of 'x': unknown kind 'onehat'"
+
+
+def test_several_axes_of_softmax_are_derived_and_read_back():
+    """The gradient of logsumexp over several axes is printed by a softmax over them: it must read, and derive, again."""
+    rng = np.random.default_rng(0)
+    x, v = rng.normal(size=(3, 4)), rng.normal(size=(3, 4))
+    p = special.softmax(x)
+    d = derive("X: N, D\nE = logsumexp(X)", "X")
+    assert d.result.program() == "softmax(X, axis=(0, 1))"
+    again = read_program(d.program())
+    np.testing.assert_allclose(evaluate_graph(again, {"X": x})[again.output], p)
+    text = "X: N, D\nV: N, D\nE = sum(V*{}(X, axis=(0, 1)))"
+    for op, truth in (("softmax", p * (v - np.sum(p * v))), ("log_softmax", v - np.sum(v) * p)):
+        d = derive(text.format(op), "X")
+        np.testing.assert_allclose(d.evaluate(X=x, V=v), truth)
+        for notation in ("index", "matrix"):
+            again = read_program(d.program(notation=notation))
+            np.testing.assert_allclose(evaluate_graph(again, {"X": x, "V": v})[again.output], truth)
 
 
 def test_refusals_of_literal_sizes():

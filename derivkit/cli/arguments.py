@@ -102,7 +102,7 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
             option, value = found
             if option.value and value is None:
                 if not rest or rest[0] in options:
-                    raise usage(f"{option.name} needs a value: {option.name} {option.value}")
+                    raise usage(f"{option.name} needs a value: {option.name} {'|'.join(option.choices) or option.value}")
                 value = rest.pop(0)
             _keep(values, option, value)
             continue
@@ -110,7 +110,11 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
             plain = [token]
         for text in plain:
             if positional is not None or not command.positional:
-                raise usage(f"unexpected argument '{echo(text)}'", f"quote a program: derivkit {command.name} 'sum(x**2)'")
+                program = command.positional == "PROGRAM"
+                hint = (
+                    f"quote a program: derivkit {command.name} 'sum(x**2)'" if program else f"see derivkit {command.name} --help"
+                )
+                raise usage(f"unexpected argument '{echo(text)}'", hint)
             positional = text
     return Arguments(positional, values)
 
@@ -139,7 +143,7 @@ def _keep(values: dict[str, list[str]], option: Option, value: str | None) -> No
     """Add ``value`` to ``values`` when the option's row allows it."""
     text = value or ""
     if option.value and not text.strip():
-        raise usage(f"{option.name} needs a value: {option.name} {option.value}")
+        raise usage(f"{option.name} needs a value: {option.name} {'|'.join(option.choices) or option.value}")
     if text in option.later:
         raise usage(f"unknown {option.name[2:]} '{text}': it comes with a later release", f"one of {', '.join(option.choices)}")
     if option.choices and text not in option.choices:

@@ -30,10 +30,10 @@ WIDTH = 64
 
 def run(arguments: Arguments) -> tuple[str, int]:
     """Return what was trained, on what, and how well it does on samples that it never saw."""
-    epochs = _number(arguments, "--epochs", int, EPOCHS, lambda n: 0 < n <= 100_000)
-    batch_size = _number(arguments, "--batch-size", int, BATCH_SIZE, lambda n: n > 0)
-    rate = _number(arguments, "--lr", float, RATE, lambda x: math.isfinite(x) and x > 0)
-    seed = _number(arguments, "--seed", int, SEED, lambda n: 0 <= n < 2**63)
+    epochs = _number(arguments, "--epochs", int, EPOCHS, "a whole number from 1 to 100000", lambda n: 0 < n <= 100_000)
+    batch_size = _number(arguments, "--batch-size", int, BATCH_SIZE, "a whole number from 1", lambda n: n > 0)
+    rate = _number(arguments, "--lr", float, RATE, "a positive number", lambda x: math.isfinite(x) and x > 0)
+    seed = _number(arguments, "--seed", int, SEED, "a whole number from 0", lambda n: 0 <= n < 2**63)
     sizes = _sizes(arguments)
     given = arguments.get("--net") or NET
     text = program(given) if given.isidentifier() else given
@@ -148,7 +148,7 @@ def initial(
     return start
 
 
-def _number(arguments: Arguments, name: str, kind: type[N], default: N, fits: Callable[[N], bool]) -> N:
+def _number(arguments: Arguments, name: str, kind: type[N], default: N, what: str, fits: Callable[[N], bool]) -> N:
     """Return the value of the option ``name`` as a number that fits."""
     given = arguments.get(name)
     if given is None:
@@ -159,8 +159,7 @@ def _number(arguments: Arguments, name: str, kind: type[N], default: N, fits: Ca
             return value
     except ValueError:
         pass
-    what = "a positive number" if kind is float else "a whole number"
-    raise usage(f"{name} must be {what} within bounds, not '{echo(given)}'", f"{name} {default}")
+    raise usage(f"{name} must be {what}, not '{echo(given)}'", f"{name} {default}")
 
 
 def _sizes(arguments: Arguments) -> dict[str, int]:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
+from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.expr import Expr, Name, user
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index
@@ -143,8 +144,16 @@ def _texts(program: syntax.Program) -> list[str]:
     return [_SPACE.sub(" ", text.replace("```", "")).strip() for text in texts]
 
 
+def _given(name: str, text: str) -> syntax.Declaration:
+    try:
+        return parse_declaration(name, text, FUNCTIONS)
+    except DerivkitError as error:
+        error.message = f"in the shape of '{echo(name)}': {error.message}"  # its line and column are those in that text
+        raise
+
+
 def _program(program: syntax.Program, shapes: Mapping[str, str]) -> Graph:
-    given = [parse_declaration(name, text, FUNCTIONS) for name, text in shapes.items()]
+    given = [_given(name, text) for name, text in shapes.items()]
     frame = _frame(program, given)
     lowering, output, inside = _settled(frame)
     used = lowering.used
