@@ -104,7 +104,7 @@ class DerivkitError(ValueError):
     def report(self) -> str:
         """Return what the command line prints: the error line, then at most three lines of context."""
         lines = [f"derivkit: error: {self}"]
-        if self.source is not None and self.column is not None:
+        if self.source is not None and self.source.strip() and self.column is not None:
             start = max(0, self.column - 1 - ECHO_LIMIT // 2)
             shown = "".join(_printable(c) if c != "\t" else " " for c in self.source[start : start + ECHO_LIMIT])
             caret = len("".join(_printable(c) if c != "\t" else " " for c in self.source[start : self.column - 1]))

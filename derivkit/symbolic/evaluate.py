@@ -72,6 +72,8 @@ def evaluate_graph(
         if declared.kind == "label":
             _check_labels(declared, env[name], fixed)
     for definition in graph:
+        if empty := [str(s) for s in definition.shape if s.evaluate(fixed) < 1]:
+            raise DerivkitError(f"'{definition.name}' has no entries: its size {empty[0]} is below 1", code="DK020")
         env[definition.name] = evaluate_expr(definition.best if best else definition.rhs, env, fixed, definition.indices)
     return env
 

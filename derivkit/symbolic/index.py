@@ -194,18 +194,23 @@ class Index:
     (False, 'i')
     """
 
-    __slots__ = ("free", "hint", "size", "uid")
+    __slots__ = ("free", "hint", "part", "size", "uid")
 
-    def __init__(self, hint: str, size: Size) -> None:
-        """Make a new index; ``hint`` is the letter that printing tries first."""
+    def __init__(self, hint: str, size: Size, part: bool = False) -> None:
+        """Make a new index; ``hint`` is the letter that printing tries first.
+
+        ``part`` says that it runs over a part of an axis that it subscripts (a slice): reading there beyond its size need
+        not be reading out of range.
+        """
         self.hint = hint
         self.size = size
+        self.part = part
         self.uid = next(_counter)
         self.free = frozenset((self,))
 
     def fresh(self) -> Index:
         """Return another index with the same letter and size."""
-        return Index(self.hint, self.size)
+        return Index(self.hint, self.size, self.part)
 
     def __repr__(self) -> str:
         """Return the letter with the size."""
@@ -213,7 +218,7 @@ class Index:
 
     def __reduce__(self) -> str | tuple[object, ...]:
         """Pickle by identity within one pickle (the memo keeps sharing)."""
-        return (Index, (self.hint, self.size))
+        return (Index, (self.hint, self.size, self.part))
 
 
 class Affine:

@@ -352,7 +352,7 @@ def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | N
 def _reads(factor: Expr, index: Index) -> bool:
     """Say whether a factor is 0 whenever ``index`` is out of its range: it reads an array barely at it."""
     base = factor.base if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value > 0 else factor
-    return isinstance(base, Ref) and any(s.bare is index for s in base.subs)
+    return not index.part and isinstance(base, Ref) and any(s.bare is index for s in base.subs)
 
 
 # -- a whole expression --------------------------------------------------------------------------------------------------

@@ -197,7 +197,7 @@ def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, 
             raise DerivkitError(
                 f"cannot differentiate with respect to '{echo(word)}': the program has no such name",
                 code="DK008",
-                hint=did_you_mean(str(word), known),
+                hint=did_you_mean(str(word), known) or f"the names are {', '.join(known)}"[:120],
             )
         name = known[word]
         given = graph.inputs.get(name) or graph.extra.get(name)

@@ -208,8 +208,8 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
         for size in d.shape:
             names.update(dict.fromkeys(size.names()))
     order = list(names)
-    distinct = {n: 2 + i for i, n in enumerate(order)}
-    other = {n: 2 + (i + 1) % max(1, len(order)) for i, n in enumerate(order)}
+    distinct = {n: 3 + i for i, n in enumerate(order)}
+    other = {n: 2 + (i + 1) % len(order) for i, n in enumerate(order)} if len(order) > 1 else dict.fromkeys(order, 5)
     choices = [distinct, other, dict.fromkeys(order, 1)] if order else [{}]
     found = [c for c in choices if _possible(graph, c)]
     for larger in (3, 7, 15):  # a size such as N − 2 needs room

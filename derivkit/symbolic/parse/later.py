@@ -13,6 +13,25 @@ LATER = frozenset(
 )
 
 
+#: What people call operations elsewhere, and their names here.
+ELSEWHERE = {
+    "ln": "log",
+    "sigma": "sigmoid",
+    "logistic": "sigmoid",
+    "expit": "sigmoid",
+    "swish": "silu",
+    "atan": "arctan",
+    "amax": "max",
+    "amin": "min",
+    "average": "mean",
+    "pow": "**",
+    "matmul": "@",
+    "heaviside": "step",
+    "sgn": "sign",
+    "tr": "trace",
+}
+
+
 def hint_for(name: str, known: Iterable[str]) -> str | None:
     """Return what to say of the unknown function ``name``: that it comes later, or the nearest of the ``known`` ones.
 
@@ -23,4 +42,6 @@ def hint_for(name: str, known: Iterable[str]) -> str | None:
     """
     if name in LATER:
         return f"{name} is not there yet: it comes with a later release"
+    if name.lower() in ELSEWHERE:
+        return f"here it is called {ELSEWHERE[name.lower()]}"
     return did_you_mean(name, known)

@@ -107,6 +107,10 @@ def _lines(program: syntax.Program, lowering: Lowering) -> Name:
         lowering.context.line = statement.place.line
         if isinstance(statement, syntax.Output):
             node = statement.value
+            if isinstance(node, syntax.Compare) and node.op == "==":
+                raise lowering.context.error(
+                    node.place, "a comparison is no output", "DK007", "a definition is written with one ="
+                )
             if isinstance(node, syntax.Name) and node.id in lowering.defined:
                 return lowering.defined[node.id].name
             name = "out" if "out" not in lowering.context.taken else lowering.context.label("out")

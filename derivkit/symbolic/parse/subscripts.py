@@ -115,6 +115,8 @@ def _sliced(context: Context, axis: Index | None, span: Span, mapping: dict[Inde
     if length.literal is not None and length.literal < 1:
         raise context.error(span.place, f"an empty slice of an axis of size {size}", "DK020")
     new = context.index(length)
+    if new is not None:
+        new.part = True
     if axis is not None:
         mapping[axis] = (Affine.of(0) if new is None else Affine.of(new).scaled(span.step)) + Affine.of(start)
     return new
@@ -133,11 +135,20 @@ def _end(bound: Size | None, size: Size, default: Size) -> Size:
     return Size.of(max(0, min(literal, size.literal)))
 
 
+def _same(context: Context, left: Size, right: Size) -> bool:
+    """Say whether two sizes may be the same: they are, or one of them is not known yet."""
+    one, other = context.sizes.resolve(left), context.sizes.resolve(right)
+    return one == other or any(name.startswith("?") for size in (one, other) for name in size.names())
+
+
 def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index, Affine], base: Value) -> list[Expr]:
     """Keep what a position reads; return the indicator of the range where the array itself cannot show it."""
     size = ONE if axis is None else axis.size
     position, bare, constant = item.position, item.position.bare, item.position.constant
+    uniform = axis is None or axis not in base.expr.free  # ones(P)[i - 1]: nothing but the range depends on the position
     if bare is not None:
+        if uniform and context.sizes.resolve(bare.size).names() and not _same(context, bare.size, size):
+            return [Inside(position, size)]
         if not context.sizes.unify(bare.size, size):
             runs = context.sizes.resolve(bare.size)
             message = f"index '{bare.hint}' runs over {runs}, this axis has {context.sizes.resolve(size)}"
@@ -149,8 +160,8 @@ def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index,
             raise context.error(item.place, f"position {literal} of an axis of size {limit}", "DK019")
     elif constant is None:
         context.sizes.reads.append((position, size))
-        if axis is None:
-            return [Inside(position, ONE)]
+        if uniform:
+            return [Inside(position, size)]
     if axis is not None:
         mapping[axis] = position
     return []

@@ -83,7 +83,7 @@ def _entries(result: Result, layout: str) -> tuple[str, str]:
 def _left_right(letters: Letters, result: Result, name: Name, subs: tuple[Affine, ...], expr: Expr) -> tuple[str, str]:
     """Return both sides of an index definition; every index of the left side is read by an array on the right."""
     notation = Notation("program", letters, ranks(result.graph))
-    notation.ranged = _read(expr)
+    notation.ranged = _read(expr, result)
     deltas = {s.bare for n in walk(expr) if isinstance(n, Delta) for s in (n.left, n.right)}  # eye(K)[i,j] tells the range
     unread = [s.bare for s in subs if s.bare is not None and s.bare not in notation.ranged and s.bare not in deltas]
     left, right, *ones = notation.line((Ref(name, subs), expr, *(Inside(Affine.of(i), i.size) for i in unread)))
@@ -92,10 +92,26 @@ def _left_right(letters: Letters, result: Result, name: Name, subs: tuple[Affine
     return left, " * ".join(ones if right == "1" else [f"({right})" if isinstance(expr, Add) else right, *ones])
 
 
-def _read(expr: Expr) -> frozenset[Index]:
-    """Return the indices at which some array is read barely."""
-    reads = (n.subs if isinstance(n, Ref) else n.at for n in walk(expr) if isinstance(n, Ref | Prim))
-    return frozenset(s.bare for subs in reads for s in subs if s.bare is not None)
+def _read(expr: Expr, result: Result) -> frozenset[Index]:
+    """Return the indices at which some array is read barely, along an axis of the index's own size."""
+    shared = {d.name: d.shape for d in result.shared}
+    found: set[Index] = set()
+    for node in walk(expr):
+        if isinstance(node, Prim):
+            found.update(s.bare for s in node.at if s.bare is not None)
+        elif isinstance(node, Ref):
+            shape = shared[node.name] if node.name in shared else result.graph.shape(node.name)
+            pairs = zip(node.subs, shape, strict=True)
+            for sub, size in pairs:
+                if sub.bare is not None and sub.bare.size == size:
+                    found.add(sub.bare)
+                elif sub.bare is not None and not sub.bare.part and sub.bare.size.literal != 1:
+                    raise DerivkitError(
+                        f"'{node.name}' is read beyond its size {size}: that has no program text",
+                        code="DK032",
+                        hint="print text, or JSON",
+                    )
+    return frozenset(found)
 
 
 def _declaration(declared: Input) -> str:
