@@ -1,6 +1,7 @@
 """A reader of printed matrix notation, ``((W2ᵀ (y − t)) ⊙ (1 − h²)) xᵀ``, as a mathematician reads it.
 
-A vector is a column, a product of two matrices or vectors is a matrix product, and a scalar multiplies anything.
+A vector is a column, a product of two matrices or vectors is a matrix product, and a scalar multiplies anything.  Terms
+and entrywise factors have one shape (no row or column is repeated under a matrix); only 𝟏 has the length that it needs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|axis=-?\d|[A-Za-zΑ-Ωα-ω][A-Za-z0-9_]*
 SUPERSCRIPTS = {"²": 2, "³": 3, "⁴": 4}
 COMPARISONS = {">": np.greater, "<": np.less, "≤": np.less_equal, "≥": np.greater_equal}
 ELEMENTWISE = {name: np.vectorize(f, otypes=[float]) for name, f in oracle.scalar_functions(oracle.MPMATH).items()}
+ANY = 97  # the length of 𝟏 until another operand tells it
 OPENERS = {"(", "√", "‖", "|", "[", "𝟏"}
 
 
@@ -55,7 +57,9 @@ class Reader:
     def sum(self) -> Value:
         total = -self.product() if self.peek() == "−" and self.take() else self.product()
         while self.peek() in {"+", "−"}:
-            total = total + self.product() if self.take() == "+" else total - self.product()
+            sign = 1 if self.take() == "+" else -1
+            left, right = fitted(total, self.product())
+            total = left + sign * right
         return total
 
     def product(self) -> Value:
@@ -64,11 +68,13 @@ class Reader:
             token = self.peek()
             if token in {"⊙", "·"}:
                 self.take()
-                made = made * self.power()
+                left, right = fitted(made, self.power())
+                made = left * right
             elif token in {"⊘", "/"}:
                 self.take()
                 divisor = self.power()
-                assert token == "⊘" or divisor.ndim == 0 or made.shape == divisor.shape
+                assert token == "⊘" or divisor.ndim == 0
+                made, divisor = fitted(made, divisor)
                 made = made / divisor
             elif (token in OPENERS and token not in self.inside) or (token[:1].isalnum() and token != "ᵀ"):
                 made = times(made, self.power())
@@ -101,7 +107,7 @@ class Reader:
         if token == "[":
             return self.comparison()
         if token == "𝟏":
-            return np.ones((self.rows, 1))
+            return np.ones((ANY, 1))
         name = spelled(token)
         if self.peek() == "(" and name not in self.names:
             return self.call(name)
@@ -152,5 +158,21 @@ def times(a: Value, b: Value) -> Value:
     """Return the product of two things side by side."""
     if a.ndim == 0 or b.ndim == 0:
         return a * b
+    if a.shape[1] != b.shape[0]:
+        a, b = (a[:, : b.shape[0]], b) if a.shape[1] == ANY else (a, b[: a.shape[1]])
     made = a @ b
     return made[0, 0] if made.shape == (1, 1) else made
+
+
+def fitted(a: Value, b: Value) -> tuple[Value, Value]:
+    """Return two operands that are to have one shape, where they are no scalars: 𝟏 takes the length of the other."""
+    if a.ndim == 0 or b.ndim == 0:
+        return a, b
+    a, b = as_long_as(a, b.shape), as_long_as(b, a.shape)
+    assert a.shape == b.shape, f"{a.shape} beside {b.shape}"
+    return a, b
+
+
+def as_long_as(x: Value, shape: tuple[int, ...]) -> Value:
+    """Return ``x``, where it has the length of 𝟏 with that of ``shape``."""
+    return x[tuple(slice(n if n < length == ANY else length) for n, length in zip(shape, x.shape, strict=True))]

@@ -133,7 +133,7 @@ TABLE = [
         mul(G, add(ref("Y", n, j), neg(total("q", ref("G", n, q), ref("Y", n, q))))),
         (n, j),
         "G * (Y - sum(G * Y, axis=1, keepdims=True))",
-        "G ⊙ (Y − sum(G ⊙ Y, axis=1))",
+        "G ⊙ (Y − sum(G ⊙ Y, axis=1) 𝟏ᵀ)",
     ),
     (add(G, neg(ref("mu", n, 0))), (n, j), "G - mu", "G − μ 𝟏ᵀ"),
     (ref("mu", n, 0), (n, None), "mu", "μ"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import oracle
 import pytest
-from mathematics import Reader
+from mathematics import Reader, as_long_as
 
 import derivkit as dk
 from derivkit.layout import LAYOUTS
@@ -49,6 +49,8 @@ def test_matrix_notation_means_the_derivative(name, variable, layout):
         expected = expected[None, :]  # a gradient is a row
     if expected.ndim == 1 and read.ndim == 2:
         expected = expected[:, None]
+    if expected.ndim == 2:
+        read = as_long_as(read, expected.shape)
     assert np.allclose(np.broadcast_to(read, expected.shape), expected, rtol=1e-9, atol=1e-11), f"{printed}\n{read}\n{expected}"
 
 
@@ -75,3 +77,32 @@ def test_the_reader_reads_as_a_mathematician_does(text, expected):
 def test_a_misplaced_bracket_would_be_seen(right, wrong):
     names = {"p": [0.3, 0.4], "y": [0.1, 0.7], "x": [2, 3]}
     assert not np.allclose(Reader(right, names, 2).value(), Reader(wrong, names, 2).value())
+
+
+@pytest.mark.parametrize("text", ["A − x", "A ⊙ (A − x)", "A ⊘ x", "x − xᵀ"])
+def test_an_array_beside_one_of_another_shape_would_be_seen(text):
+    with pytest.raises(AssertionError, match="beside"):
+        Reader(text, {"x": [1, 2], "A": [[1, 2], [3, 4]]}, 2).value()
+    assert Reader("A − x 𝟏ᵀ", {"x": [1, 2], "A": [[1, 2], [3, 4]]}, 2).value().tolist() == [[0, 1], [1, 2]]
+
+
+@pytest.mark.parametrize(
+    ("text", "variable", "layout", "expected"),
+    [
+        ("G: N, N\nZ: N, N\nA = softmax(Z)\nE = sum(G*A)", "Z", "mixed", "A ⊙ (G − sum(G ⊙ A, axis=1) 𝟏ᵀ)"),
+        ("G: N, M\nZ: N, M\nA = softmax(Z, axis=0)\nE = sum(G*A)", "Z", "mixed", "A ⊙ (G − 𝟏 sum(G ⊙ A, axis=0)ᵀ)"),
+        ("X: N, D\nw: D\ny: N\nE = sum((X @ w - y)**2)", "w", "numerator", "2 (X w − y)ᵀ X"),
+        ("A: D, D\nx: D\nE = x @ A @ x", "x", "numerator", "xᵀ (A + Aᵀ)"),
+        (
+            "X: N, D\nW: D, K\nT: N, K\nm: positive\nE = sum((X @ W - T)**2) + m*sum(W**2)",
+            "W",
+            "numerator",
+            "2 ((X W − T)ᵀ X + m Wᵀ)",
+        ),
+        ("A: M, D\nx: D\ny: M\nt: positive\nE = y @ A @ x / sqrt(t)", "x", "numerator", "yᵀ A/√t"),
+        ("x: D\ng: D\nE = sum(tanh(x)*g)", "x", "numerator", "(g ⊙ (1 − tanh(x)²))ᵀ"),
+    ],
+)
+def test_rows_columns_and_ones_stand_as_on_paper(text, variable, layout, expected):
+    result = dk.derive(text, variable, check=False).result
+    assert matrix_text(result, layout) == expected

@@ -201,11 +201,11 @@ TABLE = [
         r"\operatorname{logsumexp}(z_{n})",
         "logsumexp(z, axis=1)[n]",
     ),
-    (Prim("max", (k,), (minus(z),), ()), "max_k(−z_k)", r"\max_{k}(-z_{k})", "max[k](-z[k])"),
+    (Prim("max", (k,), (minus(z),), ()), "max_k(−z_k)", r"\max_{k}(-z_{k})", "max(-z)"),
     (
         Prim("first_max", (k,), (z,), (bare(l),)),
         "first_max(z)_l",
-        r"\operatorname{firstmax}(z)_{l}",
+        r"\operatorname{first\,max}(z)_{l}",
         "onehot(argmax(z), K)[l]",
     ),
     (
@@ -432,7 +432,7 @@ LAYOUT_TABLE = [
     }),
     ("a gradient by a vector", "E = g @ (W @ x)", {"x": "D", "W": "M, D", "g": "M"}, "x", {
         "mixed": ("R^D", "Wᵀ g", "D"),
-        "numerator": ("R^{1×D}", "(Wᵀ g)ᵀ", "D"),
+        "numerator": ("R^{1×D}", "gᵀ W", "D"),
         "denominator": ("R^D", "Wᵀ g", "D"),
     }),
     ("a gradient by a matrix", "E = g @ (W @ x)", {"x": "D", "W": "M, D", "g": "M"}, "W", {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 from derivkit.symbolic.arrays import Array, postorder
@@ -12,6 +12,7 @@ from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import ONE, Size
 from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, ONES, POWER, PRODUCT, SUM, Piece, quotient, transposed, within
 from derivkit.symbolic.render.styles import Style, number
+from derivkit.symbolic.render.turned import Done, turned
 
 _LIMIT = 4_000
 
@@ -19,15 +20,27 @@ _LIMIT = 4_000
 def formula(root: Array, style: Style) -> Piece | None:
     """Return an array as mathematics: vectors are columns, ⊙ and ⊘ are entrywise; ``None`` without an honest notation."""
     root = for_reading(root)
-    done: dict[int, Piece | None] = {}
-    for node in postorder(root):
-        writer = _WRITERS.get(node.op)
-        piece = writer(node, done, style) if writer and node.rank <= 2 else None
-        done[id(node)] = piece if piece is None or len(piece.text) < _LIMIT else None
+    done = _written(root, style)
     return done[id(root)]
 
 
-Done = Mapping[int, Piece | None]
+def row_formula(root: Array, style: Style) -> Piece | None:
+    """Return the transpose of an array as mathematics: a vector becomes a row, ``2 (X w − y)ᵀ X``."""
+    root = for_reading(root)
+    return turned(root, _written(root, style), style, _write)
+
+
+def _written(root: Array, style: Style) -> dict[int, Piece | None]:
+    done: dict[int, Piece | None] = {}
+    for node in postorder(root):
+        done[id(node)] = _write(node, done, style)
+    return done
+
+
+def _write(node: Array, done: Done, style: Style) -> Piece | None:
+    writer = _WRITERS.get(node.op)
+    piece = writer(node, done, style) if writer and node.rank <= 2 else None
+    return piece if piece is None or len(piece.text) < _LIMIT else None
 
 
 def _pieces(node: Array, done: Done) -> list[Piece] | None:
@@ -81,19 +94,20 @@ def _term(arg: Array, node: Array, done: Done, style: Style) -> Piece | None:
     piece = done[id(arg)]
     if arg.rank == 0 or arg.shape == node.shape:
         return piece
-    if arg.op == "reduce" and arg.params[2]:
-        return piece  # sum(G, axis=1) under each column
+    if all(n == ONE for n in arg.shape):
+        return piece  # one number under each entry
     if node.rank != 2:
         return None
     one = ONES[style.name]
     if arg.op == "expand" and arg.params == (False, True):
         column = done[id(arg.args[0])]
         return None if column is None else Piece(f"{within(column, PRODUCT, style)} {one.transposed}", PRODUCT)
-    if piece is None or (arg.rank == 2 and arg.shape[1] != ONE):
+    if piece is None:
         return None
-    if arg.rank == 2:
+    if arg.rank == 2 and arg.shape[1] == ONE:  # sum(G, axis=1) under each column
         return Piece(f"{within(piece, PRODUCT, style)} {one.transposed}", PRODUCT)
-    return Piece(f"{one.column} {transposed(piece, style).text}", PRODUCT)
+    row = piece if arg.rank == 2 else turned(arg, done, style, _write)
+    return None if row is None else Piece(f"{one.column} {within(row, PRODUCT, style)}", PRODUCT)
 
 
 def _mul(node: Array, done: Done, style: Style) -> Piece | None:
@@ -241,8 +255,7 @@ def _fn(node: Array, done: Done, style: Style) -> Piece | None:
 
 
 def _transpose(node: Array, done: Done, style: Style) -> Piece | None:
-    piece = done[id(node.args[0])]
-    return None if piece is None or node.rank != 2 else transposed(piece, style)
+    return turned(node.args[0], done, style, _write) if node.rank == 2 else None
 
 
 def _matmul(node: Array, done: Done, style: Style) -> Piece | None:
@@ -250,36 +263,28 @@ def _matmul(node: Array, done: Done, style: Style) -> Piece | None:
     pieces = _pieces(node, done)
     if pieces is None or a.rank > 2 or b.rank > 2:
         return None
-    if a.rank == 1 and b.rank == 2:  # a row times a matrix, as the column that it is
-        return Piece(f"{_transposed_node(b, pieces[1], done, style)} {within(pieces[0], PRODUCT, style)}", PRODUCT)
-    if a.rank == 1 and b.rank == 1:
-        left = transposed(pieces[0], style).text
-        return Piece(f"{left} {within(pieces[1], PRODUCT, style)}", PRODUCT)
+    if a.rank == 1:
+        first, second = (b, a) if b.rank == 2 else (a, b)  # a row times a matrix is written as the column that it is
+        row = turned(first, done, style, _write)
+        pieces = [row, pieces[0 if second is a else 1]] if row is not None else pieces
     return Piece(f"{within(pieces[0], PRODUCT, style)} {within(pieces[1], PRODUCT, style)}", PRODUCT)
-
-
-def _transposed_node(node: Array, piece: Piece, done: Done, style: Style) -> str:
-    inner = done[id(node.args[0])] if node.op == "transpose" else None
-    return transposed(piece, style).text if inner is None else within(inner, PRODUCT, style)
 
 
 def _form(node: Array, done: Done, style: Style) -> Piece | None:
     """``x @ A @ y`` is ``xᵀ A y``; every other product as usual."""
     a, b = node.args
     if not node.rank and a.op == "matmul" and a.args[0].rank == 1 and a.args[1].rank == 2:
-        inner = [done[id(n)] for n in (*a.args, b)]
-        if all(p is not None for p in inner):
-            x, matrix, y = (p for p in inner if p is not None)
-            words = (transposed(x, style).text, within(matrix, PRODUCT, style), within(y, PRODUCT, style))
-            return Piece(" ".join(words), PRODUCT)
+        words = [turned(a.args[0], done, style, _write), done[id(a.args[1])], done[id(b)]]
+        if all(p is not None for p in words):
+            return Piece(" ".join(within(p, PRODUCT, style) for p in words if p is not None), PRODUCT)
     return _matmul(node, done, style)
 
 
 def _outer(node: Array, done: Done, style: Style) -> Piece | None:
-    pieces = _pieces(node, done)
-    if pieces is None:
+    column, row = done[id(node.args[0])], turned(node.args[1], done, style, _write)
+    if column is None or row is None:
         return None
-    return Piece(f"{within(pieces[0], PRODUCT, style)} {transposed(pieces[1], style).text}", PRODUCT)
+    return Piece(f"{within(column, PRODUCT, style)} {within(row, PRODUCT, style)}", PRODUCT)
 
 
 def _word(text: str, latex: str) -> Callable[[Array, Done, Style], Piece | None]:
@@ -302,10 +307,13 @@ def _axis(axes: Sequence[int], style: Style) -> str:
 
 def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
     piece = done[id(node.args[0])]
-    word, axes, _ = node.params
+    word, axes, kept = node.params
     x = node.args[0]
     if piece is None:
         return None
+    if kept and axes == (0,) and x.rank == 2:  # a row
+        column = _reduce(reduce(str(word), x, (0,)), done, style)
+        return None if column is None else transposed(column, style)
     whole = len(axes) == x.rank  # type: ignore[arg-type]
     if word == "sum" and whole and x.op == "pow" and x.args[1].params == (Fraction(2),):
         base = done[id(x.args[0])]

@@ -15,8 +15,7 @@ from derivkit.symbolic.derive.forms import expand, opened_terms, polished
 from derivkit.symbolic.expr import Delta, Expr, Name, walk
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
-from derivkit.symbolic.render.formula import formula
-from derivkit.symbolic.render.joins import transposed
+from derivkit.symbolic.render.formula import formula, row_formula
 from derivkit.symbolic.render.styles import TEXT, Style, style_for
 from derivkit.symbolic.steps import Result
 
@@ -58,11 +57,10 @@ def math_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: 
 
 def _mathematics(result: Result, layout: Layout, style: Style) -> str | None:
     node = _planned(result, layout)
-    piece = None if node is None else formula(node, style)
-    if piece is None:
-        return None
-    is_row = layout == "numerator" and not result.outputs and len(result.inputs) == 1
-    return transposed(piece, style).text if is_row else piece.text  # the gradient of a scalar is a row in this layout
+    is_row = layout == "numerator" and not result.outputs and len(result.inputs) == 1  # as the gradient of a scalar is
+    write = row_formula if is_row else formula
+    piece = None if node is None else write(node, style)
+    return None if piece is None else piece.text
 
 
 def _planned(result: Result, layout: Layout) -> Array | None:
