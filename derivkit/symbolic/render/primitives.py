@@ -45,6 +45,8 @@ def _plain_argument(node: Prim) -> tuple[int, ...] | None:
         return None
     places = tuple(n for n, s in enumerate(argument.subs) if s.bare is not None and s.bare in node.bound)
     bound = tuple(argument.subs[n].bare for n in places)
+    if any(i.part for i in node.bound):
+        return None  # of a slice, not of the whole axis
     inside = any(i in node.bound for n, s in enumerate(argument.subs) if n not in places for i in s.free)
     return places if bound == node.bound and not inside else None
 

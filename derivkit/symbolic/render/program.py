@@ -105,9 +105,9 @@ def _read(expr: Expr, result: Result) -> frozenset[Index]:
             for sub, size in pairs:
                 if sub.bare is not None and sub.bare.size == size:
                     found.add(sub.bare)
-                elif sub.bare is not None and not sub.bare.part and sub.bare.size.literal != 1:
+                elif sub.bare is not None:  # a slice, or an index that runs past an axis: its letter would tell another range
                     raise DerivkitError(
-                        f"'{node.name}' is read beyond its size {size}: that has no program text",
+                        f"'{node.name}' is read along {sub.bare.size} of its {size} entries: that has no program text yet",
                         code="DK032",
                         hint="print text, or JSON",
                     )
