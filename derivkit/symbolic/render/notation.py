@@ -225,6 +225,9 @@ def _given(node: Fn) -> int:
 def _sum(w: Writer, node: Sum) -> Piece:
     body = w.of(node.body)
     letters = w.letters_of(node.indices)
+    if w.style is not PROGRAM:  # Σ_{i<2}: over a part of the axis that the letter subscripts
+        bounds = zip(letters, node.indices, strict=True)
+        letters = tuple(f"{letter}<{w.style.size(i.size)}" if i.part else letter for letter, i in bounds)
     if not w.style.last:
         return Piece(w.style.sum(letters, w.signed(body)))
     held = body.text if body.binds > SUM and not body.negative else w.style.paren(w.signed(body))
