@@ -63,7 +63,7 @@ def evaluate_graph(
     ``values`` are the inputs by name.  DK041 when one is missing, DK008 for a name that the program does not have, DK012 or
     DK040 when the shapes contradict the declarations.
     """
-    arrays = {name: np.asarray(value) for name, value in values.items()}
+    arrays = {name: ops_values.array(name, value) for name, value in values.items()}
     fixed = fix_sizes(graph, arrays, sizes or {})
     env = {_inputs(graph)[name].name: array for name, array in arrays.items()}
     for name, declared in graph.inputs.items():

@@ -18,7 +18,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from derivkit.errors import DerivkitError, echo
+
 Array = NDArray[Any]
+
+
+def array(name: str, value: Any) -> Array:
+    """Return ``value`` as an array of numbers; DK040 when it is ragged, too large or holds something else.
+
+    >>> array("x", [1.0, 2.0]).shape
+    (2,)
+    """
+    try:
+        made = np.asarray(value)
+        if made.dtype == object and not all(hasattr(v, "real") and hasattr(v, "__add__") for v in made.flat):
+            raise TypeError
+        if made.dtype == object and all(isinstance(v, int) for v in made.flat):
+            made = made.astype(float)  # integers beyond 64 bits
+    except (TypeError, ValueError, OverflowError):
+        raise DerivkitError(f"'{echo(name)}' is no array of numbers", code="DK040") from None
+    return made
 
 
 def real(x: Array) -> Array:

@@ -143,6 +143,10 @@ def _facts(steps: tuple[Step, ...], results: Mapping[str, Result]) -> tuple[str,
 
 
 def _read(program: str | Graph | ProgramFunction, shapes: Mapping[str, str] | None) -> Graph:
+    if not isinstance(program, str | Graph | ProgramFunction):
+        raise DerivkitError(f"a program is text or a program function, not {type(program).__name__}", code="DK010")
+    if shapes is not None and not isinstance(shapes, Mapping):
+        raise DerivkitError("shapes= is a mapping of names to declarations", code="DK010", hint="shapes={'W': 'M, D'}")
     if isinstance(program, str):
         return read_program(program, shapes)
     if shapes is not None:
@@ -187,6 +191,8 @@ def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, 
         if not real:
             raise DerivkitError("the program has no real input", code="DK010", hint="name what to differentiate by: wrt='p'")
         return real
+    if not isinstance(wrt, str | Iterable):
+        raise DerivkitError(f"wrt= is a name or several, not {type(wrt).__name__}", code="DK010", hint="wrt='W1'")
     asked = [w.strip() for w in wrt.split(",")] if isinstance(wrt, str) else list(wrt)
     known = {str(n): n for n in graph.inputs}
     known |= {str(d.name): d.name for d in graph.definitions}
