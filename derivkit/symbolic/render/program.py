@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from derivkit.errors import DerivkitError
 from derivkit.layout import axis_order, read_layout
-from derivkit.symbolic.expr import Add, Delta, Expr, Inside, Name, Prim, Ref, references, walk
+from derivkit.symbolic.expr import Add, Delta, Expr, Inside, Name, Prim, Ref, references, user, walk
 from derivkit.symbolic.graph import Definition, Input
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.render.letters import Letters
@@ -65,7 +65,17 @@ def _lines(result: Result, notation: str, layout: str) -> Iterator[str]:
     else:
         for d in result.shared:  # the planner reads shared parts by name
             yield " = ".join(_left_right(Letters.of(result.graph), result, d.name, _whole(d.indices), d.best))
-        yield f"{result.name} = {matrix}"
+        yield f"{_label(result)} = {matrix}"
+
+
+def _label(result: Result) -> str:
+    """Return the name that a program gives to a result: ``dE_dx``, with a line behind it where the author has that name."""
+    graph = result.graph
+    taken = {str(n) for n in (*graph.inputs, *graph.extra, *(d.name for d in graph.definitions))}
+    label = str(result.name)
+    while label in taken:
+        label += "_"
+    return label
 
 
 def _whole(indices: tuple[Index | None, ...]) -> tuple[Affine, ...]:
@@ -77,7 +87,7 @@ def _entries(result: Result, layout: str) -> tuple[str, str]:
     order = axis_order(read_layout(layout), len(result.output_shape), len(result.input_shape))
     natural = (*result.outputs, *result.inputs)
     subs = _whole(tuple(natural[n] for n in order))
-    return _left_right(Letters.of(result.graph), result, result.name, subs, result.expr)
+    return _left_right(Letters.of(result.graph), result, user(_label(result)), subs, result.expr)
 
 
 def _left_right(letters: Letters, result: Result, name: Name, subs: tuple[Affine, ...], expr: Expr) -> tuple[str, str]:
