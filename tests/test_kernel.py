@@ -274,6 +274,39 @@ def test_bad_arguments_are_one_clear_error(call, code):
     assert "\n" not in str(error.value)
 
 
+OBJECTS = [None, {}, 10**30, np.array(1, object), np.array(True, object), [[1], [1, 2]], "1", 1j]
+
+
+@pytest.mark.parametrize(
+    "value", [*OBJECTS, True, np.array(True), 1.5, np.nan, np.inf, 1e30, -1, 3, np.uint64(2**64 - 1)], ids=repr
+)
+def test_a_label_is_an_integer_in_range(value):
+    text = "z: K\nk: label K\nE = cross_entropy(k, softmax(z))"
+    z = np.array([1.0, 2.0, 3.0])
+    for batch, labels in (((), value), (("k",), [value, value]), (("z", "k"), [value, value])):
+        k = dk.compile(text, "z", batch=batch)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            with pytest.raises(DerivkitError) as error:
+                k(z=np.stack([z, z]) if "z" in batch else z, k=labels)
+        assert error.value.code == "DK040"
+        assert "\n" not in str(error.value)
+    assert z.tolist() == [1, 2, 3]
+    for good in (1, 1.0, np.int8(1), np.uint64(1)):
+        assert dk.compile(text, "z")(z=z, k=good)[0] == dk.compile(text, "z")(z=z, k=np.array(1))[0]
+
+
+@pytest.mark.parametrize("value", [None, [1, None, 2], 10**400, ["1", "2", "3"], np.array([True, False, True], object)], ids=repr)
+def test_what_is_no_number_is_one_clear_error(value):
+    with pytest.raises(DerivkitError) as error:
+        dk.compile("z: K\nE = z @ z", "z")(z=value)
+    assert error.value.code == "DK040"
+
+
+def test_an_integer_beyond_64_bits_is_a_real_number():
+    assert dk.compile("s:\nE = 2*s", "s")(s=10**30)[0] == 2e30
+
+
 MIXED = [
     ("regularised", "x: D\nw: D\ny:\nlam: positive\nE = (w @ x - y)**2 + lam*sum(w**2)", ("w", "lam", "x"), ("x", "y")),
     ("product of parameters", "x: D\nA: K, M\nB: M, D\nt: K\nW = A @ B\nE = sum((W @ x - t)**2)", ("A", "B", "W"), ("x", "t")),

@@ -19,6 +19,9 @@ from derivkit.symbolic.steps import Derivation
 
 Array = NDArray[Any]
 
+#: From here on a float does not hold every integer.
+_LARGEST_LABEL = 2.0**53
+
 
 def compile(
     program: Any,
@@ -194,15 +197,27 @@ def checked(program: Program, given: Mapping[str, Any]) -> list[Array]:
 def _numbers(word: str, value: Any, declared: Input) -> Array:
     try:
         array = np.asarray(value)
-    except (ValueError, TypeError) as error:
-        raise DerivkitError(f"'{word}' is no array of numbers", code="DK040") from error
+        if declared.kind != "label" and array.dtype == object and all(type(v) is int for v in array.flat):
+            array = array.astype(float)  # integers beyond 64 bits
+    except (ValueError, TypeError, OverflowError, RuntimeError):
+        raise DerivkitError(f"'{word}' is no array of numbers", code="DK040") from None
+    if declared.kind == "label":
+        return _labels(word, array)
     if array.dtype.kind not in "fiub":
         raise DerivkitError(f"'{word}' holds {array.dtype}, not real numbers", code="DK040")
-    if declared.kind == "label" and array.dtype.kind == "f":
-        whole = array.astype(np.int64)
-        if np.any(whole != array):
-            raise DerivkitError(f"'{word}' is a label: its values must be integers", code="DK040")
-        return whole
+    return array
+
+
+def _labels(word: str, array: Array) -> Array:
+    """Return labels as integers; a Boolean is none, for NumPy would read it as a mask and not as a position."""
+    if array.dtype.kind not in "fiu":
+        raise DerivkitError(f"'{word}' is a label: labels are integers, not {array.dtype}", code="DK040")
+    if array.dtype.kind == "f":
+        if not np.all(np.isfinite(array)) or np.any(np.trunc(array) != array):
+            raise DerivkitError(f"'{word}' is a label: labels are integers", code="DK040")
+        if np.any(np.abs(array) >= _LARGEST_LABEL):
+            raise DerivkitError(f"'{word}' is a label: its values are too large", code="DK040")
+        return array.astype(np.int64)
     return array
 
 
