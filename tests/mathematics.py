@@ -124,10 +124,14 @@ class Reader:
         return made
 
     def comparison(self) -> Value:
-        left = self.sum()
-        made = COMPARISONS[self.take()](left, self.sum())
+        made = self.compared()
         self.take("]")
-        return made.astype(float)
+        return made
+
+    def compared(self) -> Value:
+        """Read a term, and what it is compared with if a sign follows: 1 where it holds."""
+        left = self.sum()
+        return np.asarray(COMPARISONS[self.take()](left, self.sum()), float) if self.peek() in COMPARISONS else left
 
     def call(self, name: str) -> Value:
         self.take("(")
@@ -136,7 +140,7 @@ class Reader:
             if self.peek().startswith("axis="):
                 axis = int(self.take().removeprefix("axis="))
             else:
-                arguments.append(self.sum())
+                arguments.append(self.compared())
             if self.peek() == ",":
                 self.take()
         self.take(")")

@@ -65,7 +65,8 @@ def test_matrix_notation_means_the_derivative(name, variable, layout):
         ("diag(x) − x xᵀ", [[0, -2], [-2, -2]]),
         ("−zᵀ x/τ²", -2.75),
         ("‖x‖ √4", 2 * np.sqrt(5)),
-        ("where([x > 1], x, 0)", [[0], [2]]),
+        ("where(x > 1, x, 0)", [[0], [2]]),
+        ("[|x| > 1]", [[0], [1]]),
     ],
 )
 def test_the_reader_reads_as_a_mathematician_does(text, expected):
@@ -100,6 +101,8 @@ def test_an_array_beside_one_of_another_shape_would_be_seen(text):
             "2 ((X W − T)ᵀ X + m Wᵀ)",
         ),
         ("A: M, D\nx: D\ny: M\nt: positive\nE = y @ A @ x / sqrt(t)", "x", "numerator", "yᵀ A/√t"),
+        ("y: N\nc: positive\nE = sum(where(abs(y) <= c, y**2/2, c*(abs(y)-c/2)))", "y", "mixed", "where(|y| ≤ c, y, c sign(y))"),
+        ("y: N\nc: positive\nE = sum(where(abs(y) <= c, y**2/2, c*(abs(y)-c/2)))", "c", "mixed", "[|y| > c]ᵀ (|y| − c)"),
         ("x: D\ng: D\nE = sum(tanh(x)*g)", "x", "numerator", "(g ⊙ (1 − tanh(x)²))ᵀ"),
     ],
 )

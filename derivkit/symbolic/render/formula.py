@@ -8,9 +8,22 @@ from fractions import Fraction
 from derivkit.symbolic.arrays import Array, postorder
 from derivkit.symbolic.arrays.dialects import for_reading
 from derivkit.symbolic.arrays.nodes import parts, reduce
-from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import ONE, Size
-from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, ONES, POWER, PRODUCT, SUM, Piece, quotient, transposed, within
+from derivkit.symbolic.render import leaves
+from derivkit.symbolic.render.joins import (
+    ATOM,
+    ENTRYWISE,
+    ONES,
+    POWER,
+    PRODUCT,
+    SUM,
+    Piece,
+    axis_option,
+    norm,
+    quotient,
+    transposed,
+    within,
+)
 from derivkit.symbolic.render.styles import Style, number
 from derivkit.symbolic.render.turned import Done, turned
 
@@ -51,30 +64,6 @@ def _pieces(node: Array, done: Done) -> list[Piece] | None:
 def _same_shape(node: Array) -> bool:
     """Return whether the operands are scalars or all of the node's shape: no vector is broadcast over a matrix."""
     return all(a.rank == 0 or a.shape == node.shape for a in node.args)
-
-
-def _name(node: Array, _: Done, style: Style) -> Piece:
-    name: Name = node.params[0]  # type: ignore[assignment]
-    if name.kind == "adjoint" and name.of is not None:
-        bottom = style.subscripted(str(name.of), ())
-        return Piece(style.derivative(style.subscripted(str(name.output), ()), (bottom,)), PRODUCT)
-    return Piece(style.subscripted(str(name), ()), POWER if style.name == "latex" and "^" in str(name) else ATOM)
-
-
-def _number(node: Array, _: Done, style: Style) -> Piece:
-    value: Fraction = node.params[0]  # type: ignore[assignment]
-    top, bottom = number(abs(value))
-    piece = quotient(style.decimal(top), Piece(bottom), style) if bottom else Piece(style.decimal(top))
-    return Piece(style.minus + piece.text, SUM) if value < 0 else piece
-
-
-def _size(node: Array, _: Done, style: Style) -> Piece:
-    size: Size = node.params[0]  # type: ignore[assignment]
-    return Piece(style.size(size), ATOM if size.name else SUM if len(size.terms) > 1 else PRODUCT)
-
-
-def _constant(node: Array, _: Done, style: Style) -> Piece:
-    return Piece(style.constants[str(node.params[0])])
 
 
 def _add(node: Array, done: Done, style: Style) -> Piece | None:
@@ -155,7 +144,7 @@ def _coefficient(
     for place, text, part in ((0, top, abs(value) if not bottom else Fraction(top)), (1, bottom, Fraction(bottom or 1))):
         if text and part != 1:
             leaf = Array("number", (), (), (part,))
-            made[id(leaf)] = _number(leaf, done, style)
+            made[id(leaf)] = leaves.number(leaf, done, style)
             found[place].append(leaf)
     sign = style.minus if value < 0 else ""
     return sign, [*found[0], *factors[1:]], [*found[1], *divisors], made
@@ -248,10 +237,31 @@ def _fn(node: Array, done: Done, style: Style) -> Piece | None:
         return None
     if word == "sqrt":
         return Piece(style.sqrt(pieces[0].text, pieces[0].binds == ATOM))
+    if word == "where":
+        return _where(node, pieces, done, style)
     if word in style.compare:
         return Piece(f"[{pieces[0].text} {style.compare[word]} {pieces[1].text}]")
     made = style.call(word, tuple(p.text for p in pieces))
     return Piece(made, ATOM if made.endswith((")", "|", r"\rvert", "]")) else PRODUCT)
+
+
+def _where(node: Array, pieces: Sequence[Piece], done: Done, style: Style) -> Piece:
+    """A choice between 1 and 0 is an indicator ``[|y − t| > c]``; a condition has no brackets of its own."""
+    test = node.args[0]
+    word = str(test.params[0]) if test.op == "fn" else ""
+    texts = [p.text for p in pieces]
+    if word in style.compare:
+        texts[0] = texts[0][1:-1]
+        if texts[1:] == ["1", "0"] and test.shape == node.shape:
+            return pieces[0]
+        opposite = _OPPOSITE.get(word)
+        if texts[1:] == ["0", "1"] and test.shape == node.shape and opposite:
+            left, right = (p.text for p in _pieces(test, done) or ())
+            return Piece(f"[{left} {style.compare[opposite]} {right}]")
+    return Piece(style.call("where", tuple(texts)))
+
+
+_OPPOSITE = {"less": "greater_equal", "greater": "less_equal", "less_equal": "greater", "greater_equal": "less"}
 
 
 def _transpose(node: Array, done: Done, style: Style) -> Piece | None:
@@ -299,12 +309,6 @@ def _letter(text: str, latex: str) -> Callable[[Array, Done, Style], Piece | Non
     return lambda node, done, style: Piece(text if style.name == "text" else latex)
 
 
-def _axis(axes: Sequence[int], style: Style) -> str:
-    word = ", ".join(map(str, axes))
-    word = word if len(axes) == 1 else f"({word})"
-    return f", axis={word}" if style.name == "text" else rf", \mathrm{{axis}}{{=}}{word}"
-
-
 def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
     piece = done[id(node.args[0])]
     word, axes, kept = node.params
@@ -318,19 +322,14 @@ def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
     if word == "sum" and whole and x.op == "pow" and x.args[1].params == (Fraction(2),):
         base = done[id(x.args[0])]
         if base is not None:
-            return Piece(style.power(_norm(base.text, x.rank, style), "2", True), POWER)
+            return Piece(style.power(norm(base.text, x.rank, style), "2", True), POWER)
     if word == "norm" and whole:
-        return Piece(_norm(piece.text, x.rank, style))
-    inner = piece.text + ("" if whole else _axis(axes, style))  # type: ignore[arg-type]
+        return Piece(norm(piece.text, x.rank, style))
+    inner = piece.text + ("" if whole else axis_option(axes, style))  # type: ignore[arg-type]
     if word in ("sum", "mean", "norm"):
         return Piece((str(word) if style.name == "text" else rf"\operatorname{{{word}}}") + style.paren(inner))
     made = style.call(str(word), (inner,))
     return Piece(made, ATOM if made.endswith(")") else PRODUCT)
-
-
-def _norm(inner: str, rank: int, style: Style) -> str:
-    frobenius = "_F" if rank == 2 else ""
-    return (f"‖{inner}‖" if style.name == "text" else rf"\lVert {inner} \rVert") + frobenius
 
 
 def _along(node: Array, done: Done, style: Style) -> Piece | None:
@@ -338,7 +337,7 @@ def _along(node: Array, done: Done, style: Style) -> Piece | None:
     word, axes = node.params
     if piece is None or word not in ("softmax", "log_softmax"):
         return None
-    inner = piece.text + ("" if axes == (node.rank - 1,) else _axis(axes, style))  # type: ignore[arg-type]
+    inner = piece.text + ("" if axes == (node.rank - 1,) else axis_option(axes, style))  # type: ignore[arg-type]
     return Piece(style.call(str(word), (inner,)))
 
 
@@ -366,10 +365,10 @@ def _onehot(node: Array, done: Done, style: Style) -> Piece | None:
 
 
 _WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
-    "name": _name,
-    "number": _number,
-    "size": _size,
-    "constant": _constant,
+    "name": leaves.name,
+    "number": leaves.number,
+    "size": leaves.size,
+    "constant": leaves.constant,
     "add": _add,
     "mul": _mul,
     "pow": _pow,

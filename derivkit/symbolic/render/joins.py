@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from derivkit.symbolic.render.styles import Style
@@ -43,3 +44,16 @@ class Ones(NamedTuple):
 
 
 ONES = {"text": Ones("𝟏", "𝟏ᵀ"), "latex": Ones(r"\mathbf{1}", r"\mathbf{1}^\top")}
+
+
+def axis_option(axes: Sequence[int], style: Style) -> str:
+    """Return ``, axis=1`` as it follows an argument."""
+    word = ", ".join(map(str, axes))
+    word = word if len(axes) == 1 else f"({word})"
+    return f", axis={word}" if style.name == "text" else rf", \mathrm{{axis}}{{=}}{word}"
+
+
+def norm(inner: str, rank: int, style: Style) -> str:
+    """Return a norm: ``‖x‖``, of a matrix ``‖X‖_F``."""
+    frobenius = "_F" if rank == 2 else ""
+    return (f"‖{inner}‖" if style.name == "text" else rf"\lVert {inner} \rVert") + frobenius
