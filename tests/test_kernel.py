@@ -187,6 +187,11 @@ def test_nothing_overflows_at_the_extremes(name, dtype, point):
     assert grads[variable].dtype == dtype
 
 
+def test_the_derivative_of_expm1_keeps_its_digits():
+    z = np.array([-700.0, -50.0, 1e-9, 3.0])
+    np.testing.assert_array_equal(dk.compile("z: K\nE = sum(expm1(z))", "z")(z=z)[1]["z"], np.exp(z))
+
+
 def test_cross_entropy_at_the_extreme_is_exact():
     text, _, rest, _ = EXTREME["softmax_cross_entropy"]
     value, grads = dk.compile(text, wrt="z")(z=np.array([1e4, -1e4, 0.0]), **rest)

@@ -38,7 +38,7 @@ _ELEMENTWISE = (
         domain=(-1.0, float("inf")),
         samples=(-0.6, -0.1, 0.4, 2.0),
     ),
-    Op("expm1", "x", "exp(x) - 1", ("y + 1",), "np.expm1({x})", r"(e^{{{x}}} - 1)", "d (eˣ − 1) = eˣ dx"),
+    Op("expm1", "x", "exp(x) - 1", ("exp(x)",), "np.expm1({x})", r"(e^{{{x}}} - 1)", "d (eˣ − 1) = eˣ dx"),
     Op(
         "abs",
         "x",
