@@ -523,3 +523,16 @@ def test_a_minus_sign_before_a_sum_has_its_brackets():
 
 
 GRAPH_OF_X = read_program("x: D\ns:\nE = sum(x)*s")
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "line"),
+    [
+        ("V: M, P\np: M\no = V.T @ p\nE = sum(o**2)", "V", "chain rule through o_i = Σ_k V_ki p_k"),
+        ("q: D\nV: M, P\nK: M, D\np = softmax(K @ q)\no = V.T @ p", "q", "fold Σ_l V_lk p_l = o_k"),
+        ("x: D\nA: K, D\nmu: D\nz[n] = sum[i](A[n,i]*(x[i]-mu[i])**2)", "mu", "differentiate z_n = Σ_j A_nj (x_j − μ_j)²"),
+        ("W: K, D\nx: D\nb: K\ny = W @ x + b", "W", "differentiate y_k = Σ_j W_kj x_j + b_k"),
+    ],
+)
+def test_a_reason_reads_an_array_as_its_line_does_and_takes_none_of_its_letters(text, wrt, line):
+    assert line in derive(text, wrt, check=False).text()

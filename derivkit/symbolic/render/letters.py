@@ -83,6 +83,27 @@ class Letters:
                         forbidden.setdefault(i, set()).add(chosen[index])
         return chosen
 
+    def beside(self, roots: tuple[Expr, ...], line: Mapping[Index, str], free: Iterable[str]) -> dict[Index, str]:
+        """Return letters for ``roots``, which a reason sets beside a line with the letters ``line``.
+
+        An index of the line keeps its letter; no other has one of the letters that are ``free`` in the line.
+        """
+        outside = {*free}
+        order, inner = _binders_of(roots)
+        chosen: dict[Index, str] = {}
+        for index in sorted({i for root in roots for i in root.free}, key=lambda i: i.uid):
+            taken = {*outside, *chosen.values()}
+            own = line.get(index) or self[index]
+            chosen[index] = own if index in line or own not in taken else self._choose(index, taken)
+        outside.update(chosen.values())
+        for node in order:
+            for index in binders(node):
+                taken = outside | {chosen[i] for i in chosen if i in inner[id(node)] or i not in line}
+                if index not in chosen:
+                    own = line.get(index, "")
+                    chosen[index] = own if own and own not in taken else self._choose(index, taken)
+        return chosen
+
     def _separate(self, free: list[Index]) -> None:
         """Give another letter to an index that meets, unforeseen, one with the same letter."""
         self.together(free)

@@ -11,7 +11,7 @@ from derivkit.layout import MEANING, Layout, axis_order, read_layout
 from derivkit.symbolic.derive.lemmas import cases
 from derivkit.symbolic.expr import Delta, Expr, Name, Ref, key, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
-from derivkit.symbolic.index import Index, Size
+from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import normal
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.matrix import math_form
@@ -245,12 +245,50 @@ def _block(notation: Notation, step: Step, brief: bool, split: bool) -> Block:
         left_text, right = notation.written((line.before, line.after), chosen)
         left = left or left_text
         values = conditioned(notation, line.before, line.after) if split and n == len(lines) - 1 else ()
-        closed = not any(a.free for a in line.about)  # a fact such as Σ_l t_l = 1: told in letters that the line leaves free
-        scope = line.before.free if closed else ()
-        about = notation.written(line.about, notation.letters.bound(line.about, scope, letters))
+        told = {**letters, **_same_entry(line, letters, notation.ranks)}
+        about = notation.written(
+            line.about, notation.letters.beside(line.about, told, {letters[i] for e in (line.before, line.after) for i in e.free})
+        )
         why = reason(notation, line.reason, about)
         rows.append(Row(right, why if n or not step.lemma else f"{why} (lemma {step.lemma})", values))
     return Block(step.number, left, tuple(rows))
+
+
+def _same_entry(line: Step, letters: Mapping[Index, str], ranks: Mapping[Name, int]) -> dict[Index, str]:
+    """Return letters for a definition's own indices as the line reads its arrays: a line with ``∂z_nj`` is by ``z_nj = …``."""
+    local = isinstance(line.before, Ref) and line.before.name.kind == "local"  # all its indices are the definition's
+    own = {i for a in line.about for i in a.free if local or i not in letters}
+    if not own:
+        return {}
+    reads: dict[Name, tuple[Affine, ...]] = {}
+    for node in (n for expr in (line.before, line.after) for n in walk(expr)):
+        if isinstance(node, Ref):
+            for name, subs in _parts(node, ranks):
+                reads.setdefault(name, subs)
+    found: dict[Index, str] = {}
+    for node in (n for a in sorted(line.about, key=lambda a: not isinstance(a, Ref)) for n in walk(a)):
+        if isinstance(node, Ref) and node.subs and len(reads.get(node.name, ())) == len(node.subs):
+            pairs = [(a.bare, b.bare) for a, b in zip(node.subs, reads[node.name], strict=True)]
+            for mine, theirs in pairs:
+                if (
+                    mine is not None
+                    and mine in own
+                    and mine not in found
+                    and theirs is not None
+                    and letters.get(theirs, "") not in {"", *found.values()}
+                ):
+                    found[mine] = letters[theirs]
+    return found
+
+
+def _parts(node: Ref, ranks: Mapping[Name, int]) -> Iterator[tuple[Name, tuple[Affine, ...]]]:
+    """Yield what a reference reads: an array, or both sides of a derivative, with their subscripts."""
+    name = node.name
+    yield name, node.subs
+    if name.of is not None and name.output is not None:
+        top, bottom = (name.of, name.output) if name.kind == "local" else (name.output, name.of)
+        yield top, node.subs[: ranks.get(top, 0)]
+        yield bottom, node.subs[len(node.subs) - ranks.get(bottom, 0) :]
 
 
 def _brief(step: Step) -> tuple[Step, ...]:
