@@ -71,13 +71,18 @@ class Letters:
         outside = set(chosen.values())
         order, inner = _binders_of(roots)
         forbidden: dict[Index, set[str]] = {}
+        sizes = {c: i.size for i, c in chosen.items() if len(c) == 1}
         for node in order:
             within = inner[id(node)]
             for index in binders(node):
                 if index in chosen:
                     continue
                 avoid = outside | forbidden.get(index, set()) | {chosen[i] for i in within if i in chosen}
-                chosen[index] = self._choose(index, avoid)
+                others = {c for c, size in sizes.items() if size != index.size}
+                apart = self._choose(index, avoid | others)  # one letter, one size, if it can be
+                chosen[index] = apart if len(apart) == 1 else self._choose(index, avoid)
+                if len(chosen[index]) == 1:
+                    sizes.setdefault(chosen[index], index.size)
                 for i in within:
                     if i is not index:
                         forbidden.setdefault(i, set()).add(chosen[index])
