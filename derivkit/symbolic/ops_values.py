@@ -87,7 +87,11 @@ class Numbers:
             return np.asarray(self.context.mpf(exact.numerator) / exact.denominator, dtype=object)
         if self.dtype == np.longdouble:
             return np.asarray(np.longdouble(exact.numerator) / np.longdouble(exact.denominator))
-        return np.asarray(float(exact), dtype=self.dtype)
+        try:
+            nearest = float(exact)
+        except OverflowError:
+            nearest = math.copysign(math.inf, exact)
+        return np.asarray(nearest, dtype=self.dtype)
 
     def constant(self, name: str) -> Array:
         """Return π or ∞."""

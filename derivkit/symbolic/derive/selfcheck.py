@@ -235,21 +235,23 @@ def points(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, cou
     for sampler in _SAMPLERS:
         found = []
         for _ in range(count):
-            values = {str(n): sample(g, sizes, rng, sampler) for n, g in (*graph.inputs.items(), *graph.extra.items())}
-            if _finite(graph, values, sizes):
+            values = _finite_point(graph, sizes, rng, sampler)
+            if values is not None:
                 found.append(values)
         if len(found) == count:
             yield from found
             return
 
 
-def _finite(graph: Graph, values: Mapping[str, Array], sizes: Mapping[str, int]) -> bool:
+def _finite_point(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str) -> dict[str, Array] | None:
+    """Return a point at which every node is finite, ``None`` where this one is not, or where an axis is empty."""
     with np.errstate(all="ignore"):
         try:
+            values = {str(n): sample(g, sizes, rng, sampler) for n, g in (*graph.inputs.items(), *graph.extra.items())}
             env = evaluate_graph(graph, values, sizes)
-        except (DerivkitError, FloatingPointError, ZeroDivisionError):
-            return False
-    return all(np.all(np.isfinite(a)) for a in env.values() if a.dtype.kind in "fc")
+        except (DerivkitError, ArithmeticError, ValueError, IndexError):
+            return None
+    return values if all(np.all(np.isfinite(a)) for a in env.values() if a.dtype.kind in "fc") else None
 
 
 def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str = "spread") -> Array:
