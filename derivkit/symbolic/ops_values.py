@@ -90,7 +90,7 @@ class Numbers:
         try:
             nearest = float(exact)
         except OverflowError:
-            nearest = math.copysign(math.inf, exact)
+            nearest = math.inf if exact > 0 else -math.inf
         return np.asarray(nearest, dtype=self.dtype)
 
     def constant(self, name: str) -> Array:
