@@ -267,7 +267,7 @@ def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sam
     if kind == "simplex":
         raw = rng.uniform(0.2, 1.0, shape)
         return np.asarray(raw / raw.sum(axis=-1, keepdims=True))
-    values = _reals(shape, rng, "positive" if kind == "positive" else sampler)
+    values = _reals(shape, rng, "positive" if kind == "positive" and sampler == "spread" else sampler)
     return np.asarray((values + np.swapaxes(values, -1, -2)) / 2) if kind == "symmetric" else values
 
 
