@@ -62,7 +62,9 @@ ROOMS = [
     *in_folder(
         "checking",
         rooms(1, "checking", NUMPY, "report trees"),
-        rooms(2, "checking", NUMPY, "diagnose", "problem", "contract", "directions", "evidence kinks precision resolution", "check"),
+        rooms(
+            2, "checking", NUMPY, "diagnose", "problem", "contract", "directions", "evidence kinks precision resolution", "check"
+        ),
         rooms(3, "checking", NUMPY | {"hypothesis"}, "strategies"),
         rooms(4, "both", SYMPY, "verify verify.*"),
         rooms(4, "checking", NUMPY, "structured"),
