@@ -127,9 +127,7 @@ def lift(program: Program, batch: Iterable[str], reduce: str | None) -> Program:
     scale = reduce or "mean" if program.kind == "gradient" else None
     if scale == "mean":
         definitions = _scaled_once(definitions, index.size)
-    made = replace(
-        program, inputs=inputs, definitions=tuple(definitions), batched=batched, batch=index.size, reduce=scale
-    )
+    made = replace(program, inputs=inputs, definitions=tuple(definitions), batched=batched, batch=index.size, reduce=scale)
     return _reduced(made, index, lifted.names, scale)
 
 

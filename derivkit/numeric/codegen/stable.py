@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from derivkit.numeric.codegen.lift import Program
 from derivkit.symbolic.arrays.dialects import has_numpy
@@ -15,7 +16,7 @@ from derivkit.symbolic.derive.rows import Bindings, read_row
 from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine
-from derivkit.symbolic.normal import add, mul, power, scaled, sum_over
+from derivkit.symbolic.normal import add, coefficient, mul, negative, power, scaled, sum_over
 from derivkit.symbolic.ops import ELEMENTWISE
 
 _FEW_NODES = 400
@@ -160,9 +161,7 @@ def _softplus(expr: Expr, look: _Look) -> Expr | None:
     inner = _log_argument(expr)
     if inner is not None:
         inner = look.through(inner)
-        if not (isinstance(inner, Add) and len(inner.args) == 2 and ONE_EXPR in inner.args):
-            return None
-        inner = next((a for a in inner.args if a != ONE_EXPR), None)
+        inner = _beside(inner, 1)
     else:
         inner = _fn(expr, "log1p")
     exponent = None if inner is None else _fn(look.through(inner), "exp")
@@ -201,15 +200,93 @@ def _read_at(pattern: Expr, own: Expr, total: Sum) -> Affine | None:
 
 
 def _sigmoid(expr: Expr, look: _Look) -> Expr | None:
-    """1 / (1 + exp(-z))."""
-    if not (isinstance(expr, Pow) and expr.exponent == Num(-1)):
+    """1 / (1 + exp(-z)), and powers of it."""
+    base, exponent = _base_and_power(expr)
+    if exponent >= 0:
         return None
-    total = look.through(expr.base)
-    if not (isinstance(total, Add) and len(total.args) == 2 and ONE_EXPR in total.args):
-        return None
-    other = next((a for a in total.args if a != ONE_EXPR), None)
-    exponent = None if other is None else _fn(look.through(other), "exp")
-    return None if exponent is None else Fn("sigmoid", (_minus(exponent),))
+    other = _beside(look.through(base), 1)
+    inner = None if other is None else _fn(look.through(other), "exp")
+    return None if inner is None else power(Fn("sigmoid", (_minus(inner),)), Num(-exponent))
+
+
+def _exp_times_sigmoid(expr: Expr, look: _Look) -> Expr | None:
+    """exp(z) sigmoid(-z): what is left of exp(z) / (1 + exp(z)), and of the derivatives of sigmoids by hand."""
+    factors = [_base_and_power(f) for f in expr.args] if isinstance(expr, Mul) else []
+    for n, (above, m) in enumerate(factors):
+        own = _fn(look.through(above), "exp")
+        for k, (below, times) in enumerate(factors if own is not None else []):
+            logit = _fn(look.through(below), "sigmoid")
+            ratio = 0 if own is None or logit is None else _opposite(scaled(m, own), logit)
+            if logit is None or ratio < 1 or times < 1 or ratio.denominator * times.denominator != 1:
+                continue
+            both = min(ratio, times)
+            up = _minus(logit)
+            left = [Fn("exp", (scaled(ratio - both, up),))] if ratio > both else []
+            rest = [power(b, Num(e)) for j, (b, e) in enumerate(factors) if j not in (n, k)]
+            return mul([*left, power(Fn("sigmoid", (up,)), Num(both)), power(below, Num(times - both)), *rest])
+    return None
+
+
+def _sigmoid_quotient(expr: Expr, look: _Look) -> Expr | None:
+    """sigmoid(-z) / (1 - y) with y = sigmoid(z) is 1: both may underflow to 0."""
+    factors = [_base_and_power(f) for f in expr.args] if isinstance(expr, Mul) else []
+    logits = [_probability(base, look) for base, _ in factors]
+    for n, (below, e) in enumerate(factors):
+        for k, (above, m) in enumerate(factors):
+            one, other = logits[n], logits[k]
+            if e < 0 < m and one is not None and other is not None and _opposite(_minus(one), other) == 1:
+                rest = [power(b, Num(q)) for j, (b, q) in enumerate(factors) if j not in (n, k)]
+                return mul([power(above if m + e > 0 else below, Num(m + e)), *rest])
+    return None
+
+
+def _base_and_power(expr: Expr) -> tuple[Expr, Fraction]:
+    if not (isinstance(expr, Pow) and isinstance(expr.exponent, Num)):
+        return expr, Fraction(1)
+    base, e = _base_and_power(expr.base)  # (x^a)^b, as the reader leaves 1 / x^a
+    both = e * expr.exponent.value
+    return (base, both) if e.denominator * expr.exponent.value.denominator == 1 or e == 1 else (expr.base, expr.exponent.value)
+
+
+def _opposite(one: Expr, other: Expr) -> Fraction:
+    """Return how often ``one`` is minus ``other``, 0 when it is no multiple."""
+    if key(negative(one)) == key(negative(negative(other))):
+        return Fraction(1)
+    (c, z), (d, w) = coefficient(one), coefficient(other)
+    return -c / d if key(z) == key(w) else Fraction(0)
+
+
+def _beside(expr: Expr, number: int) -> Expr | None:
+    """Return the other term of a sum of two, one of which is the ``number``."""
+    if isinstance(expr, Add) and len(expr.args) == 2 and Num(number) in expr.args:
+        return next((a for a in expr.args if a != Num(number)), None)
+    return None
+
+
+def _complement(expr: Expr, _: _Look) -> Expr | None:
+    """1 - sigmoid(z), where the sigmoid is written out: a name for it is kept, as in y (1 - y)."""
+    for sign in (1, -1):
+        other = _beside(expr, sign)
+        logit = None if other is None else _fn(scaled(-sign, other), "sigmoid")
+        if logit is not None:
+            return scaled(sign, Fn("sigmoid", (_minus(logit),)))
+    return None
+
+
+def _expm1(expr: Expr, look: _Look) -> Expr | None:
+    """exp(z) - 1, and 1 - exp(z)."""
+    for sign in (1, -1):
+        other = _beside(expr, -sign)
+        inner = None if other is None else _fn(look.through(scaled(sign, other)), "exp")
+        if inner is not None:
+            return scaled(sign, Fn("expm1", (inner,)))
+    return None
+
+
+def _log1p(expr: Expr, look: _Look) -> Expr | None:
+    inner = _log_argument(expr)
+    other = None if inner is None else _beside(look.through(inner), 1)
+    return None if other is None else Fn("log1p", (other,))
 
 
 def _formula(expr: Expr, _: _Look) -> Expr | None:
@@ -230,6 +307,11 @@ TABLE: tuple[Row, ...] = (
     Row("softplus", "log(1 + exp(z)) = softplus(z)", _softplus),
     Row("softmax", "exp(z) / sum(exp(z)) = softmax(z)", _softmax),
     Row("sigmoid", "1 / (1 + exp(-z)) = sigmoid(z)", _sigmoid),
+    Row("exp times sigmoid", "exp(z) sigmoid(-z) = sigmoid(z)", _exp_times_sigmoid),
+    Row("sigmoid quotient", "sigmoid(-z) / (1 - sigmoid(z)) = 1", _sigmoid_quotient),
+    Row("complement", "1 - sigmoid(z) = sigmoid(-z)", _complement),
+    Row("expm1", "exp(z) - 1 = expm1(z)", _expm1),
+    Row("log1p", "log(1 + z) = log1p(z)", _log1p),
 )
 
 
