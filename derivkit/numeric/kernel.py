@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,9 @@ def compile(
 
     ``program`` is program text, or a derivation (then ``wrt``, ``shapes`` and ``kind`` are its own).  The inputs named in
     ``batch`` get a leading axis of samples; the value is then the mean over them, or the sum with ``reduce="sum"``, and so
-    are the gradients.  Raises :class:`DerivkitError` for what cannot be read, derived or batched.
+    are the gradients.  The program is the loss of one sample: what does not depend on the sample, a penalty say, is in the
+    sum once for each of the N samples, also when it is the whole loss.  Raises :class:`DerivkitError` for what
+    cannot be read, derived or batched.
 
     >>> import numpy as np
     >>> k = compile("x: D\nw: D\nE = (w @ x)**2", wrt="w", batch="x")
@@ -50,8 +52,12 @@ def compile(
     if reduce is not None and (not names or derivation.kind != "gradient"):
         why = "there is no batch" if not names else f"a {derivation.kind} is not reduced"
         raise DerivkitError(f"reduce='{echo(reduce)}' means nothing here: {why}", code="DK010", hint="leave reduce= out")
-    unused = {str(name) for name in derivation.graph.extra}
-    lifted, module = generate(program_of(derivation), [n for n in names if n not in unused], reduce)
+    one, unread = program_of(derivation), {str(name): i for name, i in derivation.graph.extra.items()}
+    read = [n for n in names if n not in unread]
+    if not read and reduce == "sum":  # nothing depends on the samples, but the sum counts them
+        read, counted = list(dict.fromkeys(names)), tuple(unread[n] for n in dict.fromkeys(names))
+        one = replace(one, inputs=(*one.inputs, *counted))
+    lifted, module = generate(one, read, reduce)
     return Kernel(derivation, lifted, module)
 
 
@@ -156,7 +162,8 @@ class Kernel:
         """Return the arrays in the order of the function, checked: names, numbers of axes, sizes, labels in range."""
         if arrays is not None and not isinstance(arrays, Mapping):
             raise DerivkitError("arrays go in by name", code="DK010", hint="k(x=X, W=W) or k({'x': X, 'W': W})")
-        unused = {str(name) for name in self.derivation.graph.extra}  # declared, and read by nobody
+        taken = {i.name for i in self.program.inputs}
+        unused = {str(name) for name in self.derivation.graph.extra if name not in taken}  # declared, and read by nobody
         given = {**(arrays or {}), **named}
         return checked(self.program, {word: value for word, value in given.items() if word not in unused})
 
