@@ -45,6 +45,21 @@ class Relation:
     definition: Definition
     factors: tuple[tuple[Expr, Num], ...]
 
+    @cached_property
+    def names(self) -> frozenset[Name]:
+        """The names that stand in it: its own and those of its bases."""
+        return frozenset((self.definition.name, *(b.name for b, _ in self.factors if isinstance(b, Ref))))
+
+    @cached_property
+    def kinds(self) -> frozenset[type]:
+        """What its other bases are."""
+        return frozenset(type(b) for b, _ in self.factors if not isinstance(b, Ref | Num))
+
+    @property
+    def is_single(self) -> bool:
+        """Say whether it is one power of one thing, but for a number: then any part of it can be folded."""
+        return sum(not isinstance(b, Num) for b, _ in self.factors) == 1
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -75,6 +90,15 @@ class Knowledge:
         return found
 
     @cached_property
+    def relations_of(self) -> dict[Name, list[Relation]]:
+        """For each name, the relations that it stands in."""
+        found: dict[Name, list[Relation]] = {}
+        for r in self.relations:
+            for n in r.names:
+                found.setdefault(n, []).append(r)
+        return found
+
+    @cached_property
     def related(self) -> dict[Name, frozenset[Name]]:
         """For each name of a relation, the names that it may turn into."""
         found: dict[Name, frozenset[Name]] = {}
@@ -95,7 +119,8 @@ class Knowledge:
 
 
 def _shape(expr: Expr) -> tuple[object, ...]:
-    return (type(expr), getattr(expr, "op", None), len(expr.children), len(getattr(expr, "indices", ())))
+    read = frozenset(c.name for c in expr.children if isinstance(c, Ref))
+    return (type(expr), getattr(expr, "op", None), len(expr.children), len(getattr(expr, "indices", ())), read)
 
 
 def knowledge(graph: Graph) -> Knowledge:
@@ -281,7 +306,7 @@ def _is_below(factor: Expr) -> bool:
 
 def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
     found: dict[int, Expr] = {}
-    for relation in known.relations:
+    for relation in _applicable(expr, known):
         bound = frozenset(relation.definition.bound)
         name = relation.definition.ref()
         for factor in factors_of(expr):
@@ -298,6 +323,16 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
                         continue
                     found.setdefault(key(made), made)
     return list(found.values())
+
+
+def _applicable(expr: Expr, known: Knowledge) -> list[Relation]:
+    """Return the relations of which two parts stand in a product: with one part it could only become longer."""
+    bases = [f.base if isinstance(f, Pow) else f for f in factors_of(expr)]
+    names = {b.name for b in bases if isinstance(b, Ref)}
+    kinds = {type(b) for b in bases if not isinstance(b, Ref)}
+    nearby = {r.definition.name: r for n in names for r in known.relations_of.get(n, ())}
+    nearby |= {r.definition.name: r for r in known.relations if r.kinds & kinds}
+    return [r for r in nearby.values() if r.is_single or len(names & r.names) + len(r.kinds & kinds) >= 2]
 
 
 def with_solved(expr: Expr, one: Solved) -> Expr | None:

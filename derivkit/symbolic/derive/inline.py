@@ -119,7 +119,7 @@ class Flattener:
                 shared = [Definition(s.name, s.shape, s.indices, _opened(s.rhs, d), None, s.facts) for s in shared]
             else:
                 shared.append(Definition(d.name, d.shape, d.indices, d.best, None, d.facts))
-        made = [Definition(s.name, s.shape, s.indices, self._tidied(s.rhs)[0], None, s.facts) for s in reversed(shared)]
+        made = [Definition(s.name, s.shape, s.indices, polished(normal(s.rhs)), None, s.facts) for s in reversed(shared)]
         short, _, facts = self._tidied(expr)
         return Flat(short, tuple(made), facts)
 
