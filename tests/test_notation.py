@@ -528,7 +528,7 @@ GRAPH_OF_X = read_program("x: D\ns:\nE = sum(x)*s")
 @pytest.mark.parametrize(
     ("text", "wrt", "line"),
     [
-        ("V: M, P\np: M\no = V.T @ p\nE = sum(o**2)", "V", "chain rule through o_i = Σ_k V_ki p_k"),
+        ("V: M, P\np: M\no = V.T @ p\nE = sum(o**2)", "V", "chain rule through o_i = Σ_j V_ji p_j"),
         ("q: D\nV: M, P\nK: M, D\np = softmax(K @ q)\no = V.T @ p", "q", "fold Σ_l V_lk p_l = o_k"),
         ("x: D\nA: K, D\nmu: D\nz[n] = sum[i](A[n,i]*(x[i]-mu[i])**2)", "mu", "differentiate z_n = Σ_j A_nj (x_j − μ_j)²"),
         ("W: K, D\nx: D\nb: K\ny = W @ x + b", "W", "differentiate y_k = Σ_j W_kj x_j + b_k"),

@@ -247,7 +247,7 @@ def _block(notation: Notation, step: Step, brief: bool, split: bool) -> Block:
         values = conditioned(notation, line.before, line.after) if split and n == len(lines) - 1 else ()
         told = {**letters, **_same_entry(line, letters, notation.ranks)}
         # a definition is quoted in the letters that it was introduced with; a sum in a reason takes none of its line's
-        quoted = line.reason.startswith(("chain rule", "differentiate"))
+        quoted = line.reason.startswith("chain rule")
         used = set() if quoted else {letters[i] for e in (line.before, line.after) for i in e.free}
         about = notation.written(line.about, notation.letters.beside(line.about, told, used))
         why = reason(notation, line.reason, about)

@@ -70,7 +70,8 @@ def _primitive_program(w: Writer, node: Prim, at: tuple[str, ...], plain: tuple[
     name = str(argument.name)
     if node.op == "first_max" and len(plain) == 1:
         size = w.style.size(node.bound[0].size)
-        inner = f"argmax({name}{axis})" + (f"[{','.join(batch)}]" if batch else "")
+        along = "" if rank == 1 else f", axis={plain[0]}"  # argmax is over everything unless it is told an axis
+        inner = f"argmax({name}{along})" + (f"[{','.join(batch)}]" if batch else "")
         return Piece(f"onehot({inner}, {size})[{at[0]}]")
     subs = batch
     if at:
