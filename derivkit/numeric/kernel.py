@@ -172,6 +172,8 @@ class Kernel:
             return []
         values = {str(name): a for name, a in zip(self.module.inputs, given, strict=True)}
         known = fix_sizes(_graph(self.program), values, {})
+        if unfixed := [size for size in self.module.sizes if size not in known]:
+            raise DerivkitError(f"size '{unfixed[0]}' is not fixed by any input", code="DK041", hint="write it as a number")
         return [known[size] for size in self.module.sizes]
 
     def fit(self, **options: Any) -> Any:

@@ -13,7 +13,7 @@ from derivkit.numeric.codegen.prelude import HELPERS, helper_source
 from derivkit.symbolic.arrays import Array, Numbering, postorder
 from derivkit.symbolic.arrays.dialects import NUMPY
 from derivkit.symbolic.arrays.text import SUM, TEST, Dialect, Text, within, write
-from derivkit.symbolic.expr import Name, references
+from derivkit.symbolic.expr import Name, SizeOf, references, walk
 
 #: A longer sub-expression gets a name of its own.
 _LONG = 72
@@ -117,7 +117,9 @@ def _size_lines(program: Program, body: str) -> tuple[list[str], list[str]]:
     """Return the sizes that must be given, and the lines that read the others off the inputs."""
     used = _words(body)
     shapes = {str(i.name): i.shape for i in program.inputs}
-    names = dict.fromkeys(n for shape in program.shapes().values() for s in shape for n in s.names() if n in used)
+    sizes = [s for shape in program.shapes().values() for s in shape]
+    sizes += [n.size for d in program.definitions for n in walk(d.rhs) if isinstance(n, SizeOf)]  # a size used as a number
+    names = dict.fromkeys(n for s in sizes for n in s.names() if n in used)
     lines, loose = [], []
     for size in names:
         place = next(((i, a) for i, shape in shapes.items() for a, s in enumerate(shape) if s.name == size), None)
