@@ -6,7 +6,7 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import cached_property
 
@@ -36,6 +36,7 @@ from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over, terms_of
 
 PROOF_NODES = 40
+EFFORT_NODES = 1_500  # the longest textbook program needs some 600
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ class Relation:
         return frozenset((self.definition.name, *(b.name for b, _ in self.factors if isinstance(b, Ref))))
 
     @cached_property
-    def kinds(self) -> frozenset[type]:
-        """What its other bases are."""
-        return frozenset(type(b) for b, _ in self.factors if not isinstance(b, Ref | Num))
+    def kinds(self) -> frozenset[object]:
+        """What its other bases look like."""
+        return frozenset(_look(b) for b, _ in self.factors if not isinstance(b, Ref | Num))
 
     @property
     def is_single(self) -> bool:
@@ -70,6 +71,19 @@ class Solved:
     value: Expr
 
 
+class Effort:
+    """How much searching for shorter forms a derivation may still do, in nodes: long programs stay linear and quick."""
+
+    def __init__(self, nodes: int = EFFORT_NODES) -> None:
+        """Start with all of it."""
+        self.left = nodes
+
+    def spend(self, nodes: int) -> bool:
+        """Spend some; say whether there was any left."""
+        self.left -= nodes
+        return self.left >= 0
+
+
 @dataclass(frozen=True)
 class Knowledge:
     """All that folding may use, made once for a graph."""
@@ -80,6 +94,7 @@ class Knowledge:
     solved: tuple[Solved, ...] = ()
     symmetric: tuple[Fact, ...] = ()
     positive: frozenset[Name] = frozenset()
+    effort: Effort = field(default_factory=lambda: Effort())
 
     @cached_property
     def by_shape(self) -> dict[tuple[object, ...], list[Definition]]:
@@ -116,6 +131,10 @@ class Knowledge:
             relations=tuple(r for r in self.relations if r.definition.name.kind == "user"),
             solved=tuple(o for o in self.solved if o.definition.name.kind == "user"),
         )
+
+
+def _look(expr: Expr) -> object:
+    return (type(expr), frozenset(references(expr)))
 
 
 def _shape(expr: Expr) -> tuple[object, ...]:
@@ -329,7 +348,7 @@ def _applicable(expr: Expr, known: Knowledge) -> list[Relation]:
     """Return the relations of which two parts stand in a product: with one part it could only become longer."""
     bases = [f.base if isinstance(f, Pow) else f for f in factors_of(expr)]
     names = {b.name for b in bases if isinstance(b, Ref)}
-    kinds = {type(b) for b in bases if not isinstance(b, Ref)}
+    kinds = {_look(b) for b in bases if not isinstance(b, Ref | Num)}
     nearby = {r.definition.name: r for n in names for r in known.relations_of.get(n, ())}
     nearby |= {r.definition.name: r for r in known.relations if r.kinds & kinds}
     return [r for r in nearby.values() if r.is_single or len(names & r.names) + len(r.kinds & kinds) >= 2]

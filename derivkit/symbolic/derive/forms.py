@@ -44,7 +44,7 @@ Change = Callable[[Expr], Expr]
 def simplify(expr: Expr, known: Knowledge) -> Expr:
     """Return the smallest of the equal forms of a normal ``expr``; itself when none is smaller."""
     for _ in range(ROUNDS):
-        if expr.nodes > WORK_NODES or is_plain(expr):
+        if expr.nodes > WORK_NODES or is_plain(expr) or not known.effort.spend(expr.nodes):
             return expr
         folded = fold(expr, known)
         best = folded if cost(folded) <= cost(expr) else expr

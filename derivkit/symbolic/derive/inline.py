@@ -80,7 +80,7 @@ class Flattener:
         if any(n.kind == "anon" for n in uses) or any(u > 1 for u in uses.values()):
             return self._one_by_one(expr)
         made = self._along_chain(expr)
-        if made.nodes > RESULT_NODES:
+        if made.nodes > RESULT_NODES or _counts(made, self._table):  # something was too long to be opened
             return self._one_by_one(expr)
         if made.nodes > SHORT_CHAIN_NODES:  # made short already, when the pass chose between names and values
             return Flat(polished(normal(made)), ())

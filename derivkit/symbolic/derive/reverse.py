@@ -317,7 +317,7 @@ def _choose_product(contributions: tuple[Contribution, ...], done: Mapping[Name,
         else:
             opened.append(named[-1])
     with_names = add(named)
-    if not any_small or not _may_cancel(contributions, done, known):
+    if not any_small or known.effort.left < 0 or not _may_cancel(contributions, done, known):
         return with_names, False
     with_values = add(opened)
     if with_values.nodes <= 4 * SUBSTITUTE_NODES:
