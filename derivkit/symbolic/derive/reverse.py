@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from derivkit import limits
+from derivkit.errors import DerivkitError
 from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.derive.facts import Fact, oriented, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
@@ -201,6 +203,7 @@ def _adjoint(run: _Run, name: Name) -> Adjoint:
         return Adjoint(name, definition, (), False, body, ())
     contributions = _contributions(run, name, indices)
     product, substituted = _choose_product(contributions, done, known)
+    _check_size(product, name)
     stages = _stages(product, known)
     shown = stages[-1].expr
     facts = tuple(s.fact for s in stages if s.fact is not None)
@@ -210,6 +213,16 @@ def _adjoint(run: _Run, name: Name) -> Adjoint:
     rhs, best = (shown, None) if exact is None else (exact, shown)
     definition = Definition(adjoint_name, shape, outputs + indices, rhs, best, sentences)
     return Adjoint(name, definition, contributions, substituted, _raw_product(contributions, done, substituted), stages)
+
+
+def _check_size(product: Expr, name: Name) -> None:
+    """Refuse a derivative that nobody could read, before its forms are searched (shared parts count once)."""
+    if product.nodes > limits.RESULT_NODES and (count := sum(1 for _ in walk(product))) > limits.RESULT_NODES:
+        raise DerivkitError(
+            f"the derivative by '{name}' has {count} nodes, more than the limit of {limits.RESULT_NODES}",
+            code="DK018",
+            hint="give parts of the program names of their own",
+        )
 
 
 def _stages(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
