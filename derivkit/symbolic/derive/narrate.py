@@ -161,10 +161,10 @@ def _normal_reason(product: Expr, result: Expr) -> tuple[str, tuple[Expr, ...]]:
     cancelled = _cancelled(product)
     parts, about = [], []
     if cancelled:
-        parts.append("cancel " + ", ".join(f"{{{n}}}" for n in range(len(cancelled))))
+        parts.append(SENTENCES["cancel"].format(", ".join(f"{{{n}}}" for n in range(len(cancelled)))))
         about += cancelled
     if gone:
-        parts.append("contract " + ", ".join(f"{{{len(about) + n}}}" for n in range(len(gone))))
+        parts.append(SENTENCES["contract"].format(", ".join(f"{{{len(about) + n}}}" for n in range(len(gone)))))
         about += gone.values()
     return "; ".join(parts) or SENTENCES["open"], tuple(about)
 

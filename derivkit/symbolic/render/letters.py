@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from derivkit.symbolic.expr import Expr, binders
 from derivkit.symbolic.graph import Graph
-from derivkit.symbolic.index import Affine, Index
+from derivkit.symbolic.index import Index
 
 _ALPHABET = "ijklmnpqrsuvabcdfghowxyzt"
 
@@ -149,8 +149,3 @@ def _binders_of(roots: tuple[Expr, ...]) -> tuple[list[Expr], dict[int, frozense
         stack.append((node, True))
         stack.extend((c, False) for c in reversed(node.children))
     return order, inner
-
-
-def indices_of(subs: Iterable[Affine]) -> set[Index]:
-    """Return the indices free in some subscripts."""
-    return {i for s in subs for i in s.free}

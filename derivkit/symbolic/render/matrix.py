@@ -42,12 +42,6 @@ def matrix_latex(result: Result, layout: Layout = "mixed") -> str | None:
     )
 
 
-def program_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph) -> str | None:
-    """Return any expression over the names of ``graph`` as program text with the axes ``order``, or ``None``."""
-    node = _plan(expr, order, graph.shape)
-    return None if node is None else program_text(node)
-
-
 def math_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: Style = TEXT) -> str | None:
     """Return any expression over the names of ``graph`` as mathematics with the axes ``order``, or ``None``."""
     node = _plan(expr, order, graph.shape)
