@@ -13,13 +13,11 @@ from derivkit.symbolic.render import leaves
 from derivkit.symbolic.render.joins import (
     ATOM,
     ENTRYWISE,
-    ONES,
     POWER,
     PRODUCT,
     SUM,
     Piece,
     axis_option,
-    norm,
     quotient,
     transposed,
     within,
@@ -87,16 +85,16 @@ def _term(arg: Array, node: Array, done: Done, style: Style) -> Piece | None:
         return piece  # one number under each entry
     if node.rank != 2:
         return None
-    one = ONES[style.name]
+    row_of_ones = style.transposed(style.ones)
     if arg.op == "expand" and arg.params == (False, True):
         column = done[id(arg.args[0])]
-        return None if column is None else Piece(f"{within(column, PRODUCT, style)} {one.transposed}", PRODUCT)
+        return None if column is None else Piece(f"{within(column, PRODUCT, style)} {row_of_ones}", PRODUCT)
     if piece is None:
         return None
     if arg.rank == 2 and arg.shape[1] == ONE:  # sum(G, axis=1) under each column
-        return Piece(f"{within(piece, PRODUCT, style)} {one.transposed}", PRODUCT)
+        return Piece(f"{within(piece, PRODUCT, style)} {row_of_ones}", PRODUCT)
     row = piece if arg.rank == 2 else turned(arg, done, style, _write)
-    return None if row is None else Piece(f"{one.column} {within(row, PRODUCT, style)}", PRODUCT)
+    return None if row is None else Piece(f"{style.ones} {within(row, PRODUCT, style)}", PRODUCT)
 
 
 def _mul(node: Array, done: Done, style: Style) -> Piece | None:
@@ -182,12 +180,12 @@ def _entrywise(node: Array, factors: Sequence[Array], divisors: Sequence[Array],
         inner = None if vector is None else formula(vector, style)
         if inner is None or node.rank != 2:
             return None
-        power = ("⁻¹" if style.name == "text" else "^{-1}") if inverse else ""
-        diagonal = ("diag" if style.name == "text" else r"\mathrm{diag}") + style.paren(inner.text) + power
+        diagonal = style.word("diag") + style.paren(inner.text)
+        diagonal = style.inverse(diagonal) if inverse else diagonal
         (right if arg.rank == 1 else left).append(diagonal)
     if not full:
         return None
-    times, over = ("⊙", "⊘") if style.name == "text" else (r"\odot", r"\oslash")
+    times, over = style.entrywise
     first, inverse = full[0]
     body = first.text if len(full) == 1 and not inverse else within(first, POWER, style)
     if inverse:
@@ -224,10 +222,8 @@ def _pow(node: Array, done: Done, style: Style) -> Piece | None:
     if square and node.args[0].op in ("fn", "along"):
         return Piece(style.power(base.text, "2", True), POWER)  # tanh(X Wᵀ)²: no one takes it for a matrix product
     if square:
-        times = "⊙" if style.name == "text" else r"\odot"
-        return Piece(f"{base.text} {times} {base.text}", ENTRYWISE)
-    circle = f"^∘{exponent.text}" if style.name == "text" else rf"^{{\circ {exponent.text}}}"
-    return Piece(within(base, ATOM, style) + circle, POWER) if exponent.binds == ATOM else None
+        return Piece(f"{base.text} {style.entrywise[0]} {base.text}", ENTRYWISE)
+    return Piece(style.circled(within(base, ATOM, style), exponent.text), POWER) if exponent.binds == ATOM else None
 
 
 def _fn(node: Array, done: Done, style: Style) -> Piece | None:
@@ -242,7 +238,7 @@ def _fn(node: Array, done: Done, style: Style) -> Piece | None:
     if word in style.compare:
         return Piece(f"[{pieces[0].text} {style.compare[word]} {pieces[1].text}]")
     made = style.call(word, tuple(p.text for p in pieces))
-    return Piece(made, ATOM if made.endswith((")", "|", r"\rvert", "]")) else PRODUCT)
+    return Piece(made, PRODUCT if word == "exp" and style.exponential else ATOM)
 
 
 def _where(node: Array, pieces: Sequence[Piece], done: Done, style: Style) -> Piece:
@@ -297,16 +293,12 @@ def _outer(node: Array, done: Done, style: Style) -> Piece | None:
     return Piece(f"{within(column, PRODUCT, style)} {within(row, PRODUCT, style)}", PRODUCT)
 
 
-def _word(text: str, latex: str) -> Callable[[Array, Done, Style], Piece | None]:
+def _word(word: str) -> Callable[[Array, Done, Style], Piece | None]:
     def write(node: Array, done: Done, style: Style) -> Piece | None:
         pieces = _pieces(node, done)
-        return None if pieces is None else Piece((text if style.name == "text" else latex) + style.paren(pieces[0].text))
+        return None if pieces is None else Piece(style.word(word) + style.paren(pieces[0].text))
 
     return write
-
-
-def _letter(text: str, latex: str) -> Callable[[Array, Done, Style], Piece | None]:
-    return lambda node, done, style: Piece(text if style.name == "text" else latex)
 
 
 def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
@@ -322,12 +314,12 @@ def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
     if word == "sum" and whole and x.op == "pow" and x.args[1].params == (Fraction(2),):
         base = done[id(x.args[0])]
         if base is not None:
-            return Piece(style.power(norm(base.text, x.rank, style), "2", True), POWER)
+            return Piece(style.power(style.norm(base.text, x.rank == 2), "2", True), POWER)
     if word == "norm" and whole:
-        return Piece(norm(piece.text, x.rank, style))
+        return Piece(style.norm(piece.text, x.rank == 2))
     inner = piece.text + ("" if whole else axis_option(axes, style))  # type: ignore[arg-type]
     if word in ("sum", "mean", "norm"):
-        return Piece((str(word) if style.name == "text" else rf"\operatorname{{{word}}}") + style.paren(inner))
+        return Piece(style.word(str(word)) + style.paren(inner))
     made = style.call(str(word), (inner,))
     return Piece(made, ATOM if made.endswith(")") else PRODUCT)
 
@@ -361,7 +353,7 @@ def _onehot(node: Array, done: Done, style: Style) -> Piece | None:
     piece = done[id(node.args[0])]
     if piece is None:
         return None
-    return Piece(("onehot" if style.name == "text" else r"\operatorname{onehot}") + style.paren(piece.text))
+    return Piece(style.word("onehot") + style.paren(piece.text))
 
 
 _WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
@@ -376,12 +368,12 @@ _WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
     "transpose": _transpose,
     "matmul": _form,
     "outer": _outer,
-    "diag": _word("diag", r"\mathrm{diag}"),
-    "diagonal": _word("diag", r"\mathrm{diag}"),
-    "trace": _word("tr", r"\operatorname{tr}"),
+    "diag": _word("diag"),
+    "diagonal": _word("diag"),
+    "trace": _word("tr"),
     "eye": lambda node, done, style: Piece("I") if node.shape[0] == node.shape[1] else None,
-    "ones": _letter("𝟏", r"\mathbf{1}"),
-    "zeros": _letter("0", "0"),
+    "ones": lambda node, done, style: Piece(style.ones),
+    "zeros": lambda node, done, style: Piece("0"),
     "reduce": _reduce,
     "along": _along,
     "index": _index,

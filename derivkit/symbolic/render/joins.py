@@ -25,8 +25,7 @@ def within(piece: Piece, least: int, style: Style) -> str:
 
 def transposed(piece: Piece, style: Style) -> Piece:
     """Return the transpose: ``Wᵀ``, ``(A x)ᵀ``."""
-    mark = "ᵀ" if style.name == "text" else r"^\top"
-    return Piece(within(piece, ATOM, style) + mark, POWER)
+    return Piece(style.transposed(within(piece, ATOM, style)), POWER)
 
 
 def quotient(top: str, bottom: Piece, style: Style) -> Piece:
@@ -36,24 +35,8 @@ def quotient(top: str, bottom: Piece, style: Style) -> Piece:
     return Piece(f"{top}/{within(bottom, POWER, style)}", PRODUCT)
 
 
-class Ones(NamedTuple):
-    """The vector of ones, as a column and as a row."""
-
-    column: str
-    transposed: str
-
-
-ONES = {"text": Ones("𝟏", "𝟏ᵀ"), "latex": Ones(r"\mathbf{1}", r"\mathbf{1}^\top")}
-
-
 def axis_option(axes: Sequence[int], style: Style) -> str:
     """Return ``, axis=1`` as it follows an argument."""
     word = ", ".join(map(str, axes))
     word = word if len(axes) == 1 else f"({word})"
-    return f", axis={word}" if style.name == "text" else rf", \mathrm{{axis}}{{=}}{word}"
-
-
-def norm(inner: str, rank: int, style: Style) -> str:
-    """Return a norm: ``‖x‖``, of a matrix ``‖X‖_F``."""
-    frobenius = "_F" if rank == 2 else ""
-    return (f"‖{inner}‖" if style.name == "text" else rf"\lVert {inner} \rVert") + frobenius
+    return f", {style.keyword('axis', word)}"

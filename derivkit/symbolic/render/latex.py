@@ -16,12 +16,11 @@ from derivkit.symbolic.render.page import (
     Page,
     Row,
     another,
-    escaped,
     option,
     page,
     with_results,
 )
-from derivkit.symbolic.render.styles import LATEX
+from derivkit.symbolic.render.styles import LATEX, escaped
 from derivkit.symbolic.render.widths import broken, width
 from derivkit.symbolic.steps import Derivation
 

@@ -19,7 +19,7 @@ def name(node: Array, _: Done, style: Style) -> Piece:
     if name.kind == "adjoint" and name.of is not None:
         bottom = style.subscripted(str(name.of), ())
         return Piece(style.derivative(style.subscripted(str(name.output), ()), (bottom,)), PRODUCT)
-    return Piece(style.subscripted(str(name), ()), POWER if style.name == "latex" and "^" in str(name) else ATOM)
+    return Piece(style.subscripted(str(name), ()), POWER if style.raised(str(name)) else ATOM)
 
 
 def number(node: Array, _: Done, style: Style) -> Piece:

@@ -313,30 +313,10 @@ def conditioned(notation: Notation, before: Expr, after: Expr) -> tuple[tuple[st
 
 
 def reason(notation: Notation, text: str, about: Iterable[str]) -> str:
-    """Return a reason with the expressions it speaks about; in LaTeX those are set as formulas, the words escaped."""
-    shown = [*about]
-    if notation.style.name != "latex":
-        return re.sub(r"\{([0-9])\}", lambda m: shown[int(m[1])], text)
+    """Return a reason with the expressions it speaks about; those are set as formulas, the words escaped."""
+    shown, style = [*about], notation.style
     pieces = re.split(r"\{([0-9])\}", text)
-    return "".join(rf"$\textstyle {shown[int(p)]}$" if n % 2 else escaped(p) for n, p in enumerate(pieces))
-
-
-_WORDS: Mapping[str, str] = {
-    **{c: f"\\{c}" for c in "_%&#${}"},
-    **{"²": "$^2$", "³": "$^3$", "ˣ": "$^x$", "−": "$-$", "Σ": r"$\sum$", "∂": r"$\partial$", "·": r"$\cdot$", "ᵀ": r"$^\top$"},
-    **{"σ": r"$\sigma$", "δ": r"$\delta$", "λ": r"$\lambda$", "α": r"$\alpha$", "π": r"$\pi$", "Φ": r"$\Phi$", "φ": r"$\varphi$"},
-    **{"√": r"$\surd$", "≤": r"$\le$", "≥": r"$\ge$", "≠": r"$\ne$", "<": "$<$", ">": "$>$", "|": r"$\vert$", "^": r"\^{}"},
-    **{"∈": r"$\in$", "×": r"$\times$", "⊙": r"$\odot$", "…": r"\dots{}", "\\": r"\textbackslash{}", "~": r"\~{}", "⁻": "$^-$"},
-}
-
-
-def escaped(text: str) -> str:
-    r"""Return words for LaTeX's text mode.
-
-    >>> print(escaped("t_k is 100 %, h²"))
-    t\_k is 100 \%, h$^2$
-    """
-    return "".join(_WORDS.get(c, c) for c in text)
+    return "".join(style.inline(shown[int(p)]) if n % 2 else style.words(p) for n, p in enumerate(pieces))
 
 
 # -- results and lemmas --------------------------------------------------------------------------------------------------
@@ -369,7 +349,7 @@ def _written_out(notation: Notation, before: Expr, after: Expr) -> str:
     """Return why a result looks other than its step: the names of ours that it no longer has."""
     kept = references(after)
     gone = [notation.array(n) for n in references(before) if n not in kept and n.kind != "user"]
-    shown = [f"${g}$" if notation.style.name == "latex" else g for g in gone]
+    shown = [notation.style.inline(g) for g in gone]
     if shown:
         return f"write out {', '.join(shown)}"
     return "simplify" if {*references(before)} == {*kept} else "in the names of the program"

@@ -11,7 +11,7 @@ from derivkit.symbolic.ops import ELEMENTWISE, FUNCTIONS, OPS
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.statements import parse_program
 from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, POWER, PRODUCT, SUM, Piece, quotient, transposed, within
-from derivkit.symbolic.render.styles import Style, escape_word
+from derivkit.symbolic.render.styles import Style
 
 _LONGEST = 600  # characters: a longer line is not read, and printed as it was written
 
@@ -56,8 +56,7 @@ class _Lines:
     def __init__(self, ranks: Mapping[str, int], style: Style) -> None:
         self.ranks = ranks
         self.style = style
-        self.text = style.name == "text"
-        self.times, self.over = ("⊙", "⊘") if self.text else (r"\odot", r"\oslash")
+        self.times, self.over = style.entrywise
 
     def term(self, node: syntax.Expression | syntax.Slice) -> Term:
         """Return the term of an expression."""
@@ -66,7 +65,7 @@ class _Lines:
                 return Term(Piece(self.style.decimal(node.text)), 0)
             case syntax.Name():
                 text = self.style.constants.get(node.id) or self.style.subscripted(node.id, ())
-                return Term(Piece(text, POWER if not self.text and "^" in text else ATOM), self.ranks.get(node.id, 0))
+                return Term(Piece(text, POWER if self.style.raised(text) else ATOM), self.ranks.get(node.id, 0))
             case syntax.Unary():
                 inner = self.term(node.operand)
                 return inner if node.op == "+" else self.minus(inner)
@@ -123,7 +122,7 @@ class _Lines:
     def product(self, a: Term, b: Term) -> Piece:
         if 0 in (a.rank, b.rank):
             left, right = (within(x.piece, PRODUCT, self.style) for x in (a, b))
-            together = right[:1].isdigit() or right.startswith(r"\frac")
+            together = right[:1].isdigit() or self.style.barred(right)
             return Piece(left + (self.style.dot if together else self.style.times) + right, PRODUCT)
         times = self.times if a.rank and b.rank else self.style.dot.strip()
         return Piece(f"{self.factor(a)} {times} {within(b.piece, POWER, self.style)}", ENTRYWISE)
@@ -134,7 +133,7 @@ class _Lines:
     def divided(self, a: Term, b: Term) -> Piece:
         if a.rank and b.rank:
             return Piece(f"{self.factor(a)} {self.over} {within(b.piece, POWER, self.style)}", ENTRYWISE)
-        top = within(a.piece, PRODUCT, self.style) if self.text else a.piece.text
+        top = within(a.piece, PRODUCT, self.style) if self.style.fraction is None else a.piece.text
         return quotient(top, b.piece, self.style)
 
     def matmul(self, a: Term, b: Term) -> Term:
@@ -155,17 +154,15 @@ class _Lines:
         if base.rank and base.rank > 1 and not (base.piece.binds == ATOM and not name):
             if name and text == "2":
                 return Piece(f"{base.piece.text} {self.times} {base.piece.text}", ENTRYWISE)
-            circle = f"^∘{text}" if self.text else rf"^{{\circ {text}}}"
-            return Piece(within(base.piece, ATOM, self.style) + circle, POWER)
+            return Piece(self.style.circled(within(base.piece, ATOM, self.style), text), POWER)
         simple = exponent.piece.binds == ATOM and not text.startswith("(")
-        fraction = base.piece.text.startswith(r"\frac")
+        fraction = self.style.barred(base.piece.text)
         held = self.style.paren(base.piece.text) if fraction else within(base.piece, ATOM, self.style)
         return Piece(self.style.power(held, text, simple or isinstance(written, syntax.Number)), POWER)
 
     def compared(self, node: syntax.Compare) -> Term:
         a, b = self.term(node.left), self.term(node.right)
-        sign = {"<=": "≤", ">=": "≥", "==": "=", "!=": "≠"}.get(node.op, node.op)
-        sign = sign if self.text else {"≤": r"\le", "≥": r"\ge", "≠": r"\ne"}.get(sign, sign)
+        sign = self.style.compare[_COMPARISONS[node.op]]
         rank = None if a.rank is None or b.rank is None else max(a.rank, b.rank)
         return Term(Piece(f"[{a.piece.text} {sign} {b.piece.text}]"), rank)
 
@@ -184,19 +181,17 @@ class _Lines:
         words = [*texts, *(self.keyword(name, value) for name, value in given.items())]
         rank = self.rank(node.function, args, bool(given))
         if node.function in OPS and not given:
-            made_text = self.style.call(node.function, tuple(words))
-            closed = self.text or (made_text.endswith((")", "]", "}")) and not made_text.startswith("e^"))
-            return Term(Piece(made_text, ATOM if closed else POWER), rank)
-        word = node.function if self.text else rf"\operatorname{{{escape_word(node.function)}}}"
-        return Term(Piece(word + self.style.paren(", ".join(words))), rank)
+            raised = node.function == "exp" and self.style.exponential
+            return Term(Piece(self.style.call(node.function, tuple(words)), POWER if raised else ATOM), rank)
+        return Term(Piece(self.style.word(node.function) + self.style.paren(", ".join(words))), rank)
 
     def keyword(self, name: str, value: syntax.Expression) -> str:
         if isinstance(value, syntax.Boolean | syntax.NoneItem | syntax.String):
             shown = str(value.value) if not isinstance(value, syntax.NoneItem) else "None"
-            shown = shown if self.text else rf"\mathrm{{{escape_word(shown)}}}"
+            shown = self.style.literal(shown)
         else:
             shown = self.plain(value)
-        return f"{name}={shown}" if self.text else rf"\mathrm{{{escape_word(name)}}}{{=}}{shown}"
+        return self.style.keyword(name, shown)
 
     def formula(self, node: syntax.Call, args: Sequence[Term]) -> Term | None:
         """Return a call that has signs of its own: norms, roots, inner and outer products, traces."""
@@ -218,7 +213,7 @@ class _Lines:
             case "transpose", 1:
                 return self.turned(first)
             case "trace", 1:
-                return Term(Piece(("tr" if self.text else r"\operatorname{tr}") + self.style.paren(first.piece.text)), 0)
+                return Term(Piece(self.style.word("tr") + self.style.paren(first.piece.text)), 0)
         return None
 
     def total(self, argument: syntax.Expression) -> Term | None:
@@ -230,8 +225,7 @@ class _Lines:
         return None
 
     def norm(self, x: Term) -> str:
-        frobenius = "_F" if x.rank == 2 else ""
-        return (f"‖{x.piece.text}‖" if self.text else rf"\lVert {x.piece.text} \rVert") + frobenius
+        return self.style.norm(x.piece.text, x.rank == 2)
 
     def rank(self, function: str, args: Sequence[Term], given: bool) -> int | None:
         ranks = [a.rank for a in args]
@@ -253,16 +247,17 @@ class _Lines:
             rank = self.ranks.get(node.base.id, 0) - len(subs)
             return Term(Piece(self.style.subscripted(node.base.id, subs), POWER), max(rank, 0))
         base = within(self.term(node.base).piece, ATOM, self.style)
-        joined = "".join(subs) if all(len(s) == 1 for s in subs) else ",".join(subs)
-        return Term(Piece(f"{base}_{joined}" if self.text and joined.isalnum() else f"{base}_{{{joined}}}", POWER), 0)
+        return Term(Piece(self.style.read(base, subs), POWER), 0)
 
     def reduced(self, node: syntax.IndexedReduce) -> Term:
         letters = tuple(i.id for i in node.indices)
         body = self.term(node.body).piece
         if node.name == "sum":
             return Term(Piece(self.style.sum(letters, within(body, ENTRYWISE, self.style)), PRODUCT), 0)
-        word = node.name if self.text else rf"\operatorname{{{node.name}}}"
-        return Term(Piece(f"{word}_{{{','.join(letters)}}}{self.style.paren(body.text)}"), 0)
+        called = self.style.word(node.name) + self.style.paren(body.text)
+        return Term(Piece(self.style.over(called, ",".join(letters))), 0)
 
 
+#: The names of comparisons in the table of operations.
+_COMPARISONS = {"<": "less", ">": "greater", "<=": "less_equal", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
 _WHOLE = frozenset({"sum", "mean", "max", "min", "prod", "norm", "logsumexp", "cross_entropy", "squared_error", "hinge", "huber"})

@@ -1,9 +1,9 @@
-"""The three styles of the one notation, as tables: text with Unicode signs, LaTeX with amsmath, program text."""
+"""The styles of the one notation, as tables: text with Unicode signs, LaTeX with amsmath, program text (MathML: see there)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -21,12 +21,28 @@ _COMPARE_LATEX = {**_COMPARISON, "greater_equal": r"\ge", "less_equal": r"\le", 
 _COMPARE_PROGRAM = {**_COMPARISON, "greater_equal": ">=", "less_equal": "<=", "equal": "==", "not_equal": "!="}
 
 
+def _joined(subs: tuple[str, ...]) -> str:
+    return "".join(subs) if all(len(s) == 1 for s in subs) else ",".join(subs)
+
+
+def _text_read(base: str, subs: tuple[str, ...]) -> str:
+    joined = _joined(subs)
+    return f"{base}_{joined}" if joined.isalnum() else f"{base}_{{{joined}}}"
+
+
+def _text_over(called: str, letters: str) -> str:
+    head, bracket, tail = called.partition("(")
+    return head + (f"_{letters}" if len(letters) == 1 else f"_{{{letters}}}") + bracket + tail
+
+
 @dataclass(frozen=True)
 class Style:
     """One style: signs, and small functions from texts to text.
 
     ``times`` joins factors, ``dot`` those that would run together; ``fraction`` is ``None`` where a quotient is written in
-    one line; ``last`` says whether a Σ is written behind the other factors, reaching to the end of its term.
+    one line; ``last`` says whether a Σ is written behind the other factors, reaching to the end of its term.  ``read`` reads an
+    expression at subscripts; ``inline`` sets a formula among ``words``; ``bar`` is how a fraction begins; ``exponential``:
+    exp is a power of e.
     """
 
     name: str
@@ -48,10 +64,35 @@ class Style:
     decimal: Callable[[str], str]
     last: bool = True
     constants: dict[str, str] = field(default_factory=dict)
+    entrywise: tuple[str, str] = ("⊙", "⊘")
+    top: str = "ᵀ"
+    transposed: Callable[[str], str] = lambda t: f"{t}ᵀ"
+    inverse: Callable[[str], str] = lambda t: f"{t}⁻¹"
+    circled: Callable[[str, str], str] = lambda b, e: f"{b}^∘{e}"
+    ones: str = "𝟏"
+    word: Callable[[str], str] = lambda w: w
+    read: Callable[[str, tuple[str, ...]], str] = _text_read
+    over: Callable[[str, str], str] = _text_over
+    norm: Callable[[str, bool], str] = lambda t, frobenius: f"‖{t}‖" + ("_F" if frobenius else "")
+    literal: Callable[[str], str] = lambda w: w
+    keyword: Callable[[str, str], str] = lambda name, shown: f"{name}={shown}"
+    inline: Callable[[str], str] = lambda t: t
+    words: Callable[[str], str] = lambda t: t
+    bar: str = ""
+    exponential: bool = False
+    exp: Callable[[str], str] = lambda t: f"exp({t})"
 
     def variable(self, name: Name) -> str:
         """Return a name without subscripts."""
         return self.greek(str(name))
+
+    def barred(self, text: str) -> bool:
+        """Say whether a text begins with a fraction."""
+        return bool(self.bar) and text.startswith(self.bar)
+
+    def raised(self, text: str) -> bool:
+        """Say whether a name has something above it already."""
+        return self.name != "text" and "^" in text
 
     def size(self, size: Size) -> str:
         """Return a size polynomial: ``L−2R+1``, ``L-2*R+1``."""
@@ -126,10 +167,6 @@ def _size(size: Size, style: Style) -> str:
     return text or "0"
 
 
-def _joined(subs: tuple[str, ...]) -> str:
-    return "".join(subs) if all(len(s) == 1 for s in subs) else ",".join(subs)
-
-
 def _text_subscripted(name: str, subs: tuple[str, ...]) -> str:
     shown = text_name(name)
     if not subs:
@@ -149,7 +186,36 @@ def _program_subscripted(name: str, subs: tuple[str, ...]) -> str:
     return f"{name}[{','.join(subs)}]" if subs else name
 
 
+_WORDS: Mapping[str, str] = {
+    **{c: f"\\{c}" for c in "_%&#${}"},
+    **{"²": "$^2$", "³": "$^3$", "ˣ": "$^x$", "−": "$-$", "Σ": r"$\sum$", "∂": r"$\partial$", "·": r"$\cdot$", "ᵀ": r"$^\top$"},
+    **{"σ": r"$\sigma$", "δ": r"$\delta$", "λ": r"$\lambda$", "α": r"$\alpha$", "π": r"$\pi$", "Φ": r"$\Phi$", "φ": r"$\varphi$"},
+    **{"√": r"$\surd$", "≤": r"$\le$", "≥": r"$\ge$", "≠": r"$\ne$", "<": "$<$", ">": "$>$", "|": r"$\vert$", "^": r"\^{}"},
+    **{"∈": r"$\in$", "×": r"$\times$", "⊙": r"$\odot$", "…": r"\dots{}", "\\": r"\textbackslash{}", "~": r"\~{}", "⁻": "$^-$"},
+}
+
+
+def escaped(text: str) -> str:
+    r"""Return words for LaTeX's text mode.
+
+    >>> print(escaped("t_k is 100 %, h²"))
+    t\_k is 100 \%, h$^2$
+    """
+    return "".join(_WORDS.get(c, c) for c in text)
+
+
 # -- the records ---------------------------------------------------------------------------------------------------------
+
+
+def _latex_over(called: str, letters: str) -> str:
+    head, bracket, tail = called.partition(r"\left(")
+    if not bracket:
+        head, bracket, tail = called.partition("(")
+    return f"{head}_{{{letters}}}{bracket}{tail}"
+
+
+def _latex_word(word: str) -> str:
+    return r"\mathrm{diag}" if word == "diag" else rf"\operatorname{{{escape_word(word)}}}"
 
 
 def _latex_paren(text: str) -> str:
@@ -248,6 +314,23 @@ LATEX = Style(
     call=_latex_call,
     decimal=_latex_decimal,
     constants={"pi": r"\pi", "inf": r"\infty"},
+    entrywise=(r"\odot", r"\oslash"),
+    top=r"^\top",
+    transposed=lambda t: rf"{t}^\top",
+    inverse=lambda t: f"{t}^{{-1}}",
+    circled=lambda b, e: rf"{b}^{{\circ {e}}}",
+    ones=r"\mathbf{1}",
+    word=_latex_word,
+    read=lambda base, subs: f"{base}_{{{_joined(subs)}}}",
+    over=_latex_over,
+    norm=lambda t, frobenius: rf"\lVert {t} \rVert" + ("_F" if frobenius else ""),
+    literal=lambda w: rf"\mathrm{{{escape_word(w)}}}",
+    keyword=lambda name, shown: rf"\mathrm{{{escape_word(name)}}}{{=}}{shown}",
+    words=escaped,
+    inline=lambda t: rf"$\textstyle {t}$",
+    bar=r"\frac",
+    exponential=True,
+    exp=lambda t: r"\exp" + _latex_paren(t),
 )
 
 PROGRAM = Style(
@@ -275,12 +358,13 @@ PROGRAM = Style(
 STYLES: dict[str, Style] = {s.name: s for s in (TEXT, LATEX, PROGRAM)}
 
 
-def style_for(name: str, names: Container[str]) -> Style:
-    r"""Return the style for a program: where ``e`` is one of its names, LaTeX's exponential is ``\exp``."""
-    style = STYLES[name]
-    if name != "latex" or "e" not in names:
+def style_for(style: str | Style, names: Container[str]) -> Style:
+    r"""Return the style for a program: where ``e`` is one of its names, the exponential is ``\exp`` and no power of it."""
+    style = STYLES[style] if isinstance(style, str) else style
+    if not style.exponential or "e" not in names:
         return style
-    return replace(style, call=lambda op, args: r"\exp" + _latex_paren(args[0]) if op == "exp" else _latex_call(op, args))
+    call = style.call
+    return replace(style, exponential=False, call=lambda op, args: style.exp(args[0]) if op == "exp" else call(op, args))
 
 
 def number(value: Fraction) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.index import ONE
-from derivkit.symbolic.render.joins import ONES, POWER, PRODUCT, Piece, transposed, within
+from derivkit.symbolic.render.joins import POWER, PRODUCT, Piece, transposed, within
 from derivkit.symbolic.render.styles import Style
 
 Done = Mapping[int, Piece | None]
@@ -26,7 +26,7 @@ def turned(node: Array, done: Done, style: Style, write: Write, depth: int = _DE
     if node.op == "transpose":
         return done[id(node.args[0])]
     if node.op == "ones" and node.rank == 1:
-        return Piece(ONES[style.name].transposed, POWER)
+        return Piece(style.transposed(style.ones), POWER)
     plain = transposed(piece, style)
     pusher = _PUSHERS.get(node.op)
     pushed = pusher(node, done, style, write, depth - 1) if pusher is not None and depth and node.rank in (1, 2) else None
@@ -50,7 +50,7 @@ def _allowed(node: Array, done: Done) -> int:
 
 
 def _marks(piece: Piece, style: Style) -> int:
-    return piece.text.count("ᵀ" if style.name == "text" else r"^\top")
+    return piece.text.count(style.top)
 
 
 def _matmul(node: Array, done: Done, style: Style, write: Write, depth: int) -> Piece | None:
