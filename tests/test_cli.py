@@ -200,10 +200,16 @@ def test_training_ones_own_net_on_ones_own_data(target: str, terminal: Terminal)
 
 
 def test_a_rate_too_large_is_told(terminal: Terminal) -> None:
-    printed = terminal.done("train", "--net", "E = squared_error(t, W @ x)", "--epochs", "3", "--lr", "1000")
+    printed = terminal.done(
+        "train", "--net", "E = squared_error(t, W @ x)", "--epochs", "5", "--lr", "0.3", "--batch-size", "2000"
+    )
     assert "try a smaller --lr" in told(printed)["loss"]
     assert len(told(printed)["loss"]) < 80
     assert "not measured" in told(printed)["held-out accuracy"]
+    status, out, err = terminal.run("train", "--net", "E = squared_error(t, W @ x)", "--epochs", "50", "--lr", "1000")
+    assert (status, out) == (2, "")
+    assert err.startswith("derivkit: error: training diverged in epoch ")
+    assert "at lr=1000" in err
 
 
 def written(folder: Path) -> None:

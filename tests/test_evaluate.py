@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from derivkit.errors import DerivkitError
-from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph, fix_sizes
+from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
 from derivkit.symbolic.expr import Add, Const, Delta, Fn, Inside, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum, bare, user
+from derivkit.symbolic.given import fix_sizes
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.ops import ELEMENTWISE, PRIMITIVES

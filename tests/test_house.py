@@ -54,14 +54,14 @@ ROOMS = [
     *in_folder(
         "symbolic",
         rooms(1, "symbolic", SYMPY, "index", "nodes", "expr", "elementary", "normal", "graph", "ops ops_*", "rules", "steps"),
-        rooms(2, "symbolic", SYMPY, "parse parse.*", "evaluate", "arrays arrays.*", "derive derive.*", "gallery gallery.*"),
+        rooms(2, "symbolic", SYMPY, "parse parse.*", "given", "evaluate", "arrays arrays.*", "derive derive.*", "gallery gallery.*"),
     ),
     *rooms(3, "symbolic", SYMPY, "symbolic.render symbolic.render.*", "numeric.codegen numeric.codegen.*", *KERNEL),
     *rooms(4, "symbolic", NUMPY, "numeric.train"),
     *rooms(1, "shared", NUMPY, "numeric.finite_difference", "numeric.data"),
     *in_folder(
         "checking",
-        rooms(1, "checking", NUMPY, "report trees"),
+        rooms(1, "checking", NUMPY, "report trees residual"),
         rooms(
             2, "checking", NUMPY, "diagnose", "problem", "contract", "directions", "evidence kinks precision resolution", "check"
         ),

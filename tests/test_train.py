@@ -108,6 +108,14 @@ def test_a_wrong_gradient_never_trains():
         dk.fit(k, data=line_data(), params={"w": np.zeros(3)})
 
 
+def test_a_rate_too_large_is_told_with_the_epoch_and_the_rate():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    with pytest.raises(DerivkitError, match=r"diverged in epoch \d+ at lr=1000: .*the losses before: ") as error:
+        dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=500, lr=1000.0)
+    assert error.value.code == "DK010"
+    assert dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=np.int64(2), seed=np.int32(1), lr=np.float32(0.1)).loss
+
+
 def test_a_callback_may_end_the_training():
     k = dk.compile(LINE, wrt="w", batch=("x", "y"))
     history = dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=9, callback=lambda e, loss, p: e < 2)
@@ -129,7 +137,15 @@ def test_progress_goes_to_a_terminal_only():
         ({"data": {"x": np.ones((3, 3)), "y": np.ones(2)}}, "DK040"),
         ({"epochs": 0}, "DK010"),
         ({"batch_size": 0}, "DK010"),
+        ({"batch_size": 2.0}, "DK010"),
+        ({"epochs": True}, "DK010"),
+        ({"seed": -1}, "DK010"),
+        ({"seed": "a"}, "DK010"),
         ({"lr": float("nan")}, "DK010"),
+        ({"lr": "fast"}, "DK010"),
+        ({"lr": 10**400}, "DK010"),
+        ({"params": [np.zeros(3)]}, "DK010"),
+        ({"data": np.ones((3, 3))}, "DK010"),
     ],
 )
 def test_bad_arguments_are_one_clear_error(options, code):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen import Module, Program, generate, program_of
 from derivkit.symbolic.derive import differentiate
-from derivkit.symbolic.evaluate import fix_sizes
+from derivkit.symbolic.given import by_name, fix_sizes
 from derivkit.symbolic.graph import Graph, Input
+from derivkit.symbolic.parse.lexer import ascii_name
 from derivkit.symbolic.steps import Derivation
 
 Array = NDArray[Any]
@@ -72,9 +73,8 @@ def _derived(program: Any, wrt: Any, shapes: Mapping[str, str] | None, kind: str
 
 
 def _names(batch: str | Iterable[str]) -> tuple[str, ...]:
-    if isinstance(batch, str):
-        return tuple(word.strip() for word in batch.split(",") if word.strip())
-    return tuple(batch)
+    words = (word.strip() for word in batch.split(",") if word.strip()) if isinstance(batch, str) else batch
+    return tuple(ascii_name(word) if isinstance(word, str) else word for word in words)
 
 
 @dataclass(frozen=True)
@@ -160,11 +160,9 @@ class Kernel:
 
     def arguments(self, arrays: Mapping[str, Any] | None, named: Mapping[str, Any]) -> list[Array]:
         """Return the arrays in the order of the function, checked: names, numbers of axes, sizes, labels in range."""
-        if arrays is not None and not isinstance(arrays, Mapping):
-            raise DerivkitError("arrays go in by name", code="DK010", hint="k(x=X, W=W) or k({'x': X, 'W': W})")
         taken = {i.name for i in self.program.inputs}
         unused = {str(name) for name in self.derivation.graph.extra if name not in taken}  # declared, and read by nobody
-        given = {**(arrays or {}), **named}
+        given = by_name(arrays, named)
         return checked(self.program, {word: value for word, value in given.items() if word not in unused})
 
     def _sizes(self, given: list[Array]) -> list[int]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import IO, Any
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 from derivkit.errors import DerivationError, DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen import generate, scores_of
 from derivkit.numeric.kernel import Kernel, checked, load
+from derivkit.symbolic.given import by_name
 
 Array = NDArray[Any]
 
@@ -58,7 +61,8 @@ def fit(
     the full batch.  Each epoch visits every sample once, in an order shuffled from ``seed``, the last smaller minibatch
     included; the same seed gives the same bits.  ``test`` are held-out samples for the accuracy, ``progress`` a stream for a
     progress line (used when it is a terminal), ``callback(epoch, loss, params)`` is called after each epoch and ends the
-    training by returning ``False``.  Raises :class:`DerivationError` when a gradient is not that of the data.
+    training by returning ``False``.  Raises :class:`DerivationError` when a gradient is not that of the data, and
+    :class:`DerivkitError` when the loss or a parameter is no longer finite: ``lr`` is too large.
 
     >>> import numpy as np
     >>> import derivkit as dk
@@ -68,22 +72,24 @@ def fit(
     >>> h.params["w"].round(6).tolist()
     [2.0, -1.0]
     """
-    trained = _trained(kernel, params)
-    inputs = dict(data)
+    if not hasattr(kernel, "derivation"):
+        raise DerivkitError(f"a kernel is trained, not a {type(kernel).__name__}", code="DK010", hint="fit(compile(...), ...)")
+    trained = _trained(kernel, by_name(params))
+    inputs = by_name(data)
     count = _samples(kernel, inputs)
     size = _batch_size(kernel, batch_size, count)
-    if not (isinstance(epochs, int) and epochs > 0):
-        raise DerivkitError("epochs must be a positive whole number", code="DK010")
-    if not (np.isfinite(lr) and lr > 0):
-        raise DerivkitError("lr must be a positive number", code="DK010")
+    epochs, seed = _whole("epochs", epochs, 1), _whole("seed", seed, 0)
+    lr = _rate(lr)
     evidence = check(kernel, inputs, trained, seed)
-    predict = _accuracy(kernel, inputs if test is None else {**inputs, **test})
+    predict = _accuracy(kernel, {**inputs, **by_name(test)})
     meter = _Progress(progress, epochs)
     random = np.random.default_rng(seed)
     loss: list[float] = []
     accuracy: list[float] = []
     for epoch in range(epochs):
-        loss.append(_epoch(kernel, inputs, trained, count, size, lr, random))
+        with np.errstate(all="ignore"):  # what overflows is told in a sentence
+            loss.append(_epoch(kernel, inputs, trained, count, size, lr, random))
+        _stop_when_lost(epoch, lr, loss, trained)
         if predict is not None:
             accuracy.append(predict(trained))
         meter.show(epoch, loss, accuracy)
@@ -117,6 +123,17 @@ def _epoch(
         _step(params, gradients, lr)
         total += float(value) * (len(chosen) if kernel.program.reduce == "mean" else 1)
     return total / count
+
+
+def _stop_when_lost(epoch: int, lr: float, loss: list[float], params: Mapping[str, Array]) -> None:
+    """Refuse to go on from a loss or a parameter that is not finite: no later epoch mends it."""
+    lost = next((name for name, array in params.items() if not np.all(np.isfinite(array))), None)
+    if lost is None and np.isfinite(loss[-1]):
+        return
+    seen = f"the loss is {loss[-1]}" if lost is None or not np.isfinite(loss[-1]) else f"'{lost}' is not finite"
+    finite = [f"{value:.3g}" for value in loss if np.isfinite(value)]
+    before = f"; the losses before: {', '.join(finite[-3:])}" if finite else ""
+    raise DerivkitError(f"training diverged in epoch {epoch + 1} at lr={lr:g}: {seen}{before}", code="DK010", hint="a smaller lr")
 
 
 def _step(params: dict[str, Array], gradients: Mapping[str, Array], lr: float) -> None:
@@ -154,11 +171,28 @@ def _samples(kernel: Kernel, inputs: Mapping[str, Any]) -> int:
 def _batch_size(kernel: Kernel, batch_size: int | None, count: int) -> int:
     if batch_size is None:
         return count
-    if not (isinstance(batch_size, int) and batch_size > 0):
-        raise DerivkitError("batch_size must be a positive whole number, or None for the full batch", code="DK010")
-    if not kernel.batch and batch_size < count:
+    size = _whole("batch_size", batch_size, 1)
+    if not kernel.batch and size < count:
         raise DerivkitError("the kernel has no batch to cut", code="DK010", hint="compile it with batch=(...)")
-    return batch_size
+    return size
+
+
+def _rate(lr: Any) -> float:
+    try:
+        rate = float(lr) if isinstance(lr, Real) else math.nan
+    except OverflowError:
+        rate = math.inf
+    if not 0 < rate < math.inf:
+        raise DerivkitError(f"lr must be a positive number, not {echo(repr(lr))}", code="DK010")
+    return rate
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """Return a whole number from ``least``, of Python or of NumPy."""
+    number = value if isinstance(value, Integral) and not isinstance(value, bool) else least - 1
+    if number < least:
+        raise DerivkitError(f"{name} must be a whole number from {least}, not {echo(repr(value))}", code="DK010")
+    return int(number)
 
 
 # -- the check before the first step --------------------------------------------------------------------------------------

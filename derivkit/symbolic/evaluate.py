@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache, reduce
 from typing import Any
 
 import numpy as np
 
-from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic import ops_values
 from derivkit.symbolic.expr import Add, Const, Delta, Expr, Fn, Inside, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum
-from derivkit.symbolic.graph import Graph, Input
+from derivkit.symbolic.given import check_labels, fix_sizes, inputs_of
+from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import factors_of, terms_of
 from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE, FUNCTIONS
@@ -44,15 +45,7 @@ def evaluate_expr(expr: Expr, env: Mapping[Name, Array], sizes: Mapping[str, int
     >>> float(evaluate_expr(Sum((n,), Mul((x, x))), {user("x"): np.array([1.0, 2.0])}, {"N": 2}, ()))
     5.0
     """
-    with np.errstate(all="ignore"):
-        axes, value = _Evaluation(env, sizes).run(expr)
-    kept = tuple(i for i in order if i is not None)
-    stray = [i.hint for i in axes if i not in kept]
-    if stray:
-        raise DerivkitError(f"index '{stray[0]}' of the expression is no axis of the result", code="DK019")
-    lengths = tuple(1 if i is None else i.size.evaluate(sizes) for i in order)
-    own = tuple(n if i in axes else 1 for i, n in zip(order, lengths, strict=True))
-    return np.array(np.broadcast_to(_align((axes, value), kept).reshape(own), lengths))
+    return Evaluation(env, sizes).array(expr, order)
 
 
 def evaluate_graph(
@@ -65,119 +58,59 @@ def evaluate_graph(
     """
     arrays = {name: ops_values.array(name, value) for name, value in values.items()}
     fixed = fix_sizes(graph, arrays, sizes or {})
-    env = {_inputs(graph)[name].name: array for name, array in arrays.items()}
+    env = {inputs_of(graph)[name].name: array for name, array in arrays.items()}
     for name, declared in graph.inputs.items():
         if name not in env:
             raise DerivkitError(f"no value for '{echo(name)}'", code="DK041", hint=f"give {echo(name)}=...")
         if declared.kind == "label":
-            _check_labels(declared, env[name], fixed)
+            check_labels(declared, env[name], fixed)
+    run = Evaluation(env, fixed)  # inputs alone decide the number system
     for definition in graph:
         if empty := [str(s) for s in definition.shape if s.evaluate(fixed) < 1]:
             raise DerivkitError(f"'{definition.name}' has no entries: its size {empty[0]} is below 1", code="DK020")
-        env[definition.name] = evaluate_expr(definition.best if best else definition.rhs, env, fixed, definition.indices)
+        env[definition.name] = run.array(definition.best if best else definition.rhs, definition.indices)
     return env
 
 
-def fix_sizes(graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int]) -> dict[str, int]:
-    """Return every size of the program, solved from the arrays' shapes and the ``sizes`` given.
-
-    DK012 when two places give a size different values (both are named), DK040 when an array has the wrong number of axes or
-    no numbers, DK041 when nothing fixes a size.
-    """
-    known = _inputs(graph)
-    found: dict[str, tuple[int, str]] = {n: (int(v), f"sizes gives {n} = {v}") for n, v in sizes.items()}
-    axes: list[tuple[Size, int, str]] = []
-    for name, value in values.items():
-        if name not in known:
-            hint = did_you_mean(name, known) or f"the inputs are {', '.join(known)}"
-            raise DerivkitError(f"'{echo(name)}' is no input of this program", code="DK008", hint=hint)
-        axes += _lengths(known[name], np.asarray(value))
-    for size, length, place in axes:
-        if size.name is not None:
-            _fix(found, size.name, length, place)
-    while sum(_solve_one(found, *axis) for axis in axes):  # a sum, not any(): each axis gets its turn
-        pass
-    plain = {n: v for n, (v, _) in found.items()}
-    for size, length, place in axes:
-        missing = [n for n in size.names() if n not in plain]
-        if not missing and size.evaluate(plain) != length:
-            reasons = "; ".join(dict.fromkeys(found[n][1] for n in size.names()))
-            wanted = f"{place} must be {size} = {size.evaluate(plain)}, not {length}"
-            raise DerivkitError(wanted, code="DK012", hint=reasons or None)
-    shapes = [*(i.shape for i in graph.inputs.values()), *(d.shape for d in graph)]
-    for needed in dict.fromkeys(n for shape in shapes for size in shape for n in size.names()):
-        if needed not in plain:
-            hint = f"give sizes={{'{needed}': ...}}"
-            raise DerivkitError(f"size '{echo(needed)}' is not fixed by any input", code="DK041", hint=hint)
-    return plain
-
-
-def _inputs(graph: Graph) -> dict[str, Input]:
-    return {str(name): i for name, i in (*graph.extra.items(), *graph.inputs.items())}
-
-
-def _lengths(declared: Input, array: Array) -> Iterator[tuple[Size, int, str]]:
-    name = echo(declared.name)
-    if array.dtype.kind not in "fciubO":
-        raise DerivkitError(f"'{name}' holds no numbers ({array.dtype})", code="DK040")
-    if array.ndim != len(declared.shape):
-        shape = ", ".join(map(str, declared.shape)) or "a scalar"
-        raise DerivkitError(f"'{name}' has shape {array.shape}, declared was {shape}", code="DK040")
-    for n, (size, length) in enumerate(zip(declared.shape, array.shape, strict=True)):
-        if length == 0:
-            raise DerivkitError(f"axis {n} of '{name}' is empty", code="DK020", hint="sizes start at 1")
-        yield size, length, f"axis {n} of '{name}'"
-
-
-def _fix(found: dict[str, tuple[int, str]], name: str, value: int, place: str) -> None:
-    reason = f"{place} gives {name} = {value}"
-    before = found.setdefault(name, (value, reason))
-    if before[0] != value:
-        raise DerivkitError(f"size '{echo(name)}' is both {before[0]} and {value}", code="DK012", hint=f"{before[1]}, {reason}")
-
-
-def _solve_one(found: dict[str, tuple[int, str]], size: Size, length: int, place: str) -> bool:
-    """Solve ``size = length`` when it has one unknown name, and that linearly; say whether something was learnt."""
-    unknown = [n for n in size.names() if n not in found]
-    if len(unknown) != 1:
-        return False
-    name = unknown[0]
-    plain = {n: v for n, (v, _) in found.items()}
-    if any(m.count(name) > 1 or not all(isinstance(atom, str) for atom in m) for m, _ in size.terms):
-        return False
-    at0, at1 = size.evaluate({**plain, name: 0}), size.evaluate({**plain, name: 1})
-    slope = at1 - at0
-    if slope == 0:
-        return False
-    value, rest = divmod(length - at0, slope)
-    if rest or value < 1:
-        raise DerivkitError(f"{place} is {length}: no size {echo(name)} makes {size} that long", code="DK012")
-    _fix(found, name, value, place)
-    return True
-
-
-def _check_labels(declared: Input, array: Array, sizes: Mapping[str, int]) -> None:
-    limit = None if declared.range is None else declared.range.evaluate(sizes)
-    numbers = ops_values.real(array)
-    if np.any(numbers != integers(array)):
-        raise DerivkitError(f"'{echo(declared.name)}' is a label: its values must be integers", code="DK040")
-    if limit is not None and np.any((numbers < 0) | (numbers >= limit)):
-        raise DerivkitError(f"'{echo(declared.name)}' has a label outside of 0..{limit - 1}", code="DK040")
-
-
-class _Evaluation:
-    """The evaluation of one expression; every node once, however often it is used, and without recursion."""
+class Evaluation:
+    """The evaluation of expressions at one point; every node once, however often it is used, and without recursion."""
 
     def __init__(self, env: Mapping[Name, Array], sizes: Mapping[str, int]) -> None:
+        """Take the values of the names (more may come later) and of the sizes."""
         self.env = env
         self.sizes = sizes
         self.numbers = Numbers.of(env.values())
         self.order: dict[Index, int] = {}
+        self._reads: dict[Ref, Labelled] = {}
+
+    def reference(self, node: Ref) -> Labelled:
+        """Return the entries that ``node`` reads; lines read the same ones again and again."""
+        if node in self._reads:
+            return self._reads[node]
+        if node.name not in self.env:
+            raise DerivkitError(f"no value for '{echo(node.name)}'", code="DK041")
+        axes, value = self.read(self.env[node.name], node.subs)
+        made = axes, self.numbers.cast(value)
+        if value.size <= _KEPT_ENTRIES:
+            self._reads[node] = made
+        return made
+
+    def array(self, expr: Expr, order: tuple[Index | None, ...]) -> Array:
+        """Return the array of ``expr``, as :func:`evaluate_expr` does."""
+        with np.errstate(all="ignore"):
+            axes, value = self.run(expr)
+        kept = tuple(i for i in order if i is not None)
+        stray = [i.hint for i in axes if i not in kept]
+        if stray:
+            raise DerivkitError(f"index '{stray[0]}' of the expression is no axis of the result", code="DK019")
+        lengths = tuple(1 if i is None else i.size.evaluate(self.sizes) for i in order)
+        own = tuple(n if i in axes else 1 for i, n in zip(order, lengths, strict=True))
+        return np.array(np.broadcast_to(_align((axes, value), kept).reshape(own), lengths))
 
     def run(self, expr: Expr) -> Labelled:
         """Return the value of ``expr``; a value is let go after its last use."""
         values: dict[int, Labelled] = {}
-        plan = _plan(expr) if expr.nodes <= _PLANNED else _plan.__wrapped__(expr)
+        plan = _plan(expr)
         for n, (node, operands, done) in enumerate(plan):
             values[n] = _RULES[type(node)](self, node, [values[o] for o in operands])
             for operand in done:
@@ -227,10 +160,26 @@ class _Evaluation:
 
 _ZERO = Size.of(0)
 _PLANNED = 1_000  # plans of larger expressions are not kept
+_KEPT_ENTRIES = 10_000  # larger arrays are read anew
+_KEPT_PLANS = 4_096  # a derivation's lines, that each size set asks for again
+
+_Plan = tuple[tuple[Expr, tuple[int, ...], tuple[int, ...]], ...]
+_plans: dict[Expr, _Plan] = {}
 
 
-@lru_cache(maxsize=1024)
-def _plan(expr: Expr) -> tuple[tuple[Expr, tuple[int, ...], tuple[int, ...]], ...]:
+def _plan(expr: Expr) -> _Plan:
+    """Return the plan of ``expr``, kept while it is short; a long derivation's lines all fit."""
+    if expr in _plans:
+        return _plans[expr]
+    if len(_plans) >= _KEPT_PLANS:
+        _plans.clear()
+    made = _new_plan(expr)
+    if len(made) <= _PLANNED:
+        _plans[expr] = made
+    return made
+
+
+def _new_plan(expr: Expr) -> _Plan:
     """Return (node, places of its operands, places no longer needed), operands first; every node once, without recursion."""
     place: dict[int, int] = {}
     found: list[tuple[Expr, tuple[int, ...]]] = []
@@ -265,19 +214,19 @@ def _operands(node: Expr) -> tuple[Expr, ...]:
     return node.children
 
 
-def _broadcast(run: _Evaluation, operands: list[Labelled], apply: Callable[..., Array]) -> Labelled:
+def _broadcast(run: Evaluation, operands: list[Labelled], apply: Callable[..., Array]) -> Labelled:
     axes = run.axes(frozenset().union(*(a for a, _ in operands)))
     return axes, run.numbers.cast(np.asarray(apply(*(_align(o, axes) for o in operands))))
 
 
-def _power(run: _Evaluation, node: Pow, operands: list[Labelled]) -> Labelled:
+def _power(run: Evaluation, node: Pow, operands: list[Labelled]) -> Labelled:
     if isinstance(node.exponent, Num) and node.exponent.value.denominator == 1 and abs(node.exponent.value) <= _SMALL_POWER:
         n = node.exponent.value.numerator
         return _broadcast(run, operands[:1], lambda x: ops_values.integer_power(x, n))
     return _broadcast(run, operands, ops_values.power)
 
 
-def apply_op(run: _Evaluation, op: str, args: tuple[Array, ...]) -> Array:
+def apply_op(run: Evaluation, op: str, args: tuple[Array, ...]) -> Array:
     """Return an elementwise operation by its entry in the tables of values, else by the formula of its row."""
     system = ops_values.OBJECT if run.numbers.dtype == object else ops_values.NUMERIC
     for table in (ops_values.DECISIONS, ops_values.CHOICES, system):
@@ -294,7 +243,7 @@ def _tree(formula: str) -> syntax.Expression:
     return parse_program(f"y = {formula}", FUNCTIONS).statements[0].value  # type: ignore[union-attr]
 
 
-def _formula(run: _Evaluation, node: syntax.Expression, names: Mapping[str, Array]) -> Array:
+def _formula(run: Evaluation, node: syntax.Expression, names: Mapping[str, Array]) -> Array:
     if isinstance(node, syntax.Number):
         return run.numbers.rational(node.value)
     if isinstance(node, syntax.Name):
@@ -320,7 +269,7 @@ def _formula(run: _Evaluation, node: syntax.Expression, names: Mapping[str, Arra
 _ARITHMETIC = {"+": operator.add, "-": operator.sub, "*": operator.mul, "/": operator.truediv, "**": ops_values.power}
 
 
-def _total(run: _Evaluation, node: Sum, operands: list[Labelled]) -> Labelled:
+def _total(run: Evaluation, node: Sum, operands: list[Labelled]) -> Labelled:
     axes = run.axes(node.free)
     total: Any = None
     rest = iter(operands)
@@ -332,7 +281,7 @@ def _total(run: _Evaluation, node: Sum, operands: list[Labelled]) -> Labelled:
     return axes, np.broadcast_to(total, lengths) if total.shape != lengths else total
 
 
-def _sum_product(run: _Evaluation, bound: tuple[Index, ...], factors: list[Labelled]) -> Labelled:
+def _sum_product(run: Evaluation, bound: tuple[Index, ...], factors: list[Labelled]) -> Labelled:
     """Return Σ over ``bound`` of a product; a bound index that no factor has counts its size."""
     present = run.axes(frozenset().union(*(a for a, _ in factors)))
     kept = tuple(i for i in present if i not in bound)
@@ -352,7 +301,7 @@ def _sum_product(run: _Evaluation, bound: tuple[Index, ...], factors: list[Label
     return kept, np.asarray(value * run.numbers.rational(copies) if copies != 1 else value)
 
 
-def _primitive(run: _Evaluation, node: Prim, operands: list[Labelled]) -> Labelled:
+def _primitive(run: Evaluation, node: Prim, operands: list[Labelled]) -> Labelled:
     own = operands[0]
     batch = tuple(i for i in own[0] if i not in node.bound)
     lengths = tuple(i.size.evaluate(run.sizes) for i in node.bound)
@@ -367,28 +316,21 @@ def _primitive(run: _Evaluation, node: Prim, operands: list[Labelled]) -> Labell
     return run.read(result, (*(Affine.of(i) for i in batch), *node.at))
 
 
-def _delta(run: _Evaluation, node: Delta, _: list[Labelled]) -> Labelled:
+def _delta(run: Evaluation, node: Delta, _: list[Labelled]) -> Labelled:
     left, right = run.positions(node.left), run.positions(node.right)
     return _broadcast(run, [left, right], lambda a, b: a == b)
 
 
-def _inside(run: _Evaluation, node: Inside, _: list[Labelled]) -> Labelled:
+def _inside(run: Evaluation, node: Inside, _: list[Labelled]) -> Labelled:
     size = node.size.evaluate(run.sizes)
     return _broadcast(run, [run.positions(node.subscript)], lambda at: (at >= 0) & (at < size))
 
 
-def _reference(run: _Evaluation, node: Ref, _: list[Labelled]) -> Labelled:
-    if node.name not in run.env:
-        raise DerivkitError(f"no value for '{echo(node.name)}'", code="DK041")
-    axes, value = run.read(run.env[node.name], node.subs)
-    return axes, run.numbers.cast(value)
-
-
-_RULES: dict[type, Callable[[_Evaluation, Any, list[Labelled]], Labelled]] = {
+_RULES: dict[type, Callable[[Evaluation, Any, list[Labelled]], Labelled]] = {
     Num: lambda run, node, _: ((), run.numbers.rational(node.value)),
     Const: lambda run, node, _: ((), run.numbers.constant(node.name)),
     SizeOf: lambda run, node, _: ((), run.numbers.rational(node.size.evaluate(run.sizes))),
-    Ref: _reference,
+    Ref: lambda run, node, _: run.reference(node),
     Add: lambda run, node, operands: _broadcast(run, operands, lambda *args: reduce(operator.add, args)),
     Mul: lambda run, node, operands: _broadcast(run, operands, lambda *args: reduce(operator.mul, args)),
     Pow: _power,

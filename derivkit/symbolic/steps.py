@@ -101,7 +101,7 @@ class Result:
         """Return the derivative at given arrays (a mapping first, or keywords), its axes in ``layout``."""
         from derivkit.symbolic.derive.value import evaluate_result
 
-        return evaluate_result(self, {**(values or {}), **named}, layout or self.layout, sizes)
+        return evaluate_result(self, values, layout or self.layout, sizes, named)
 
     def __str__(self) -> str:
         """Return the result as program text."""
@@ -176,7 +176,7 @@ class Derivation:
         """Return the derivative at given arrays (a mapping first, or keywords), its axes in ``layout``."""
         from derivkit.symbolic.derive.value import evaluate_result
 
-        return evaluate_result(self.result, {**(values or {}), **named}, layout or self.layout, sizes)
+        return evaluate_result(self.result, values, layout or self.layout, sizes, named)
 
     def __str__(self) -> str:
         """Return the derivation as plain text."""

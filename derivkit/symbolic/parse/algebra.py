@@ -70,13 +70,14 @@ def multiply(context: Context, values: Sequence[Value], inverse: Sequence[bool],
         for v, i in zip(values, inverse, strict=True)
     ]
     axes, exprs = joined(context, values)
+    for value, expr, divides in zip(values, exprs, inverse, strict=True):
+        if divides and isinstance(expr, Num) and not expr.value:
+            raise context.error(value.place, "a division by zero", "DK005")
     if all(isinstance(e, Num) for e in exprs):
         total = Fraction(1)
         for expr, divides in zip(exprs, inverse, strict=True):
-            if isinstance(expr, Num) and not (divides and not expr.value):
+            if isinstance(expr, Num):
                 total = total / expr.value if divides else total * expr.value
-            else:
-                raise context.error(place, "a division by zero", "DK005")
         return Value(axes, Num(total), place)
     factors: list[Expr] = []
     for expr, divides in zip(exprs, inverse, strict=True):
@@ -98,6 +99,8 @@ def power(context: Context, base: Value, exponent: Value, place: Place) -> Value
     axes, (low, high) = joined(context, values)
     if isinstance(low, Num) and isinstance(high, Num) and high.value.denominator == 1 and (low.value or high.value > 0):
         return Value(axes, Num(low.value**high.value.numerator), place)
+    if isinstance(low, Num) and isinstance(high, Num) and not low.value and high.value < 0:
+        raise context.error(place, "a division by zero", "DK005")
     return Value(axes, Pow(low, high), place)
 
 
@@ -205,7 +208,8 @@ def primitive(context: Context, op: str, value: Value, positions: Sequence[int],
             return apply(context, "abs", [Value(axes, value.expr, value.place)], place)
         return Value(axes, _TRIVIAL.get(op, value.expr), place)
     label = label_of(bound) if op == "argmax" else None
-    return Value(axes, over(context, op, bound, value.expr, value.indices, located), place, label)
+    letters = ordered(value.expr.free.difference(value.indices))  # of the left side of an index definition: a batch
+    return Value(axes, over(context, op, bound, value.expr, (*letters, *value.indices), located), place, label)
 
 
 def label_of(bound: Sequence[Index]) -> Size:

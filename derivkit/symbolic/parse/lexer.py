@@ -63,6 +63,15 @@ _UNUSUAL = re.compile(r"[^\x20-\x7e\n\t]")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 
 
+def ascii_name(word: str) -> str:
+    """Return the one spelling of a name: ``δ_x`` is ``delta_x``, an ASCII name is itself.
+
+    >>> ascii_name("δ_x")
+    'delta_x'
+    """
+    return "_".join(GREEK.get(part[:1], part[:1]) + part[1:] for part in word.split("_"))
+
+
 class Token(NamedTuple):
     """One token: ``text`` is canonical (ASCII), ``line`` and ``column`` count from 1, ``offset`` from 0."""
 
@@ -247,7 +256,7 @@ class _Lexer:
         """Return the one spelling of a name."""
         shown, hint = echo(word), None
         parts = word.split("_") if len(word) <= limits.NAME_LENGTH else []
-        spelled = "_".join(GREEK.get(part[:1], part[:1]) + part[1:] for part in parts)
+        spelled = ascii_name(word) if parts else ""
         if not parts or len(spelled) > limits.NAME_LENGTH:
             problem = f"a name of more than {limits.NAME_LENGTH} characters"
         elif word[0] == "_":
