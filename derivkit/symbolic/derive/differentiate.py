@@ -16,8 +16,10 @@ from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
     Add,
+    Delta,
     Expr,
     Fn,
+    Inside,
     Mul,
     Name,
     Pow,
@@ -62,6 +64,8 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
         return add(mul((local_slope(expr, n, output), inner)) for n, inner in pieces if inner is not ZERO_EXPR)
     if isinstance(expr, Prim):
         return _primitive(expr, target, at, output)
+    if isinstance(expr, Delta | Inside):
+        return ZERO_EXPR  # the target is read in a subscript, as a label is
     raise DerivkitError(f"cannot differentiate a {type(expr).__name__}", code="DK030")
 
 

@@ -176,7 +176,7 @@ class Lowering:
                 items.append(self._span(item))
             else:
                 position = self.position(item)
-                items.append(position if isinstance(position, Value) else At(position, self.context.place(item)))
+                items.append(position if isinstance(position, Value) else At(position, self.context.place(item), _alone(item)))
         return take(self.context, base, items, base.place)
 
     def is_size(self, name: str) -> bool:
@@ -215,7 +215,7 @@ class Lowering:
                     return one + other if op == "+" else one - other
                 if one.constant is not None or other.constant is not None:
                     return other.scaled(one.constant) if one.constant is not None else one.scaled(other.constant or 0)
-        if isinstance(node, syntax.Name | syntax.Subscript | syntax.Call):
+        if isinstance(node, syntax.Name | syntax.Subscript | syntax.Call | syntax.IndexedReduce):
             value = self.lower(node)
             if value.label is not None:
                 return value
@@ -251,25 +251,24 @@ class Lowering:
         return found
 
     def reduce(self, node: syntax.IndexedReduce) -> Value:
-        """Return ``sum[k](body)`` and its like."""
+        """Return ``sum[k](body)`` and its like; ``softmax[k](body)`` is an array over k."""
         context, place = self.context, self.context.place(node)
         outer, new = self.letters, self.bind(node.indices)
         self.letters = {**outer, **new}
         body = context.whole(self.lower(node.body))
         self.letters = outer
-        bound = tuple(a.bare for a in new.values() if a.bare is not None)
+        axes = tuple(position.bare for position in new.values())
         if node.name in ("sum", "mean"):
+            bound = tuple(index for index in axes if index is not None)
             expr = algebra.summed(context, bound, body.expr, body.indices)
-            if node.name == "mean":
-                expr = algebra.averaged([index.size for index in bound], expr)
-        else:
-            expr = algebra.over(context, node.name, bound, body.expr, body.indices) if bound else body.expr
-        return Value(body.axes, expr, place)
+            return Value(body.axes, expr if node.name == "sum" else algebra.averaged([i.size for i in bound], expr), place)
+        over = range(len(body.axes), len(body.axes) + len(axes))
+        return algebra.primitive(context, node.name, Value((*body.axes, *axes), body.expr, place), over, False, place)
 
     def delta(self, node: syntax.DeltaTerm) -> Value:
         """Return ``delta[a,b]``."""
         a, b = self._affine(node.a), self._affine(node.b)
-        if a.bare is not None and b.bare is not None:
+        if a.bare is not None and b.bare is not None and _alone(node.a) and _alone(node.b):
             self.context.sizes.unify(a.bare.size, b.bare.size)
         return Value((), Delta(a, b), self.context.place(node))
 
@@ -337,6 +336,11 @@ class Lowering:
         finally:
             self.scope = outer
         return Value(made.axes, made.expr, arguments.place)
+
+
+def _alone(node: Expression | syntax.Slice) -> bool:
+    """Say whether a subscript is an index alone, which has the range of its axis; ``i+0`` reads i wherever it runs."""
+    return not isinstance(node, syntax.Binary)
 
 
 _NODES: dict[type, Callable[[Lowering, Any], Value]] = {

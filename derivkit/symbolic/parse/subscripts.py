@@ -30,10 +30,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """One position: an affine form of indices, sizes and labels."""
+    """One position: an affine form of indices, sizes and labels; ``alone`` says that an index has the range of the axis."""
 
     position: Affine
     place: Place
+    alone: bool = True
 
 
 Item = NewAxis | Span | At | Value
@@ -94,7 +95,8 @@ def _named(context: Context, value: Value) -> Value:
 
 def _reads_beyond(items: Sequence[Item]) -> bool:
     """Say whether a position may be out of range, where an array reads as 0 and an expression need not."""
-    return any(isinstance(i, At) and i.position.bare is None and i.position.constant is None for i in items)
+    positions = (i for i in items if isinstance(i, At))
+    return any(not i.alone or (i.position.bare is None and i.position.constant is None) for i in positions)
 
 
 def _sliced(context: Context, axis: Index | None, span: Span, mapping: dict[Index, Affine]) -> Index | None:
@@ -146,7 +148,12 @@ def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index,
     size = ONE if axis is None else axis.size
     position, bare, constant = item.position, item.position.bare, item.position.constant
     uniform = axis is None or axis not in base.expr.free  # ones(P)[i - 1]: nothing but the range depends on the position
-    if bare is not None:
+    if bare is not None and not item.alone:
+        bare.part = True  # it may run past the axis, or over a part of it
+        context.sizes.reads.append((position, size))
+        if uniform:
+            return [Inside(position, size)]
+    elif bare is not None:
         if uniform and context.sizes.resolve(bare.size).names() and not _same(context, bare.size, size):
             return [Inside(position, size)]
         if not context.sizes.unify(bare.size, size):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 
-from derivkit.symbolic.expr import Expr, binders
+from derivkit.symbolic.expr import Expr, Inside, SizeOf, binders, walk
 from derivkit.symbolic.graph import Graph
-from derivkit.symbolic.index import Index
+from derivkit.symbolic.index import Index, Size
 
 _ALPHABET = "ijklmnpqrsuvabcdfghowxyzt"
 
@@ -38,7 +38,8 @@ class Letters:
         names = [str(n) for n in (*graph.inputs, *graph.extra, *(d.name for d in graph))]
         shapes = [*(i.shape for i in graph.inputs.values()), *(d.shape for d in graph)]
         ranges = [i.range for i in graph.inputs.values() if i.range is not None]
-        sizes = [n for size in (*itertools.chain(*shapes), *ranges) for n in size.names()]
+        inner = [size for d in graph for node in walk(d.rhs) for size in _sizes_of(node)]
+        sizes = [n for size in (*itertools.chain(*shapes), *ranges, *inner) for n in size.names()]
         return Letters((*names, *sizes, "pi", "inf"))
 
     def together(self, indices: Iterable[Index]) -> None:
@@ -70,22 +71,23 @@ class Letters:
         chosen = {i: fixed.get(i) or self[i] for i in free}
         outside = set(chosen.values())
         order, inner = _binders_of(roots)
-        forbidden: dict[Index, set[str]] = {}
+        meets: dict[Index, set[Index]] = {}  # whose scopes are one inside the other; a node may be read in several places
+        for node in order:
+            for index in binders(node):
+                for i in inner[id(node)]:
+                    meets.setdefault(index, set()).add(i)
+                    meets.setdefault(i, set()).add(index)
         sizes = {c: i.size for i, c in chosen.items() if len(c) == 1}
         for node in order:
-            within = inner[id(node)]
             for index in binders(node):
                 if index in chosen:
                     continue
-                avoid = outside | forbidden.get(index, set()) | {chosen[i] for i in within if i in chosen}
+                avoid = outside | {chosen[i] for i in meets[index] if i in chosen}
                 others = {c for c, size in sizes.items() if size != index.size}
                 apart = self._choose(index, avoid | others)  # one letter, one size, if it can be
                 chosen[index] = apart if len(apart) == 1 else self._choose(index, avoid)
                 if len(chosen[index]) == 1:
                     sizes.setdefault(chosen[index], index.size)
-                for i in within:
-                    if i is not index:
-                        forbidden.setdefault(i, set()).add(chosen[index])
         return chosen
 
     def beside(self, roots: tuple[Expr, ...], line: Mapping[Index, str], free: Iterable[str]) -> dict[Index, str]:
@@ -124,6 +126,10 @@ def _candidates(hint: str) -> Iterator[str]:
     start = _ALPHABET.find(hint) + 1  # the letters after the hint, then those before it: i, j, k for an i
     yield from _ALPHABET[start:] + _ALPHABET[:start]
     yield from (f"{letter}{n}" for n in itertools.count(1) for letter in "ijkl")
+
+
+def _sizes_of(node: Expr) -> list[Size]:
+    return [node.size] if isinstance(node, SizeOf | Inside) else [i.size for i in binders(node)]
 
 
 def _binders_of(roots: tuple[Expr, ...]) -> tuple[list[Expr], dict[int, frozenset[Index]]]:

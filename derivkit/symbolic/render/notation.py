@@ -10,12 +10,24 @@ from fractions import Fraction
 
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.expr import Add, Const, Delta, Expr, Fn, Inside, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum
-from derivkit.symbolic.index import Index
+from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.ops import ELEMENTWISE
 from derivkit.symbolic.render.letters import Letters
-from derivkit.symbolic.render.pieces import ATOM, POWER, PRODUCT, QUOTIENT, SUM, Piece, Writer, Writers, named, reference
+from derivkit.symbolic.render.pieces import (
+    ATOM,
+    POWER,
+    PRODUCT,
+    QUOTIENT,
+    SUM,
+    Piece,
+    Shapes,
+    Writer,
+    Writers,
+    named,
+    reference,
+)
 from derivkit.symbolic.render.primitives import primitive
-from derivkit.symbolic.render.styles import PROGRAM, number, style_for
+from derivkit.symbolic.render.styles import PROGRAM, Style, number, style_for
 
 #: The most nodes (as a tree) that are printed; anything larger is no longer for a reader.
 NODES = 200_000
@@ -37,12 +49,15 @@ class Notation:
     sum[k](W2[k,j] * r[k]) * (1 - h[j]**2)
     """
 
-    def __init__(self, style: str = "text", letters: Letters | None = None, ranks: Mapping[Name, int] | None = None) -> None:
-        """Print in ``style`` ("text", "latex" or "program")."""
+    def __init__(
+        self, style: str | Style = "text", letters: Letters | None = None, ranks: Mapping[Name, int] | None = None
+    ) -> None:
+        """Print in ``style`` ("text", "latex", "program", or a style of its own)."""
         self.letters = letters if letters is not None else Letters()
         self.style = style_for(style, self.letters.taken)
         self.ranks = {} if ranks is None else ranks
         self.ranged: frozenset[Index] | None = None  # where it matters, the indices whose range the line tells
+        self.shapes: Shapes = {}  # where it matters, those of the arrays
 
     def __call__(self, expr: Expr, scope: Iterable[Index] = ()) -> str:
         """Return ``expr`` as text; its bound indices avoid the letters of ``scope``, which stands in the same line."""
@@ -57,8 +72,7 @@ class Notation:
         if sum(e.nodes for e in exprs) > NODES:
             raise DerivkitError(f"a result of more than {NODES} nodes is not printed", code="DK018")
         writer = Writer(self.style, letters, self.ranks, _WRITERS)
-        if self.ranged is not None:
-            writer.ranged = self.ranged
+        writer.ranged, writer.shapes = self.ranged, self.shapes
         return tuple(writer.whole(e) for e in exprs)
 
     def array(self, name: Name, subs: tuple[str, ...] = ()) -> str:
@@ -206,8 +220,8 @@ def _function(w: Writer, node: Fn) -> Piece:
     if node.op in w.style.compare:
         text = f"{args[0]} {w.style.compare[node.op]} {args[1]}"
         return Piece(f"({text})" if w.style is PROGRAM else f"[{text}]")
-    power = w.style.name == "latex" and node.op == "exp" and "^" in w.style.call("exp", ("x",))
-    return Piece(w.style.call(node.op, args), POWER if power else ATOM)
+    raised = node.op == "exp" and w.style.exponential
+    return Piece(w.style.call(node.op, args), POWER if raised else ATOM)
 
 
 def _given(node: Fn) -> int:
@@ -236,14 +250,33 @@ def _sum(w: Writer, node: Sum) -> Piece:
 
 def _delta(w: Writer, node: Delta) -> Piece:
     left, right = w.subscript(node.left), w.subscript(node.right)
-    if not (w.told(node.left) and w.told(node.right)):
-        size = next(s.bare.size for s in (node.left, node.right) if s.bare is not None and not w.told(s))
+    size = None if w.told(node.left) and w.told(node.right) else eye_size(node)
+    if size is not None:
         return Piece(f"eye({w.style.size(size)})[{left},{right}]")
+    one, other = node.left.bare, node.right.bare
+    if w.style is PROGRAM and one is not None and other is not None and one.size != other.size:
+        left += "+0"  # two indices alone have one range
     return Piece(w.style.delta(left, right))
 
 
+def eye_size(node: Delta) -> Size | None:
+    """Return the size of the identity matrix of which a δ is an entry, where it is one: of indices alone and positions."""
+    sizes = {s.bare.size for s in (node.left, node.right) if s.bare is not None}
+    if len(sizes) != 1:
+        return None
+    (size,) = sizes
+    others = [s.constant for s in (node.left, node.right) if s.bare is None]
+    return size if all(c is not None and _is_position(c, size) for c in others) else None
+
+
+def _is_position(constant: Size, size: Size) -> bool:
+    literal, limit = constant.literal, size.literal
+    return literal is None or (literal >= 0 and (limit is None or literal < limit))
+
+
 def _inside(w: Writer, node: Inside) -> Piece:
-    return Piece(w.style.inside(w.subscript(node.subscript), w.style.size(node.size)))
+    at = w.reads((node.subscript,), (node.size,))[0] if w.style is PROGRAM else w.subscript(node.subscript)
+    return Piece(w.style.inside(at, w.style.size(node.size)))
 
 
 _WRITERS: Writers = {

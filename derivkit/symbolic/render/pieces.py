@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from derivkit.symbolic.expr import Expr, Name, Ref
@@ -26,6 +26,8 @@ class Piece(NamedTuple):
     apart: bool = False
 
 
+#: The shapes of arrays, where a program has to say that an axis has another size than the index that reads it.
+Shapes = Mapping[Name, tuple[Size, ...]]
 Writers = Mapping[type, Callable[[Any, Any], Piece]]
 
 
@@ -39,6 +41,7 @@ class Writer:
         self.ranks = ranks
         self.writers = writers
         self.ranged: frozenset[Index] | None = None
+        self.shapes: Shapes = {}
         self.pieces: dict[int, Piece] = {}
 
     def whole(self, expr: Expr) -> str:
@@ -92,6 +95,11 @@ class Writer:
             text += const if not text or const.startswith(style.minus) else "+" + const
         return text
 
+    def reads(self, subs: Sequence[Affine], sizes: Sequence[Size]) -> tuple[str, ...]:
+        """Return subscripts of axes of ``sizes``; in a program an index alone has the range of its axis, so ``i+0``."""
+        other = (s.bare is not None and s.bare.size != n for s, n in zip(subs, sizes, strict=True))
+        return tuple(self.subscript(s) + ("+0" if shifted else "") for s, shifted in zip(subs, other, strict=True))
+
     def count(self, size: Size) -> str:
         """Return a size as the coefficient of an index."""
         text = self.style.size(size)
@@ -136,5 +144,7 @@ def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, 
 def reference(w: Writer, node: Ref) -> Piece:
     """Return an entry of a named array."""
     derivative = w.style is not PROGRAM and node.name.kind in {"adjoint", "local"}
-    text = named(w.style, w.ranks, node.name, tuple(w.subscript(s) for s in node.subs))
+    shape = w.shapes.get(node.name)
+    subs = tuple(map(w.subscript, node.subs)) if shape is None else w.reads(node.subs, shape)
+    text = named(w.style, w.ranks, node.name, subs)
     return Piece(text, PRODUCT if derivative else ATOM, apart=derivative)

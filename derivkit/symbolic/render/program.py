@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace as replaced
 
 from derivkit.errors import DerivkitError
 from derivkit.layout import axis_order, read_layout
-from derivkit.symbolic.expr import Add, Delta, Expr, Inside, Name, Prim, Ref, references, user, walk
-from derivkit.symbolic.graph import Definition, Input
-from derivkit.symbolic.index import Affine, Index
+from derivkit.symbolic.expr import Add, Expr, Inside, Name, Prim, Ref, key, references, replace, user
+from derivkit.symbolic.graph import Definition, Graph, Input
+from derivkit.symbolic.index import ONE, Affine, Index
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.matrix import matrix_program
 from derivkit.symbolic.render.notation import Notation
 from derivkit.symbolic.render.page import option, ranks
+from derivkit.symbolic.render.pieces import Shapes
+from derivkit.symbolic.render.spelling import spelled
 from derivkit.symbolic.steps import Derivation, Result
 
 
@@ -29,17 +33,19 @@ def to_program(derivation: Derivation, *, notation: str = "matrix", layout: str 
     dE_dx = 2 * x
     """
     option("notation", notation, ("index", "matrix"))
-    lines = [_declaration(i) for i in derivation.primal.inputs.values()]
-    used = {n for r in derivation.results.values() for e in (r.expr, *(d.best for d in r.shared)) for n in references(e)}
-    shown = [d for d in derivation.primal.definitions if d.name.kind != "anon" or d.name in used]
-    lines += [_author_line(derivation, d) for d in shown]
-    for result in derivation.results.values():
-        lines += _lines(result, notation, layout or derivation.layout)
-    return "\n".join(lines)
+    results = _told_apart(derivation)
+    used = {n for r in results for e in (r.expr, *(d.best for d in r.shared)) for n in references(e)}
+    shown = _shown(derivation.primal, used)
+    entries = _Entries(derivation.graph)
+    lines = [_declaration(i) for i in _declared(derivation, used)]
+    lines += [_author_line(entries, d) for d in shown]
+    for result in results:
+        lines += entries.lines(result, notation, layout or derivation.layout)
+    return "\n".join(dict.fromkeys(lines))
 
 
 def result_program(result: Result, notation: str = "matrix", layout: str = "mixed") -> str:
-    """Return a result as one expression; DK032 when there is no such form."""
+    """Return a result as one expression in the names of ``result.graph``; DK032 when there is no such form."""
     option("notation", notation, ("index", "matrix"))
     if notation == "matrix":
         text = matrix_program(result, read_layout(layout))
@@ -47,81 +53,89 @@ def result_program(result: Result, notation: str = "matrix", layout: str = "mixe
             hint = "notation='index' writes it entry by entry"
             raise DerivkitError("this derivative has no matrix form", code="DK032", hint=hint)
         return text
-    return _entries(result, layout)[1]
+    return _Entries(result.graph).entries(result, layout)[1]
 
 
 def result_line(result: Result) -> str:
     """Return ``dE_dW1 = ...`` in matrix notation, or in index notation where there is no other."""
-    return "\n".join(_lines(result, "matrix", result.layout))
+    return "\n".join(_Entries(result.graph).lines(result, "matrix", result.layout))
 
 
-def _lines(result: Result, notation: str, layout: str) -> Iterator[str]:
-    matrix = matrix_program(result, read_layout(layout)) if notation == "matrix" else None
-    if matrix is None:
-        letters = Letters.of(result.graph)
-        for d in result.shared:
-            yield " = ".join(_left_right(letters, result, d.name, _whole(d.indices), d.best))
-        yield " = ".join(_entries(result, layout))
-    else:
-        for d in result.shared:  # the planner reads shared parts by name
-            yield " = ".join(_left_right(Letters.of(result.graph), result, d.name, _whole(d.indices), d.best))
-        yield f"{_label(result)} = {matrix}"
+# -- what stands in the program ------------------------------------------------------------------------------------------
 
 
-def _label(result: Result) -> str:
-    """Return the name that a program gives to a result: ``dE_dx``, with a line behind it where the author has that name."""
-    graph = result.graph
-    taken = {str(n) for n in (*graph.inputs, *graph.extra, *(d.name for d in graph.definitions))}
-    label = str(result.name)
+def _shown(primal: Graph, used: set[Name]) -> list[Definition]:
+    """Return the author's lines, and before each what it needs of the lines between that results read by name."""
+    needed = set(used)
+    kept = []
+    for d in reversed(primal.definitions):
+        if d.name.kind != "anon" or d.name in needed:
+            kept.append(d)
+            needed.update(references(d.rhs) if d.name.kind == "anon" or not d.text else ())
+    return kept[::-1]
+
+
+def _declared(derivation: Derivation, used: set[Name]) -> list[Input]:
+    """Return the inputs of the program, and those of a pullback or pushforward that the results read."""
+    more = {**derivation.graph.extra, **derivation.graph.inputs}
+    return [*derivation.primal.inputs.values(), *(i for n, i in more.items() if n in used and n not in derivation.primal.inputs)]
+
+
+def _told_apart(derivation: Derivation) -> list[Result]:
+    """Return the results with names for their shared parts that nothing else has; equal parts have one name."""
+    taken = _names(derivation.graph) | {_label(r) for r in derivation.results.values()}
+    known: dict[tuple[Name, int], Name] = {}
+    results = []
+    for result in derivation.results.values():
+        names: dict[Name, Name] = {}
+        shared = []
+        for d in _parts(derivation, result):
+            rhs = _renamed(d.best, names)
+            place = (d.name, key(Prim("definition", d.bound, (rhs,), ())))
+            if place not in known:
+                known[place] = user(_free(str(d.name), taken))
+                taken.add(str(known[place]))
+            names[d.name] = known[place]
+            shared.append(Definition(known[place], d.shape, d.indices, rhs))
+        results.append(replaced(result, expr=_renamed(result.expr, names), shared=tuple(shared)))
+    return results
+
+
+def _parts(derivation: Derivation, result: Result) -> list[Definition]:
+    """Return the definitions that a result reads and the program lacks: shared parts, and tangents on the way."""
+    primal = {d.name for d in derivation.primal}
+    table = {d.name: d for d in (*derivation.graph, *result.shared) if d.name not in primal}
+    needed = set(references(result.expr))
+    kept = []
+    for d in reversed(table.values()):
+        if d.name in needed:
+            kept.append(d)
+            needed.update(references(d.best))
+    return kept[::-1]
+
+
+def _renamed(expr: Expr, names: Mapping[Name, Name]) -> Expr:
+    def change(node: Expr) -> Expr | None:
+        return Ref(names[node.name], node.subs) if isinstance(node, Ref) and node.name in names else None
+
+    return replace(expr, change) if names else expr
+
+
+def _names(graph: Graph) -> set[str]:
+    """Return the names of a program, without those that derivatives get."""
+    own = (d.name for d in graph if d.name.kind in ("user", "anon"))
+    return {str(n) for n in (*graph.inputs, *graph.extra, *own)}
+
+
+def _free(label: str, taken: set[str]) -> str:
     while label in taken:
         label += "_"
     return label
 
 
-def _whole(indices: tuple[Index | None, ...]) -> tuple[Affine, ...]:
-    return tuple(Affine.of(Index("i", _ONE) if i is None else i) for i in indices)
-
-
-def _entries(result: Result, layout: str) -> tuple[str, str]:
-    """Return (``dE_dW1[j,i]``, the entry), the axes in the order of ``layout``."""
-    order = axis_order(read_layout(layout), len(result.output_shape), len(result.input_shape))
-    natural = (*result.outputs, *result.inputs)
-    subs = _whole(tuple(natural[n] for n in order))
-    return _left_right(Letters.of(result.graph), result, user(_label(result)), subs, result.expr)
-
-
-def _left_right(letters: Letters, result: Result, name: Name, subs: tuple[Affine, ...], expr: Expr) -> tuple[str, str]:
-    """Return both sides of an index definition; every index of the left side is read by an array on the right."""
-    notation = Notation("program", letters, ranks(result.graph))
-    notation.ranged = _read(expr, result)
-    deltas = {s.bare for n in walk(expr) if isinstance(n, Delta) for s in (n.left, n.right)}  # eye(K)[i,j] tells the range
-    unread = [s.bare for s in subs if s.bare is not None and s.bare not in notation.ranged and s.bare not in deltas]
-    left, right, *ones = notation.line((Ref(name, subs), expr, *(Inside(Affine.of(i), i.size) for i in unread)))
-    if not ones:
-        return left, right
-    return left, " * ".join(ones if right == "1" else [f"({right})" if isinstance(expr, Add) else right, *ones])
-
-
-def _read(expr: Expr, result: Result) -> frozenset[Index]:
-    """Return the indices at which some array is read barely, along an axis of the index's own size."""
-    shared = {d.name: d.shape for d in result.shared}
-    found: set[Index] = set()
-    for node in walk(expr):
-        if isinstance(node, Prim):
-            found.update(s.bare for s in node.at if s.bare is not None)
-        elif isinstance(node, Ref):
-            shape = shared[node.name] if node.name in shared else result.graph.shape(node.name)
-            pairs = zip(node.subs, shape, strict=True)
-            for sub, size in pairs:
-                if sub.bare is not None and sub.bare.size == size:
-                    found.add(sub.bare)
-                elif sub.bare is not None:  # a slice, or an index that runs past an axis: its letter would tell another range
-                    raise DerivkitError(
-                        f"'{node.name}' is read along {sub.bare.size} of its {size} entries: that has no program text yet",
-                        code="DK032",
-                        hint="print text, or JSON",
-                    )
-    return frozenset(found)
+def _label(result: Result) -> str:
+    """Return the name that a program gives to a result: ``dE_dx``, with a line behind it where the author has that name."""
+    return _free(str(result.name), _names(result.graph))
 
 
 def _declaration(declared: Input) -> str:
@@ -131,12 +145,51 @@ def _declaration(declared: Input) -> str:
     return f"{declared.name}: {words}" if words else f"{declared.name}:"
 
 
-def _author_line(derivation: Derivation, d: Definition) -> str:
+def _author_line(entries: _Entries, d: Definition) -> str:
     if d.text:
-        return d.text if "=" in d.text.replace("==", "").replace("<=", "").replace(">=", "") else f"{d.name} = {d.text}"
-    letters = Letters.of(derivation.graph)
-    left, right = Notation("program", letters, ranks(derivation.graph)).line((d.ref(), d.rhs))
-    return f"{left} = {right}"
+        defines = re.match(rf"{re.escape(str(d.name))}\s*(\[[^=]*\]\s*)?=(?!=)", d.text)
+        return d.text if defines else f"{d.name} = {d.text}"
+    return " = ".join(entries.line(d.name, _whole(d.indices), d.rhs))
 
 
-_ONE = Affine.of(1).const
+def _whole(indices: tuple[Index | None, ...]) -> tuple[Affine, ...]:
+    return tuple(Affine.of(Index("i", ONE) if i is None else i) for i in indices)
+
+
+# -- lines ---------------------------------------------------------------------------------------------------------------
+
+
+class _Entries:
+    """The writing of definitions entry by entry, in the names of one graph."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._taken = Letters.of(graph).taken
+        self._ranks = ranks(graph)
+        self._shapes: Shapes = {n: graph.shape(n) for n in self._ranks}
+
+    def lines(self, result: Result, notation: str, layout: str) -> Iterator[str]:
+        """Yield the lines of a result: its shared parts, then the result."""
+        own = {d.name: d.shape for d in result.shared}
+        for d in result.shared:
+            yield " = ".join(self.line(d.name, _whole(d.indices), d.best, own))
+        matrix = matrix_program(result, read_layout(layout)) if notation == "matrix" else None
+        yield " = ".join(self.entries(result, layout)) if matrix is None else f"{_label(result)} = {matrix}"
+
+    def entries(self, result: Result, layout: str) -> tuple[str, str]:
+        """Return (``dE_dW1[j,i]``, the entry), the axes in the order of ``layout``."""
+        order = axis_order(read_layout(layout), len(result.output_shape), len(result.input_shape))
+        natural = (*result.outputs, *result.inputs)
+        subs = _whole(tuple(natural[n] for n in order))
+        return self.line(user(_label(result)), subs, result.expr, {d.name: d.shape for d in result.shared})
+
+    def line(self, name: Name, subs: tuple[Affine, ...], expr: Expr, shared: Shapes | None = None) -> tuple[str, str]:
+        """Return both sides of an index definition; the right side tells the range of every index."""
+        notation = Notation("program", Letters(self._taken), self._ranks)
+        notation.shapes = {**self._shapes, **(shared or {})}
+        made = spelled(expr, notation.shapes)
+        notation.ranged = made.ranged
+        unread = [s.bare for s in subs if s.bare is not None and s.bare not in made.told]
+        left, right, *ones = notation.line((Ref(name, subs), made.expr, *(Inside(Affine.of(i), i.size) for i in unread)))
+        if not ones:
+            return left, right
+        return left, " * ".join(ones if right == "1" else [f"({right})" if isinstance(made.expr, Add) else right, *ones])
