@@ -52,8 +52,13 @@ def _complex_erf(x: complex) -> complex:
     return math.erf(x.real) + 1j * x.imag * 2 / math.sqrt(math.pi) * math.exp(-(x.real**2))
 
 
+def _complex_erf_slope(x: complex) -> float:
+    return 2 / math.sqrt(math.pi) * math.exp(-(complex(x).real ** 2))
+
+
 class _Sympy:
     exp, log, sin, cos, tan, sinh, cosh, tanh, erf = (getattr(sympy, n) for n in "exp log sin cos tan sinh cosh tanh erf".split())
+    erfc = sympy.erfc
     arctan, sqrt, pi = sympy.atan, sympy.sqrt, sympy.pi
     half, rational = sympy.Rational(1, 2), staticmethod(lambda text: sympy.Rational(text))
 
@@ -62,13 +67,14 @@ class _Mpmath:
     exp, log, sin, cos, tan, sinh, cosh, tanh, erf = (
         getattr(mpmath, n) for n in "exp log sin cos tan sinh cosh tanh erf".split()
     )
-    arctan, sqrt, pi = mpmath.atan, mpmath.sqrt, mpmath.pi
+    arctan, sqrt, pi, erfc = mpmath.atan, mpmath.sqrt, mpmath.pi, mpmath.erfc
     half, rational = mpmath.mpf("0.5"), staticmethod(lambda text: mpmath.mpf(text))
 
 
 class _Complex:
     exp, log, sin, cos, tan, sinh, cosh, tanh = (getattr(cmath, n) for n in "exp log sin cos tan sinh cosh tanh".split())
     erf = staticmethod(_complex_erf)
+    erfc = staticmethod(lambda x: math.erfc(complex(x).real) - 1j * complex(x).imag * _complex_erf_slope(x))
     arctan, sqrt, pi = cmath.atan, cmath.sqrt, math.pi
     half, rational = 0.5, staticmethod(lambda text: float(text))
 
@@ -111,10 +117,11 @@ def scalar_functions(s: Any) -> dict[str, Callable[..., Any]]:
         return _branch(positive, lambda v: v, lambda v: (r("0.01") if slope is None else slope) * v)(x)
 
     def clip(x: Any, lo: Any, hi: Any) -> Any:
-        return _where(flags["greater"](x, hi), hi, _where(flags["less"](x, lo), lo, x))
+        inside = _where(flags["less"](x, lo), lo, x)
+        return _where(flags["greater"](inside, hi), hi, inside)
 
     return {
-        **{n: getattr(s, n) for n in "exp log sin cos tan sinh cosh tanh erf arctan sqrt".split()},
+        **{n: getattr(s, n) for n in "exp log sin cos tan sinh cosh tanh erf erfc arctan sqrt".split()},
         **flags,
         "log1p": lambda x: log(1 + x),
         "expm1": lambda x: exp(x) - 1,

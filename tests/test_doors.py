@@ -68,3 +68,41 @@ def test_a_division_by_zero_has_its_place() -> None:
     with pytest.raises(DerivkitError) as caught:
         dk.derive("x: N\nE = sum(x)*0/0", "x")
     assert (caught.value.line, caught.value.column) == (2, 14)
+
+
+# -- one meaning in evaluation, kernels and derivatives ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lo", "hi"), [(-1.0, 1.0), (1.0, -1.0), (0.5, 0.5)])
+def test_clip_is_that_of_numpy_also_where_its_limits_cross(lo: float, hi: float) -> None:
+    text = "x: N\na:\nb:\nc = clip(x, a, b)\nE = c @ x"
+    point = {"x": np.array([-3.0, -0.2, 0.2, 3.0]), "a": lo, "b": hi}
+
+    def value(**moved: object) -> float:
+        at = {**point, **moved}
+        return float(np.clip(at["x"], at["a"], at["b"]) @ at["x"])
+
+    kernel, step = dk.compile(text, "x, a, b"), 1e-6
+    assert kernel(point)[0] == pytest.approx(value())
+    for name in "ab" if lo != hi else "":
+        slope = (value(**{name: point[name] + step}) - value(**{name: point[name] - step})) / (2 * step)
+        assert kernel(point)[1][name] == pytest.approx(slope, abs=1e-8)
+        assert dk.derive(text, name).evaluate(point) == pytest.approx(slope, abs=1e-8)
+    inside = (point["x"] >= lo) & (point["x"] <= hi)
+    slopes = np.clip(point["x"], lo, hi) + inside * point["x"]
+    np.testing.assert_allclose(kernel(point)[1]["x"], slopes)
+    np.testing.assert_allclose(dk.derive(text, "x").evaluate(point), slopes)
+
+
+@pytest.mark.parametrize("line", ["gelu(x)", "x*(1 + erf(x/sqrt(2)))/2", "x*erfc(-x/sqrt(2))/2"])
+@pytest.mark.parametrize("x", [-30.0, -10.0, -3.0, -1e-3, 0.5, 8.0])
+def test_gelu_keeps_its_digits_far_below_zero(line: str, x: float) -> None:
+    mp = pytest.importorskip("mpmath")
+    with mp.workdps(40):
+        value, slope = float(x * mp.ncdf(x)), float(mp.ncdf(x) + x * mp.npdf(x))
+    got, grads = dk.compile(f"x:\nE = {line}", "x")(x=x)
+    assert got == pytest.approx(value, rel=1e-12)
+    assert grads["x"] == pytest.approx(slope, rel=1e-12)
+    if line == "gelu(x)":
+        assert dk.derive("x:\nE = gelu(x)", "x").evaluate(x=x) == pytest.approx(slope, rel=1e-12)
+        assert dk.derive("x:\ny = gelu(x)\nE = y**2", "y").evaluate(x=x) == pytest.approx(2 * value, rel=1e-12)

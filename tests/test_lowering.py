@@ -316,7 +316,7 @@ NUMPY = {
     **{n: getattr(np, n) for n in "exp log log1p expm1 abs sign sin cos tan sinh cosh tanh arctan sqrt square".split()},
     **{n: getattr(np, n) for n in "minimum maximum where sum mean prod var std max min argmax dot outer inner".split()},
     **{n: getattr(np, n) for n in ("einsum", "transpose", "clip", "pi", "diag", "trace", "eye", "zeros", "ones")},
-    "erf": special.erf, "sigmoid": special.expit, "softplus": lambda x: np.logaddexp(0, x), "relu": lambda x: np.maximum(x, 0),
+    "erf": special.erf, "erfc": special.erfc, "sigmoid": special.expit, "softplus": lambda x: np.logaddexp(0, x), "relu": lambda x: np.maximum(x, 0),
     "leaky_relu": lambda x, slope=0.01: np.where(x > 0, x, slope * x),
     "elu": lambda x, alpha=1: np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0))),
     "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * np.expm1(np.minimum(x, 0))),

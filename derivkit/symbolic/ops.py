@@ -9,7 +9,9 @@ prints it, in terms of the arguments and of the output ``y``; a sweep proves it 
 
 from __future__ import annotations
 
+from derivkit.symbolic.ops_linear import LINEAR
 from derivkit.symbolic.ops_row import Op
+from derivkit.symbolic.ops_tensor import TENSOR
 
 _POSITIVE = (0.3, 0.8, 1.4, 2.5)
 
@@ -86,6 +88,16 @@ _ELEMENTWISE = (
         reason="erf' = 2 exp(−x²) / √π",
         needs="scipy",
     ),
+    Op(
+        "erfc",
+        "x",
+        "1 - erf(x)",
+        ("-2/sqrt(pi)*exp(-x**2)",),
+        "special.erfc({x})",
+        r"\operatorname{{erfc}} {x}",
+        "erfc' = −2 exp(−x²) / √π",
+        needs="scipy",
+    ),
     Op("sigmoid", "x", "1/(1 + exp(-x))", ("y*(1 - y)",), "np.tanh({x} * 0.5) * 0.5 + 0.5", r"\sigma({x})", "σ' = σ (1 − σ)"),
     Op(
         "softplus",
@@ -140,8 +152,8 @@ _ELEMENTWISE = (
     Op(
         "gelu",
         "x",
-        "x*(1 + erf(x/sqrt(2)))/2",
-        ("(1 + erf(x/sqrt(2)))/2 + x*exp(-x**2/2)/sqrt(2*pi)",),
+        "x*erfc(-x/sqrt(2))/2",  # erfc, since 1 + erf has no digit left far below 0
+        ("erfc(-x/sqrt(2))/2 + x*exp(-x**2/2)/sqrt(2*pi)",),
         latex=r"\operatorname{{gelu}}({x})",
         reason="gelu' = Φ(x) + x φ(x)",
         needs="scipy",
@@ -205,8 +217,8 @@ _ELEMENTWISE = (
     Op(
         "clip",
         "x, lo, hi",
-        "where(x > hi, hi, where(x < lo, lo, x))",
-        ("(x >= lo)*(x <= hi)", "(x < lo)", "(x > hi)"),
+        "minimum(maximum(x, lo), hi)",  # as in NumPy: hi wherever lo is above it
+        ("(x >= lo)*(x <= hi)", "(x < lo)*(lo <= hi)", "(maximum(x, lo) > hi)"),
         "np.clip({x}, {lo}, {hi})",
         r"\operatorname{{clip}}({x}, {lo}, {hi})",
         "1 inside the limits, else 0",
@@ -366,8 +378,8 @@ _DEFINED = (
 __all__ = ["COMPARISONS", "DEFINED", "ELEMENTWISE", "FUNCTIONS", "OPS", "PRIMITIVES", "Op"]
 
 ELEMENTWISE: dict[str, Op] = {op.name: op for op in _ELEMENTWISE}
-PRIMITIVES: dict[str, Op] = {op.name: op for op in _PRIMITIVES}
-DEFINED: dict[str, Op] = {op.name: op for op in _DEFINED}
+PRIMITIVES: dict[str, Op] = {op.name: op for op in (*_PRIMITIVES, *LINEAR)}
+DEFINED: dict[str, Op] = {op.name: op for op in (*_DEFINED, *TENSOR)}
 OPS: dict[str, Op] = {**ELEMENTWISE, **PRIMITIVES, **DEFINED}
 
 #: The names that the reader knows as functions (those made only by derivatives stay hidden).

@@ -155,6 +155,17 @@ def _erf(x: Array) -> Array:
     return np.asarray(value + 1j * x.imag * (2 / math.sqrt(math.pi)) * np.exp(-(x.real**2)))
 
 
+_ERFC = np.frompyfunc(math.erfc, 1, 1)
+
+
+def _erfc(x: Array) -> Array:
+    """Return 1 − erf with its digits where that is tiny, for a complex argument to first order as erf."""
+    value = np.asarray(_ERFC(np.asarray(x.real, dtype=float)), dtype=x.real.dtype)
+    if not np.iscomplexobj(x):
+        return value
+    return np.asarray(value - 1j * x.imag * (2 / math.sqrt(math.pi)) * np.exp(-(x.real**2)))
+
+
 #: NumPy's number systems; what is missing here is evaluated by the formula of its row.
 NUMERIC: dict[str, Callable[..., Array]] = {
     "exp": np.exp,
@@ -169,6 +180,7 @@ NUMERIC: dict[str, Callable[..., Array]] = {
     "tanh": np.tanh,
     "arctan": np.arctan,
     "erf": _erf,
+    "erfc": _erfc,
     "abs": _abs,
     "sigmoid": _sigmoid,
     "softplus": _softplus,
@@ -176,7 +188,7 @@ NUMERIC: dict[str, Callable[..., Array]] = {
 
 #: Names of an mpmath context for the same; ``softplus`` and the like go by their formulas at whatever precision is set.
 _OF_CONTEXT: dict[str, str] = {
-    **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf")},
+    **{name: name for name in ("exp", "expm1", "log", "log1p", "sin", "cos", "tan", "sinh", "cosh", "tanh", "erf", "erfc")},
     "arctan": "atan",
 }
 
@@ -209,8 +221,8 @@ CHOICES: dict[str, Callable[..., Array]] = {
     "sign": lambda x: np.asarray(1 * (real(x) > 0) - 1 * (real(x) < 0)),
     "relu": lambda x: np.asarray(np.where(real(x) > 0, x, np.zeros_like(x))),
     "where": lambda c, a, b: np.asarray(np.where(real(c) != 0, a, b)),
-    "minimum": lambda a, b: np.asarray(np.where(real(a) <= real(b), a, b)),
-    "maximum": lambda a, b: np.asarray(np.where(real(a) >= real(b), a, b)),
+    "minimum": lambda a, b: np.asarray(np.where((real(a) <= real(b)) | (a != a), a, b)),  # nan is kept, as NumPy keeps it
+    "maximum": lambda a, b: np.asarray(np.where((real(a) >= real(b)) | (a != a), a, b)),
 }
 
 

@@ -283,6 +283,20 @@ def _expm1(expr: Expr, look: _Look) -> Expr | None:
     return None
 
 
+def _erfc(expr: Expr, _: _Look) -> Expr | None:
+    """c - c erf(z), and c + c erf(z), also beside other terms: of the 1 nothing is left far out."""
+    if not isinstance(expr, Add):
+        return None
+    for number in expr.args:
+        for term in expr.args if isinstance(number, Num) else ():
+            share, z = coefficient(term)
+            inner = _fn(z, "erf")
+            if inner is not None and abs(share) == abs(number.value):  # type: ignore[attr-defined]
+                made = scaled(number.value, Fn("erfc", (inner if share == -number.value else _minus(inner),)))  # type: ignore[attr-defined]
+                return add([made, *(t for t in expr.args if t is not number and t is not term)])
+    return None
+
+
 def _log1p(expr: Expr, look: _Look) -> Expr | None:
     inner = _log_argument(expr)
     other = None if inner is None else _beside(look.through(inner), 1)
@@ -311,6 +325,7 @@ TABLE: tuple[Row, ...] = (
     Row("sigmoid quotient", "sigmoid(-z) / (1 - sigmoid(z)) = 1", _sigmoid_quotient),
     Row("complement", "1 - sigmoid(z) = sigmoid(-z)", _complement),
     Row("expm1", "exp(z) - 1 = expm1(z)", _expm1),
+    Row("erfc", "1 - erf(z) = erfc(z), 1 + erf(z) = erfc(-z)", _erfc),
     Row("log1p", "log(1 + z) = log1p(z)", _log1p),
 )
 
