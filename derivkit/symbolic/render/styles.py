@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -10,12 +9,10 @@ from fractions import Fraction
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import FloorDiv, Size, SizeAtom
 from derivkit.symbolic.ops import OPS
-from derivkit.symbolic.parse.lexer import GREEK
+from derivkit.symbolic.render.names import escape_word, latex_name
+from derivkit.symbolic.render.names import text_name as text_name
 
-_TO_GREEK = {name: letter for letter, name in GREEK.items()}
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_ACCENTS = {a: a for a in ("hat", "bar", "tilde", "dot", "ddot", "vec", "check", "breve")}
-_NAME = re.compile(r"(?P<base>.*?)(?P<digits>[0-9]*)(?:_(?P<rest>.+))?")
 _COMPARISON = {"greater": ">", "less": "<", "greater_equal": "≥", "less_equal": "≤", "equal": "=", "not_equal": "≠"}
 _COMPARE_LATEX = {**_COMPARISON, "greater_equal": r"\ge", "less_equal": r"\le", "not_equal": r"\ne"}
 _COMPARE_PROGRAM = {**_COMPARISON, "greater_equal": ">=", "less_equal": "<=", "equal": "==", "not_equal": "!="}
@@ -41,7 +38,8 @@ class Style:
 
     ``times`` joins factors, ``dot`` those that would run together; ``fraction`` is ``None`` where a quotient is written in
     one line; ``last`` says whether a Σ is written behind the other factors, reaching to the end of its term.  ``read`` reads an
-    expression at subscripts; ``inline`` sets a formula among ``words``; ``bar`` is how a fraction begins; ``exponential``:
+    expression at subscripts; ``inline`` sets a formula among ``words``; ``bar`` is how a fraction begins and
+    ``above`` what stands above; ``exponential``:
     exp is a power of e.
     """
 
@@ -79,6 +77,7 @@ class Style:
     inline: Callable[[str], str] = lambda t: t
     words: Callable[[str], str] = lambda t: t
     bar: str = ""
+    above: str = "^"
     exponential: bool = False
     exp: Callable[[str], str] = lambda t: f"exp({t})"
 
@@ -91,56 +90,12 @@ class Style:
         return bool(self.bar) and text.startswith(self.bar)
 
     def raised(self, text: str) -> bool:
-        """Say whether a name has something above it already."""
-        return self.name != "text" and "^" in text
+        """Say whether a name as it is printed has something above it already."""
+        return self.above in text
 
     def size(self, size: Size) -> str:
         """Return a size polynomial: ``L−2R+1``, ``L-2*R+1``."""
         return str(size) if self.name == "program" else _size(size, self)
-
-
-# -- names ---------------------------------------------------------------------------------------------------------------
-
-
-def text_name(name: str) -> str:
-    """Return a name with Greek letters: ``alpha`` is α, ``sigma2`` is σ2.
-
-    >>> text_name("sigma2"), text_name("x_hat")
-    ('σ2', 'x_hat')
-    """
-    found = re.fullmatch(r"([A-Za-z]+)(.*)", name)
-    return _TO_GREEK[found[1]] + found[2] if found and found[1] in _TO_GREEK else name
-
-
-def latex_name(name: str) -> tuple[str, str]:
-    r"""Return the LaTeX of a name in two parts: the letter with its accent, and what stands in the subscript.
-
-    >>> latex_name("W1"), latex_name("x_hat"), latex_name("alpha"), latex_name("loss")
-    (('W', '1'), ('\\hat{x}', ''), ('\\alpha', ''), ('\\mathit{loss}', ''))
-    """
-    found = _NAME.fullmatch(name)
-    if found is None or not found["base"]:
-        return rf"\mathit{{{escape_word(name)}}}", ""
-    base, digits, rest = found["base"], found["digits"], found["rest"] or ""
-    below = [digits] if digits else []
-    accents: list[str] = []
-    for word in rest.split("_") if rest else ():
-        if word in _ACCENTS and not accents:
-            accents.append(word)
-        elif word:
-            below.append(word if word.isdigit() or len(word) == 1 else rf"\mathrm{{{escape_word(word)}}}")
-    if base in GREEK.values():
-        letter = "\\lambda" if base == "lamda" else f"\\{base}"
-    else:
-        letter = base if len(base) == 1 else rf"\mathit{{{escape_word(base)}}}"
-    for accent in accents:
-        letter = rf"\{accent}{{{letter}}}"
-    return letter, ",".join(below)
-
-
-def escape_word(word: str) -> str:
-    """Return a word for LaTeX's math mode."""
-    return word.replace("_", r"\_")
 
 
 # -- sizes and subscripts ------------------------------------------------------------------------------------------------
