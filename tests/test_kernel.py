@@ -205,9 +205,19 @@ def test_nothing_overflows_at_the_extremes(name, dtype, point):
     assert grads[variable].dtype == dtype
 
 
-@pytest.mark.parametrize(("line", "z"), [("-sum(log(sigmoid(z)))", 50), ("sum(1/(1 + exp(-z)))", 50), ("sum(expm1(z))", -700)])
-def test_a_derivative_keeps_its_digits(line, z):
-    slope = dk.compile(f"z: K\nE = {line}", "z")(z=[z])[1]["z"]
+DIGITS = {
+    "E = -sum(log(sigmoid(z)))": 50,
+    "E = sum(1/(1 + exp(-z)))": 50,
+    "E = sum(expm1(z))": -700,
+    "p = sigmoid(z)\nE = -sum(log(p))": 50,
+    "p = sigmoid(-z)\nE = -sum(log(1 - p))": 50,
+    "a = 1*z\np = sigmoid(a)\nl = log(p)\nE = sum(l)": 700,
+}
+
+
+@pytest.mark.parametrize(("text", "z"), DIGITS.items())
+def test_a_derivative_keeps_its_digits(text, z):
+    slope = dk.compile(f"z: K\n{text}", "z")(z=[z])[1]["z"]
     np.testing.assert_allclose(abs(slope), np.exp(-abs(z)), rtol=1e-11)
 
 

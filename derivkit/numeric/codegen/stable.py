@@ -33,7 +33,7 @@ def stabilise(program: Program) -> Program:
             rhs = _cancelled(look.opened(rhs, unsafe))
         if _divides_by_probability(rhs, look):
             unsafe.add(d.name)
-        done[d.name] = replace(d, rhs=_rewritten(rhs, look))
+        done[d.name] = replace(d, rhs=_complemented(_rewritten(rhs, look), look))
     return replace(program, definitions=tuple(done.values()))
 
 
@@ -309,6 +309,30 @@ def _formula(expr: Expr, _: _Look) -> Expr | None:
         return None
     row = ELEMENTWISE[expr.op]
     return read_row(row.formula, Bindings(scalars=dict(zip(row.parameters, expr.args, strict=True))))
+
+
+def _complemented(expr: Expr, look: _Look) -> Expr:
+    """Return ``expr`` with 1 - p as sigmoid(-z) for a *name* p of a sigmoid: of 1 - p no digit is left where p is near 1.
+
+    Only where the logit costs nothing to read again.  Beside a factor p, as in the slope p (1 - p), the textbook's form
+    stays, which computes no second exponential.
+    """
+    if expr.nodes > _FEW_NODES or not expr.children:
+        return expr
+    for sign in (1, -1):
+        other = _beside(expr, sign)
+        name = None if other is None else scaled(-sign, other)
+        logit = _fn(look.through(name), "sigmoid") if isinstance(name, Ref) else None
+        if logit is not None and not any(isinstance(node, Sum | Prim) for node in walk(logit)):
+            return scaled(sign, Fn("sigmoid", (_minus(logit),)))
+    beside = {key(_base_and_power(f)[0]) for f in expr.args if isinstance(f, Ref | Pow)} if isinstance(expr, Mul) else set()
+    children = []
+    for child in expr.children:
+        other = next((o for sign in (1, -1) if (o := _beside(child, sign)) is not None), None)
+        kept = other is not None and {key(other), key(_minus(other))} & beside
+        children.append(child if kept else _complemented(child, look))
+    same = all(a is b for a, b in zip(children, expr.children, strict=True))
+    return expr if same else expr.rebuilt(tuple(children))
 
 
 #: The rows, in the order in which they are tried.
