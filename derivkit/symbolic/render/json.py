@@ -8,9 +8,10 @@ from typing import Any
 from derivkit.layout import read_layout
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.render.letters import Letters
+from derivkit.symbolic.render.lines import Block
 from derivkit.symbolic.render.matrix import matrix_latex, matrix_program, matrix_text
 from derivkit.symbolic.render.notation import Notation
-from derivkit.symbolic.render.page import Block, LemmaPart, Outcome, page, ranks
+from derivkit.symbolic.render.page import LemmaPart, Outcome, page, ranks
 from derivkit.symbolic.render.program import result_program
 from derivkit.symbolic.steps import Derivation, Lemma, Step
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from derivkit.layout import Layout
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
+from derivkit.symbolic.render.lines import Block, Row
 from derivkit.symbolic.render.matrix import matrix_latex
 from derivkit.symbolic.render.page import (
     NOTATIONS,
-    Block,
     LemmaPart,
     Outcome,
     Page,
-    Row,
-    another,
+    in_matrix,
     option,
     page,
     with_results,
@@ -74,7 +72,10 @@ def to_latex(
     """
     option("notation", notation, NOTATIONS)
     made = page(derivation, "latex", layout, steps, lemmas, style)
-    parts = [*_header(made), _align(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))]
+    parts = [
+        *_header(made),
+        _align(with_results(made, lambda outcome: in_matrix(outcome, notation, lambda r: matrix_latex(r, made.layout)))),
+    ]
     if made.facts and not made.told:
         parts.append(f"Used: {'; '.join(made.facts)}.")
     if made.conventions:
@@ -137,14 +138,6 @@ def _space(declared: Input) -> str:
 
 
 # -- the steps -----------------------------------------------------------------------------------------------------------
-
-
-def _matrix(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
-    matrix = matrix_latex(outcome.result, layout) if notation != "index" else None
-    if matrix is not None and another(outcome, matrix):
-        yield Row(matrix, "in matrix notation")
-    elif matrix is None and notation == "matrix":
-        yield Row(outcome.row.right, "index notation: there is no matrix form", outcome.row.by_cases)
 
 
 def _align(blocks: Iterable[Block]) -> str:

@@ -1,46 +1,27 @@
-"""A derivation as a page: what stands on it and in which order, for text and LaTeX alike; only the setting differs."""
+"""A derivation as a page: what stands on it and in which order, for text and LaTeX alike; only the setting differs.
+
+The lines themselves are written in ``lines``.
+"""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import MEANING, Layout, axis_order, read_layout
-from derivkit.symbolic.derive.lemmas import cases
-from derivkit.symbolic.expr import Delta, Expr, Name, Ref, key, references, walk
+from derivkit.symbolic.expr import Expr, Name, Ref, key, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
-from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.normal import normal
 from derivkit.symbolic.render.letters import Letters
-from derivkit.symbolic.render.matrix import math_form
+from derivkit.symbolic.render.lines import Block, Row, conditioned, definition_text, reason, step_block
 from derivkit.symbolic.render.notation import Notation
-from derivkit.symbolic.render.source import authored
-from derivkit.symbolic.render.styles import text_name
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
 NOTATIONS = ("index", "matrix", "both")
 STEPS = ("full", "brief", "none")
 STYLES = ("delta", "cases")
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of a step: what stands right of the ``=``, and why; ``by_cases`` are (value, condition) instead."""
-
-    right: str
-    reason: str = ""
-    by_cases: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A numbered step: its left side, and its lines."""
-
-    number: int
-    left: str
-    rows: tuple[Row, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +89,16 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
         yield Block(0, outcome.left, (outcome.row, *matrix(outcome)))
 
 
-def another(outcome: Outcome, text: str) -> bool:
+def in_matrix(outcome: Outcome, notation: str, form: Callable[[Result], str | None]) -> Iterator[Row]:
+    """Yield a result's line in matrix notation, as ``form`` writes it; its entries where it has no form and no other is asked."""
+    matrix = form(outcome.result) if notation != "index" else None
+    if matrix is not None and _another(outcome, matrix):
+        yield Row(matrix, "in matrix notation")
+    elif matrix is None and notation == "matrix":
+        yield Row(outcome.row.right, "index notation: there is no matrix form", outcome.row.by_cases)
+
+
+def _another(outcome: Outcome, text: str) -> bool:
     """Say whether a matrix form says more than the entry by entry form, which among scalars it does not."""
     expr = outcome.result.expr
     alone = not any(isinstance(n, Ref) and n.subs for n in walk(expr)) and not expr.free
@@ -132,14 +122,14 @@ def page(derivation: Derivation, style: str, layout: str | None, steps: str, lem
     _announce(derivation, letters)
     notation = Notation(style, letters, ranks(derivation.graph))
     shown = derivation.steps if detail != "none" else ()
-    blocks = tuple(_block(notation, s, detail == "brief", split) for s in shown)
+    blocks = tuple(step_block(notation, s, detail == "brief", split) for s in shown)
     outcomes = tuple(_outcome(notation, r, chosen, derivation.steps if shown else (), split) for r in derivation.results.values())
     return Page(
-        definitions=tuple(_definition_text(notation, d, derivation.primal) for d in _told(derivation)),
+        definitions=tuple(definition_text(notation, d, derivation.primal) for d in _told(derivation)),
         layout=chosen,
         meaning=MEANING[chosen],
         inputs=tuple(derivation.primal.inputs.values()),
-        lets=tuple(_definition_text(notation, d, derivation.primal) for d in derivation.lets),
+        lets=tuple(definition_text(notation, d, derivation.primal) for d in derivation.lets),
         assumed=derivation.primal.assumed,
         blocks=blocks,
         outcomes=outcomes,
@@ -200,125 +190,6 @@ def _indices(result: Result) -> tuple[Index, ...]:
     return tuple(i for i in (*result.outputs, *result.inputs) if i is not None)
 
 
-# -- lines ---------------------------------------------------------------------------------------------------------------
-
-
-def _definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
-    """Return the author's line as it is read; when it is ours its matrix notation, else entry by entry."""
-    known = {str(n): rank for n, rank in notation.ranks.items()}
-    line = authored(d, known, notation.style)
-    if line is not None:
-        return line
-    if d.text and notation.style.name == "text":
-        text = d.text if "=" in d.text else f"{d.name} = {d.text}"
-        return prettier(text)
-    form = math_form(d.rhs, d.indices, graph, notation.style)
-    if form is not None:
-        return f"{notation.style.variable(d.name)} = {form}"
-    left, right = notation.line((d.ref(), d.rhs))
-    return f"{left} = {right}"
-
-
-def prettier(text: str) -> str:
-    """Return a line of program text with mathematical signs: products of matrices side by side, powers raised.
-
-    >>> prettier("E = sum((W @ x.T - t)**2) * 0.5")
-    'E = sum((W xᵀ − t)²) · 0.5'
-    """
-    raised = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-    text = re.sub(r"\*\*([0-9]+)(?![0-9.eE])", lambda m: m[1].translate(raised), text)
-    text = re.sub(r"\.T\b", "ᵀ", text)
-    text = re.sub(r"[A-Za-z_][A-Za-z0-9_]*", lambda m: text_name(m[0]), text)
-    text = re.sub(r"\s*@\s*", " ", text)
-    text = re.sub(r"\s*\*\s*(?!\*)", " · ", text) if "**" not in text else text
-    return re.sub(r"(?<![eE])-", "−", text)
-
-
-def _block(notation: Notation, step: Step, brief: bool, split: bool) -> Block:
-    lines = _brief(step) if brief else step.substeps or (step,)
-    left = ""
-    rows = []
-    letters: dict[Index, str] = {}
-    for n, line in enumerate(lines):
-        chosen = notation.letters.bound((line.before, line.after))
-        letters = {**letters, **chosen}  # a reason may speak of the line before, too
-        left_text, right = notation.written((line.before, line.after), chosen)
-        left = left or left_text
-        values = conditioned(notation, line.before, line.after) if split and n == len(lines) - 1 else ()
-        told = {**letters, **_same_entry(line, letters, notation.ranks)}
-        # a definition is quoted in the letters that it was introduced with; a sum in a reason takes none of its line's
-        quoted = line.reason.startswith("chain rule")
-        used = set() if quoted else {letters[i] for e in (line.before, line.after) for i in e.free}
-        about = notation.written(line.about, notation.letters.beside(line.about, told, used))
-        why = reason(notation, line.reason, about)
-        rows.append(Row(right, why if n or not step.lemma else f"{why} (lemma {step.lemma})", values))
-    return Block(step.number, left, tuple(rows))
-
-
-def _same_entry(line: Step, letters: Mapping[Index, str], ranks: Mapping[Name, int]) -> dict[Index, str]:
-    """Return letters for a definition's own indices as the line reads its arrays: a line with ``∂z_nj`` is by ``z_nj = …``."""
-    local = isinstance(line.before, Ref) and line.before.name.kind == "local"  # all its indices are the definition's
-    own = {i for a in line.about for i in a.free if local or i not in letters}
-    if not own:
-        return {}
-    reads: dict[Name, tuple[Affine, ...]] = {}
-    for node in (n for expr in (line.before, line.after) for n in walk(expr)):
-        if isinstance(node, Ref):
-            for name, subs in _parts(node, ranks):
-                reads.setdefault(name, subs)
-    found: dict[Index, str] = {}
-    for node in (n for a in sorted(line.about, key=lambda a: not isinstance(a, Ref)) for n in walk(a)):
-        if isinstance(node, Ref) and node.subs and len(reads.get(node.name, ())) == len(node.subs):
-            pairs = [(a.bare, b.bare) for a, b in zip(node.subs, reads[node.name], strict=True)]
-            for mine, theirs in pairs:
-                if (
-                    mine is not None
-                    and mine in own
-                    and mine not in found
-                    and theirs is not None
-                    and letters.get(theirs, "") not in {"", *found.values()}
-                ):
-                    found[mine] = letters[theirs]
-    return found
-
-
-def _parts(node: Ref, ranks: Mapping[Name, int]) -> Iterator[tuple[Name, tuple[Affine, ...]]]:
-    """Yield what a reference reads: an array, or both sides of a derivative, with their subscripts."""
-    name = node.name
-    yield name, node.subs
-    if name.of is not None and name.output is not None:
-        top, bottom = (name.of, name.output) if name.kind == "local" else (name.output, name.of)
-        yield top, node.subs[: ranks.get(top, 0)]
-        yield bottom, node.subs[len(node.subs) - ranks.get(bottom, 0) :]
-
-
-def _brief(step: Step) -> tuple[Step, ...]:
-    """Return a numbered step as one line: from its left side to its end, for the reason of its beginning."""
-    first = step.substeps[0] if step.substeps else step
-    used = "by " + ", ".join(map(str, step.cites))
-    told = used if first.reason.startswith("by ") else f"{first.reason}; {used}" if step.cites else first.reason
-    return (Step(step.rule, step.before, step.after, told, about=first.about),)
-
-
-def conditioned(notation: Notation, before: Expr, after: Expr) -> tuple[tuple[str, str], ...]:
-    """Return an expression with one δ by cases, as (value, condition) in letters that fit ``before``."""
-    split = cases(after)
-    if not split:
-        return ()
-    delta = next(n for n in walk(after) if isinstance(n, Delta))
-    _, *values = notation.line((before, *(value for value, _ in split)), after.free)
-    sides = (delta.left.bare, delta.right.bare)
-    first, second = (notation.letters[i] for i in sides if i is not None)
-    return tuple((value, f"{first} {sign} {second}") for value, (_, sign) in zip(values, split, strict=True))
-
-
-def reason(notation: Notation, text: str, about: Iterable[str]) -> str:
-    """Return a reason with the expressions it speaks about; those are set as formulas, the words escaped."""
-    shown, style = [*about], notation.style
-    pieces = re.split(r"\{([0-9])\}", text)
-    return "".join(style.inline(shown[int(p)]) if n % 2 else style.words(p) for n, p in enumerate(pieces))
-
-
 # -- results and lemmas --------------------------------------------------------------------------------------------------
 
 
@@ -372,6 +243,6 @@ def _lemma(style: str, lemma: Lemma) -> LemmaPart:
     letters = Letters((*names, *map(str, found)))
     notation = Notation(style, letters, found)
     definitions = tuple(" = ".join(notation.line((d.ref(), d.rhs))) for d in lemma.definitions)
-    blocks = tuple(_block(notation, s, False, False) for s in lemma.steps)
+    blocks = tuple(step_block(notation, s, False, False) for s in lemma.steps)
     by_cases = conditioned(notation, lemma.statement.before, lemma.statement.after) if lemma.cases else ()
     return LemmaPart(lemma.number, lemma.title, definitions, blocks, by_cases)

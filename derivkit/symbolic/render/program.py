@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace as replaced
 
@@ -16,6 +15,7 @@ from derivkit.symbolic.render.matrix import matrix_program
 from derivkit.symbolic.render.notation import Notation
 from derivkit.symbolic.render.page import option, ranks
 from derivkit.symbolic.render.pieces import Shapes
+from derivkit.symbolic.render.source import equation
 from derivkit.symbolic.render.spelling import spelled
 from derivkit.symbolic.steps import Derivation, Result
 
@@ -147,8 +147,7 @@ def _declaration(declared: Input) -> str:
 
 def _author_line(entries: _Entries, d: Definition) -> str:
     if d.text:
-        defines = re.match(rf"{re.escape(str(d.name))}\s*(\[[^=]*\]\s*)?=(?!=)", d.text)
-        return d.text if defines else f"{d.name} = {d.text}"
+        return equation(d)
     return " = ".join(entries.line(d.name, _whole(d.indices), d.rhs))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,12 @@ class Term(NamedTuple):
     rank: int | None = None
     row: str = ""
     negated: Piece | None = None
+
+
+def equation(definition: Definition) -> str:
+    """Return a line of the author as program text, with the name that a bare last expression got."""
+    name, text = str(definition.name), definition.text
+    return text if re.match(rf"{name}\s*(\[[^=]*\]\s*)?=(?!=)", text) else f"{name} = {text}"
 
 
 def authored(definition: Definition, ranks: Mapping[str, int], style: Style) -> str | None:

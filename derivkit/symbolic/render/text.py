@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from derivkit.layout import Layout
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
+from derivkit.symbolic.render.lines import Block, Row
 from derivkit.symbolic.render.matrix import matrix_text
-from derivkit.symbolic.render.page import NOTATIONS, Block, LemmaPart, Outcome, Page, Row, another, option, page, with_results
+from derivkit.symbolic.render.page import NOTATIONS, LemmaPart, Outcome, Page, in_matrix, option, page, with_results
 from derivkit.symbolic.render.styles import TEXT, text_name
 from derivkit.symbolic.steps import Derivation
 
@@ -43,7 +43,7 @@ def to_text(
     """
     option("notation", notation, NOTATIONS)
     made = page(derivation, "text", layout, steps, lemmas, style)
-    blocks = list(with_results(made, lambda outcome: _matrix(outcome, made.layout, notation)))
+    blocks = list(with_results(made, lambda outcome: in_matrix(outcome, notation, lambda r: matrix_text(r, made.layout))))
     below = [] if made.told or not made.facts else [f"used: {'; '.join(made.facts)}"]
     below += [f"at kinks: {', '.join(made.conventions)}"] if made.conventions else []
     below += [_prefixed("checked", made.checked)] if made.checked else []
@@ -121,14 +121,6 @@ def _space(declared: Input) -> str:
 
 
 # -- the steps -----------------------------------------------------------------------------------------------------------
-
-
-def _matrix(outcome: Outcome, layout: Layout, notation: str) -> Iterator[Row]:
-    matrix = matrix_text(outcome.result, layout) if notation != "index" else None
-    if matrix is not None and another(outcome, matrix):
-        yield Row(matrix, "in matrix notation")
-    elif matrix is None and notation == "matrix":
-        yield Row(outcome.row.right, "index notation: there is no matrix form", outcome.row.by_cases)
 
 
 def _set(blocks: list[Block]) -> Iterator[str]:
