@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
-from derivkit.numeric.codegen import Module, Program, generate, program_of
+from derivkit.numeric.codegen import REDUCED, Module, Program, generate, program_of
 from derivkit.symbolic.derive import differentiate
 from derivkit.symbolic.given import by_name, fix_sizes
 from derivkit.symbolic.graph import Graph, Input
@@ -33,6 +33,7 @@ def compile(
     batch: str | Iterable[str] = (),
     reduce: str | None = None,
     kind: str | None = None,
+    along: str | Iterable[str] | None = None,
 ) -> Kernel:
     r"""Return the kernel of a program's value and derivatives: readable NumPy, vectorised over ``batch``.
 
@@ -48,9 +49,9 @@ def compile(
     >>> value, grads["w"].tolist()
     (1.0, [-4.0, -6.0])
     """
-    derivation = _derived(program, wrt, shapes, kind)
+    derivation = _derived(program, wrt, shapes, kind, along)
     names = _names(batch)
-    if reduce is not None and (not names or derivation.kind != "gradient"):
+    if reduce is not None and (not names or derivation.kind not in REDUCED):
         why = "there is no batch" if not names else f"a {derivation.kind} is not reduced"
         raise DerivkitError(f"reduce='{echo(reduce)}' means nothing here: {why}", code="DK010", hint="leave reduce= out")
     one, unread = program_of(derivation), {str(name): i for name, i in derivation.graph.extra.items()}
@@ -62,14 +63,16 @@ def compile(
     return Kernel(derivation, lifted, module)
 
 
-def _derived(program: Any, wrt: Any, shapes: Mapping[str, str] | None, kind: str | None) -> Derivation:
+def _derived(
+    program: Any, wrt: Any, shapes: Mapping[str, str] | None, kind: str | None, along: str | Iterable[str] | None
+) -> Derivation:
     if isinstance(program, Derivation):
-        if wrt is not None or shapes is not None or kind is not None:
+        if any(given is not None for given in (wrt, shapes, kind, along)):
             raise DerivkitError("a derivation has its own wrt, shapes and kind", code="DK010", hint="leave them out")
         return program
     if wrt is None:
         raise DerivkitError("nothing to differentiate with respect to", code="DK010", hint="give a name: wrt='W1'")
-    return differentiate(program, wrt=wrt, shapes=shapes, kind=kind)
+    return differentiate(program, wrt=wrt, shapes=shapes, kind=kind, along=along)
 
 
 def _names(batch: str | Iterable[str]) -> tuple[str, ...]:

@@ -27,14 +27,22 @@ class Name:
     of: Name | None = None
     output: Name | None = None
     _hash: int = field(init=False, repr=False, compare=False)
+    _text: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Hash once: names are looked up far more often than they are made."""
+        """Hash and spell once: names are looked up far more often than they are made."""
         _set(self, "_hash", hash((self.kind, self.label, self.of, self.output)))
+        _set(self, "_text", self._spelling())
 
     def __hash__(self) -> int:
         """Return the hash made before."""
         return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        """Compare the fields, but for names whose hashes tell them apart."""
+        if self is other or not isinstance(other, Name) or self._hash != other._hash:
+            return self is other
+        return (self.kind, self.label, self.of, self.output) == (other.kind, other.label, other.of, other.output)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle without the hash, which another process makes anew."""
@@ -42,13 +50,26 @@ class Name:
 
     def __str__(self) -> str:
         """Return the program spelling: ``h``, ``dE_dh``."""
+        return self._text
+
+    def _spelling(self) -> str:
         if self.kind == "adjoint":
-            return f"d{self.output}_d{self.of}"
+            return _differentials(self)
         if self.kind == "local":
             return f"d{self.of}_d{self.output}"
         if self.kind in {"tangent", "cotangent"}:
             return f"{self.of}_{'dot' if self.kind == 'tangent' else 'bar'}"
         return self.label
+
+
+def _differentials(name: Name) -> str:
+    """Return ``dE_dW1``, of a second derivative ``d2E_dW1_dW2``."""
+    below: list[str] = []
+    top: Name = name
+    while top.kind == "adjoint" and top.of is not None and top.output is not None:
+        below.insert(0, f"_d{top.of}")
+        top = top.output
+    return f"d{len(below) if len(below) > 1 else ''}{top}{''.join(below)}"
 
 
 def user(label: str) -> Name:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from derivkit.numeric.codegen.emit import Assignment, Module, emit, needed
-from derivkit.numeric.codegen.lift import Program, lift, program_of, scores_of
+from derivkit.numeric.codegen.lift import REDUCED, Program, lift, program_of, scores_of
 from derivkit.numeric.codegen.stable import stabilise
 from derivkit.symbolic.arrays import plan
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.render.notation import Notation
 
-__all__ = ["Module", "Program", "generate", "lift", "program_of", "scores_of"]
+__all__ = ["REDUCED", "Module", "Program", "generate", "lift", "program_of", "scores_of"]
 
 
 def generate(program: Program, batch: Iterable[str] = (), reduce: str | None = None) -> tuple[Program, Module]:

@@ -34,6 +34,9 @@ from derivkit.symbolic.steps import Derivation
 
 REDUCTIONS = ("mean", "sum")
 
+#: The kinds that are of a loss: their value and their results are reduced over the batch.
+REDUCED = ("gradient", "hessian", "hvp")
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -124,8 +127,8 @@ def lift(program: Program, batch: Iterable[str], reduce: str | None) -> Program:
     lifted = _Lift(index, set(batched))
     inputs = tuple(replace(i, shape=(index.size, *i.shape)) if i.name in batched else i for i in program.inputs)
     definitions = [lifted.definition(d) for d in program.definitions]
-    scale = reduce or "mean" if program.kind == "gradient" else None
-    if scale == "mean":
+    scale = reduce or "mean" if program.kind in REDUCED else None
+    if scale == "mean" and program.kind == "gradient":
         definitions = _scaled_once(definitions, index.size)
     made = replace(program, inputs=inputs, definitions=tuple(definitions), batched=batched, batch=index.size, reduce=scale)
     return _reduced(made, index, lifted.names, scale)
@@ -140,6 +143,9 @@ def _batched_inputs(program: Program, names: tuple[str, ...]) -> frozenset[Name]
     batched = {known[word] for word in names}
     if program.kind == "vjp":  # the cotangent has the axes of the output
         batched |= {name for word, name in known.items() if word == f"{program.value}_bar"}
+    batched |= {name for name in known.values() if name.kind == "tangent" and name.of in batched}  # a direction moves with it
+    if program.kind == "hessian" and any(_independent(n) in batched for n in program.gradients.values()):
+        raise DerivkitError("a Hessian by a batched name is not batched", code="DK031", hint="ask for kind='hvp'")
     return frozenset(batched)
 
 
@@ -187,16 +193,27 @@ def _reduced(program: Program, index: Index, lifted: set[Name], scale: str | Non
     table = {d.name: d for d in program.definitions}
     extra: list[Definition] = []
     value = program.value
-    if program.kind == "gradient":
+    if program.kind in REDUCED:
         total = table[value]
         mean = scale == "mean"
         body = _summed(total, index, lifted)
         value = Name("anon", str(program.value))
         extra.append(Definition(value, (), (), Mul((Pow(SizeOf(index.size), Num(-1)), body)) if mean else body))
     gradients = {}
+    late = scale == "mean" and program.kind != "gradient"  # a gradient's adjoints have 1/N already
     for word, name in program.gradients.items():
-        own = table[name]
-        if name.of in program.batched or (name.of in lifted and own.name in lifted):
+        own, of = table[name], _independent(name)
+        if program.kind == "jvp":
+            gradients[word] = name
+            continue
+        if late and name not in lifted:
+            gradients[word] = name  # the mean of N times the same
+            continue
+        if of in program.batched or (of in lifted and own.name in lifted):
+            if late:
+                gradients[word] = Name("anon", str(name))
+                extra.append(replace(own, name=gradients[word], rhs=Mul((Pow(SizeOf(index.size), Num(-1)), own.rhs))))
+                continue
             gradients[word] = name  # the gradient of a batched name keeps its axis
             if name not in lifted:
                 shape = (index.size, *own.shape)
@@ -206,9 +223,16 @@ def _reduced(program: Program, index: Index, lifted: set[Name], scale: str | Non
         gradients[word] = Name("anon", str(name))
         kept = own.indices[1:] if name in lifted else own.indices
         shape = own.shape[1:] if name in lifted else own.shape
-        extra.append(Definition(gradients[word], shape, kept, _summed(own, index, lifted), text=own.text))
+        body = _summed(own, index, lifted)
+        body = Mul((Pow(SizeOf(index.size), Num(-1)), body)) if late else body
+        extra.append(Definition(gradients[word], shape, kept, body, text=own.text))
     shown = {**program.shown, **{new: program.shown[old] for old, new in _renamed(program, gradients, value)}}
     return replace(program, definitions=(*program.definitions, *extra), value=value, gradients=gradients, shown=shown)
+
+
+def _independent(name: Name) -> Name | None:
+    """Return what a derivative is by: ``w`` of ∂E/∂w and of (∂²E/∂w∂w) v."""
+    return name.of.of if name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint" else name.of
 
 
 def _renamed(program: Program, gradients: Mapping[str, Name], value: Name) -> list[tuple[Name, Name]]:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import read_layout
+from derivkit.symbolic.derive.again import derivative_graph
 from derivkit.symbolic.derive.decorate import ProgramFunction
 from derivkit.symbolic.derive.expand import expanded
 from derivkit.symbolic.derive.inline import Flattener
+from derivkit.symbolic.derive.kinds import Differentiated, chosen_kind, differentiated
+from derivkit.symbolic.derive.kinks import conventions
 from derivkit.symbolic.derive.lemmas import has_lemma, lemma
 from derivkit.symbolic.derive.narrate import narrate
-from derivkit.symbolic.derive.reverse import Pass, node_indices, reverse
+from derivkit.symbolic.derive.reverse import Pass
 from derivkit.symbolic.derive.selfcheck import selfcheck
-from derivkit.symbolic.expr import ZERO_EXPR, Fn, Name, Prim, user, walk
-from derivkit.symbolic.graph import Graph, Input, axes
-from derivkit.symbolic.ops import OPS
+from derivkit.symbolic.expr import Expr, Fn, Name, Prim, walk
+from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.parse import read_program
+from derivkit.symbolic.parse.lexer import ascii_name
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
-
-KINDS = ("gradient", "jacobian", "vjp")
 
 
 class _Parameters:
@@ -35,24 +36,27 @@ PARAMETERS = _Parameters()
 
 
 def derive(
-    program: str | Graph | ProgramFunction,
+    program: str | Graph | ProgramFunction | Derivation,
     /,
     wrt: str | Iterable[str] | _Parameters,
     shapes: Mapping[str, str] | None = None,
     *,
     kind: str | None = None,
-    along: str | None = None,
+    along: str | Iterable[str] | None = None,
     layout: str = "mixed",
     expand: str | Iterable[str] = (),
     check: bool = True,
 ) -> Derivation:
     """Derive the gradient or Jacobian of a program's output, step by step, at symbolic sizes.
 
-    ``program`` is text in the program language or a function decorated with ``@program``; ``wrt`` names inputs or
+    ``program`` is text in the program language, a function decorated with ``@program``, or a derivation, whose result is then
+    differentiated again; ``wrt`` names inputs or
     intermediate lines (one, several, or
     ``PARAMETERS``: every ``real`` input).  ``kind`` is ``None`` (the gradient of a scalar, the Jacobian of an array),
-    ``"gradient"``, ``"jacobian"`` or ``"vjp"`` (the cotangent is the input ``<output>_bar``).  ``layout`` is the default of
-    printing and returning.  ``expand="softmax"`` derives through the definition of an operation instead of citing its lemma.
+    ``"gradient"``, ``"jacobian"``, ``"vjp"`` (the cotangent is the input ``<output>_bar``), ``"jvp"``, ``"hessian"`` or
+    ``"hvp"``; the directions of a jvp and an hvp are the inputs named by ``along`` (``<wrt>_dot`` otherwise).  A Hessian by
+    several names has a result for each, and ``results["a, b"]`` for the mixed ones.  ``layout`` is the default of printing and
+    returning.  ``expand="softmax"`` derives through the definition of an operation instead of citing its lemma.
     Every line is checked numerically before it is returned, unless ``check=False``.
 
     Raises :class:`DerivkitError` for a program that cannot be read and :class:`DerivationError` (DK033) for a line that
@@ -63,14 +67,15 @@ def derive(
     >>> d.result.program()
     '2 * W.T @ (W @ x - y)'
     """
-    del along
+    if not isinstance(check, bool):
+        raise DerivkitError(f"check= is True or False, not {echo(repr(check))}", code="DK010")
     read_layout(layout)
     graph = expanded(_read(program, shapes), expand)
-    found = _differentiated(graph, wrt, kind)
-    lemmas = _lemmas(found.done)
-    steps = narrate(found.done, {one.op: one.number for one in lemmas})
-    results = _results(found.done, found.wrt, layout)
-    checked = str(selfcheck(found.primal, found.full, steps, results)) if check else ""
+    found = _differentiated(graph, wrt, kind, along)
+    lemmas = _lemmas(found)
+    steps = narrate(found.passes, {one.op: one.number for one in lemmas})
+    results = _results(found, layout)
+    checked = str(selfcheck(found.primal, found.full, steps, results, found.claims)) if check else ""
     return Derivation(
         primal=found.primal,
         graph=found.full,
@@ -83,17 +88,18 @@ def derive(
         lets=tuple(d for d in found.primal.definitions if d.name.kind == "anon"),
         checked=checked,
         layout=layout,
-        conventions=_conventions(found.done),
+        conventions=conventions(_through(found), found.full, results.values()),
     )
 
 
 def differentiate(
-    program: str | Graph | ProgramFunction,
+    program: str | Graph | ProgramFunction | Derivation,
     /,
     wrt: str | Iterable[str] | _Parameters,
     shapes: Mapping[str, str] | None = None,
     *,
     kind: str | None = None,
+    along: str | Iterable[str] | None = None,
 ) -> Derivation:
     """Return the derivation without its prose: the graph with its adjoints and bare results, for what only runs.
 
@@ -102,37 +108,24 @@ def differentiate(
     >>> differentiate("E = sum(x**2)", wrt="x").steps
     ()
     """
-    found = _differentiated(_read(program, shapes), wrt, kind)
-    results = {str(n): _bare_result(found.done, n) for n in found.wrt}
-    return Derivation(found.primal, found.full, found.kind, found.wrt, (), (), results)
+    found = _differentiated(_read(program, shapes), wrt, kind, along)
+    return Derivation(found.primal, found.full, found.kind, found.wrt, (), (), found.results)
 
 
-@dataclass(frozen=True)
-class _Differentiated:
-    """A reverse pass with the graphs before and after it."""
-
-    primal: Graph
-    full: Graph
-    done: Pass
-    kind: str
-    wrt: tuple[Name, ...]
+def _differentiated(
+    graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: str | None, along: str | Iterable[str] | None
+) -> Differentiated:
+    return differentiated(graph, _names(graph, wrt), chosen_kind(graph, kind), along)
 
 
-def _differentiated(graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: str | None) -> _Differentiated:
-    chosen = _kind(graph, kind)
-    primal, seed = _seeded(graph, chosen)
-    names = _names(primal, wrt)
-    done = reverse(primal, names, seed)
-    adjoints = tuple(a.definition for a in done.adjoints if a.definition.name != seed)
-    full = Graph(primal.inputs, (*primal.definitions, *adjoints), primal.output, primal.assumed, primal.source, primal.extra)
-    return _Differentiated(primal, full, done, chosen, names)
-
-
-def _conventions(done: Pass) -> tuple[str, ...]:
-    """Return the conventions of the operations that were differentiated through."""
-    through = {c.consumer.name: c.consumer.rhs for a in done.adjoints for c in a.contributions}
-    ops = (n.op for rhs in through.values() for n in walk(rhs) if isinstance(n, Fn | Prim))
-    return tuple(dict.fromkeys(c for op in ops if (c := OPS[op].convention)))
+def _through(found: Differentiated, linear: bool = True) -> Iterator[Expr]:
+    """Yield the right sides that were differentiated, in the order of the passes."""
+    for done in found.passes:
+        if isinstance(done, Pass):
+            parts = [c for a in done.adjoints for c in a.contributions]
+            yield from {c.consumer.name: c.consumer.rhs for c in parts if linear or not c.linear}.values()
+        else:
+            yield from (t.of.rhs for t in done.tangents)
 
 
 def _facts(steps: tuple[Step, ...], results: Mapping[str, Result]) -> tuple[str, ...]:
@@ -142,8 +135,8 @@ def _facts(steps: tuple[Step, ...], results: Mapping[str, Result]) -> tuple[str,
     return tuple(dict.fromkeys(f.partition(":")[0] for f in told))
 
 
-def _read(program: str | Graph | ProgramFunction, shapes: Mapping[str, str] | None) -> Graph:
-    if not isinstance(program, str | Graph | ProgramFunction):
+def _read(program: str | Graph | ProgramFunction | Derivation, shapes: Mapping[str, str] | None) -> Graph:
+    if not isinstance(program, str | Graph | ProgramFunction | Derivation):
         raise DerivkitError(f"a program is text or a program function, not {type(program).__name__}", code="DK010")
     if shapes is not None and not isinstance(shapes, Mapping):
         raise DerivkitError("shapes= is a mapping of names to declarations", code="DK010", hint="shapes={'W': 'M, D'}")
@@ -151,38 +144,9 @@ def _read(program: str | Graph | ProgramFunction, shapes: Mapping[str, str] | No
         return read_program(program, shapes)
     if shapes is not None:
         raise DerivkitError("a program function and a graph have their own shapes", code="DK010", hint="leave shapes= out")
+    if isinstance(program, Derivation):
+        return derivative_graph(program.primal, program.graph, (program.result.name,))
     return program.graph if isinstance(program, ProgramFunction) else program
-
-
-def _kind(graph: Graph, kind: str | None) -> str:
-    scalar = not graph.shape(graph.output)
-    if kind is None:
-        return "gradient" if scalar else "jacobian"
-    if kind not in KINDS:
-        raise DerivkitError(
-            f"unknown kind '{echo(kind)}'", code="DK031", hint=did_you_mean(str(kind), KINDS) or f"one of {', '.join(KINDS)}"
-        )
-    if kind == "gradient" and not scalar:
-        shape = ", ".join(map(str, graph.shape(graph.output)))
-        raise DerivkitError(
-            f"a gradient is of a scalar, and {graph.output} has shape ({shape})",
-            code="DK031",
-            hint="ask for kind='jacobian' or kind='vjp', or sum the output",
-        )
-    return kind
-
-
-def _seeded(graph: Graph, kind: str) -> tuple[Graph, Name | None]:
-    """Give a vjp its cotangent: the input ``<output>_bar`` of the output's shape."""
-    if kind != "vjp":
-        return graph, None
-    seed = user(f"{graph.output}_bar")
-    shape = graph.shape(graph.output)
-    if seed in graph.inputs:
-        raise DerivkitError(f"'{seed}' is the name of the cotangent, but the program uses it", code="DK011")
-    extra = {n: i for n, i in graph.extra.items() if n != seed}
-    inputs = {**graph.inputs, seed: Input(seed, "real", shape)}
-    return Graph(inputs, graph.definitions, graph.output, graph.assumed, graph.source, extra), seed
 
 
 def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, ...]:
@@ -193,7 +157,8 @@ def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, 
         return real
     if not isinstance(wrt, str | Iterable):
         raise DerivkitError(f"wrt= is a name or several, not {type(wrt).__name__}", code="DK010", hint="wrt='W1'")
-    asked = [w.strip() for w in wrt.split(",")] if isinstance(wrt, str) else list(wrt)
+    words = [w.strip() for w in wrt.split(",")] if isinstance(wrt, str) else list(wrt)
+    asked = [ascii_name(w) if isinstance(w, str) else w for w in words]
     known = {str(n): n for n in graph.inputs}
     known |= {str(d.name): d.name for d in graph.definitions}
     known |= {str(n): n for n in graph.extra}
@@ -215,38 +180,24 @@ def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, 
     return tuple(dict.fromkeys(found))
 
 
-def _lemmas(done: Pass) -> tuple[Lemma, ...]:
-    ops: dict[str, None] = {}
-    for adjoint in done.adjoints:
-        for c in adjoint.contributions:
-            rhs = c.consumer.rhs
-            if isinstance(rhs, Fn | Prim) and not c.linear and has_lemma(rhs.op):
-                ops.setdefault(rhs.op)
-    return tuple(lemma(op, n) for n, op in enumerate(ops, 1))
+def _lemmas(found: Differentiated) -> tuple[Lemma, ...]:
+    ops = (rhs.op for rhs in _through(found, linear=False) if isinstance(rhs, Fn | Prim) and has_lemma(rhs.op))
+    return tuple(lemma(op, n) for n, op in enumerate(dict.fromkeys(ops), 1))
 
 
-def _results(done: Pass, wrt: tuple[Name, ...], layout: str) -> dict[str, Result]:
-    """Return each result over the program's own names: adjoints and anonymous nodes are opened."""
-    opened = [p for p in done.graph.definitions if p.name.kind == "anon" and p.name not in wrt]
-    opened += [a.definition for a in done.adjoints if a.contributions]
-    flattener = Flattener({o.name: o for o in opened}, tuple(o.name for o in opened), done.known.named_by_author())
-    return {str(n): _result(done, n, layout, flattener) for n in wrt}
+def _results(found: Differentiated, layout: str) -> dict[str, Result]:
+    """Return each result over the program's own names: adjoints, tangents and anonymous nodes are opened."""
+    opened = [p for p in found.primal.definitions if p.name.kind == "anon" and p.name not in found.wrt]
+    for done in found.passes:
+        if isinstance(done, Pass):
+            opened += [a.definition for a in done.adjoints if a.contributions]
+        else:
+            opened += [t.definition for t in done.tangents]
+    known = found.passes[-1].known.named_by_author()
+    flattener = Flattener({o.name: o for o in opened}, tuple(o.name for o in opened), known)
+    return {key: _result(found.primal, bare, layout, flattener) for key, bare in found.results.items()}
 
 
-def _result(done: Pass, wrt: Name, layout: str, flattener: Flattener) -> Result:
-    bare = _bare_result(done, wrt)
+def _result(primal: Graph, bare: Result, layout: str, flattener: Flattener) -> Result:
     flat = flattener.flat(bare.expr)
-    return replace(bare, expr=flat.expr, shared=flat.shared, facts=flat.facts, layout=layout)
-
-
-def _bare_result(done: Pass, wrt: Name) -> Result:
-    """Return the result as its adjoint's definition has it, in the names of the derived graph."""
-    graph, rank = done.graph, len(done.outputs)
-    adjoint = done.adjoint(wrt)
-    output_shape, shape = graph.shape(graph.output) if done.outputs else (), graph.shape(wrt)
-    if adjoint is None:
-        name = done.name(wrt)
-        inputs = node_indices(graph, wrt) if wrt in graph.inputs else axes(shape)
-        return Result(name, wrt, ZERO_EXPR, done.outputs, inputs, output_shape, shape, graph)
-    d = adjoint.definition
-    return Result(d.name, wrt, d.best, d.indices[:rank], d.indices[rank:], output_shape, shape, graph)
+    return replace(bare, graph=primal, expr=flat.expr, shared=flat.shared, facts=flat.facts, layout=layout)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from derivkit.symbolic.derive.forms import polished
+from derivkit.symbolic.derive.forward import Forward, Tangent
 from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
+from derivkit.symbolic.graph import Definition
+from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import factors_of, terms_of
 from derivkit.symbolic.ops import DEFINED, OPS
 from derivkit.symbolic.rules import SENTENCES
@@ -18,13 +21,22 @@ from derivkit.symbolic.steps import Step
 class _Teller:
     """Numbers the steps, and remembers which derivative was shown in which."""
 
-    def __init__(self, done: Pass, lemmas: Mapping[str, int]) -> None:
-        self.done = done
+    def __init__(self, lemmas: Mapping[str, int]) -> None:
         self.lemmas = lemmas
-        self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim)]
         self.steps: list[Step] = []
         self.number: dict[Name, int] = {}
-        self.writer = Writer({a.definition.name: a.definition for a in done.adjoints if a.contributions})
+        self.outputs: tuple[Index | None, ...] = ()
+        self.named: list[Definition] = []
+        self.written: dict[Name, Definition] = {}
+        self.writer = Writer({})
+
+    def begin(self, done: Pass | Forward) -> None:
+        """Turn to the next pass; what the passes before it found is written out, too."""
+        self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim)]
+        if isinstance(done, Pass):
+            self.outputs = done.outputs
+            self.written |= {a.definition.name: a.definition for a in done.adjoints if a.contributions}
+        self.writer = Writer(self.written)
 
     def tell(self, rule: str, before: Expr, lines: list[Step], cites: tuple[int, ...], lemma: int = 0) -> int:
         n = len(self.steps) + 1
@@ -33,16 +45,22 @@ class _Teller:
         return n
 
 
-def narrate(done: Pass, lemmas: Mapping[str, int]) -> tuple[Step, ...]:
-    """Return the numbered steps of a reverse pass; ``lemmas`` are the numbers of the lemmas, by operation."""
-    teller = _Teller(done, lemmas)
-    for adjoint in done.adjoints:
-        if not adjoint.contributions:
+def narrate(passes: Iterable[Pass | Forward], lemmas: Mapping[str, int]) -> tuple[Step, ...]:
+    """Return the numbered steps of the passes, in order; ``lemmas`` are the numbers of the lemmas, by operation."""
+    teller = _Teller(lemmas)
+    for done in passes:
+        teller.begin(done)
+        if isinstance(done, Forward):
+            for tangent in done.tangents:
+                _tell_tangent(teller, tangent)
             continue
-        for c in adjoint.contributions:
-            if not c.linear and not c.seed:
-                _tell_local(teller, c, adjoint)
-        _tell_adjoint(teller, adjoint)
+        for adjoint in done.adjoints:
+            if not adjoint.contributions:
+                continue
+            for c in adjoint.contributions:
+                if not c.linear and not c.seed and local_name(c, adjoint) not in teller.number:
+                    _tell_local(teller, c, adjoint)
+            _tell_adjoint(teller, adjoint)
     return tuple(teller.steps)
 
 
@@ -54,16 +72,17 @@ def local_name(c: Contribution, adjoint: Adjoint) -> Name:
     return Name("local", "", of=c.consumer.name, output=adjoint.of)
 
 
-def _local_ref(c: Contribution, adjoint: Adjoint, done: Pass) -> Ref:
-    positions = c.adjoint.subs[len(done.outputs) :]
-    own = reference(adjoint.of, adjoint.definition.indices[len(done.outputs) :]).subs
+def _local_ref(c: Contribution, adjoint: Adjoint, teller: _Teller) -> Ref:
+    rank = len(teller.outputs)
+    positions = c.adjoint.subs[rank:]
+    own = reference(adjoint.of, adjoint.definition.indices[rank:]).subs
     return Ref(local_name(c, adjoint), positions + own)
 
 
 def _tell_local(teller: _Teller, c: Contribution, adjoint: Adjoint) -> None:
     name = local_name(c, adjoint)
     op = c.consumer.rhs.op if isinstance(c.consumer.rhs, Fn | Prim) else ""
-    before = _local_ref(c, adjoint, teller.done)
+    before = _local_ref(c, adjoint, teller)
     after = polished(c.local)
     line = Step("local derivative", before, after, _why_local(c, op), about=_about(c, op))
     teller.number[name] = teller.tell("local derivative", before, [line], (), teller.lemmas.get(op, 0))
@@ -75,6 +94,27 @@ def _why_local(c: Contribution, op: str) -> str:
 
 def _about(c: Contribution, op: str) -> tuple[Expr, ...]:
     return () if op else (c.consumer.ref(), c.consumer.rhs)
+
+
+# -- tangents -------------------------------------------------------------------------------------------------------------
+
+
+def _tell_tangent(teller: _Teller, tangent: Tangent) -> None:
+    before = tangent.definition.ref()
+    op = tangent.of.rhs.op if isinstance(tangent.of.rhs, Fn | Prim) else ""
+    reason, about = (OPS[op].reason, ()) if op else (SENTENCES["differentiate"], (tangent.of.ref(), tangent.of.rhs))
+    formal = isinstance(tangent.of.rhs, Prim)  # an operation along an axis has a Jacobian, any other a slope
+    lines = [Step("local derivative", before, tangent.product, reason, about=about)] if formal else []
+    for n, stage in enumerate(tangent.stages):
+        if n:
+            why, what = _stage_reason(teller, tangent.stages[n - 1].expr, stage)
+        else:
+            why, what = _normal_reason(tangent.product, stage.expr) if formal else (reason, about)
+        facts = (stage.fact.sentence,) if stage.fact is not None else ()
+        lines.append(Step(stage.rule, before, stage.expr, why, about=what, facts=facts))
+    cites = tuple(sorted({n for p in tangent.parts if (n := teller.number.get(p.tangent.name, 0))}))
+    lemma = teller.lemmas.get(op, 0)
+    teller.number[tangent.definition.name] = teller.tell("forward", before, _distinct(lines), cites, lemma)
 
 
 # -- adjoints -------------------------------------------------------------------------------------------------------------
@@ -103,7 +143,7 @@ def _formal(teller: _Teller, adjoint: Adjoint, before: Expr) -> list[Step]:
         return []
     terms = []
     for c in adjoint.contributions:
-        shown: Expr = c.local if c.linear or c.seed else _local_ref(c, adjoint, teller.done)
+        shown: Expr = c.local if c.linear or c.seed else _local_ref(c, adjoint, teller)
         body: Expr = shown if c.seed else Mul((c.adjoint, *factors_of(shown)))
         terms.append(Sum(c.over, body) if c.over else body)
     after = terms[0] if len(terms) == 1 else Add(tuple(terms))

@@ -162,7 +162,8 @@ def _backwards(graph: Graph, alive: frozenset[Name]) -> list[Name]:
     return order[::-1]
 
 
-def _copies(d: Definition) -> tuple[Index | None, ...]:
+def copies(d: Definition) -> tuple[Index | None, ...]:
+    """Return new indices for a definition, with its letters."""
     return tuple(None if i is None else i.fresh() for i in d.indices)
 
 
@@ -171,7 +172,7 @@ def node_indices(
 ) -> tuple[Index | None, ...]:
     """Return new indices for a node: the letters of its definition, for an input those of its first bare reader."""
     if name not in graph.inputs:
-        return _copies(graph[name])
+        return copies(graph[name])
     shape = graph.inputs[name].shape
     letters: list[str | None] = [None] * len(shape)
     for d in graph.definitions if readers is None else readers.get(name, ()):
@@ -203,8 +204,8 @@ def _adjoint(run: _Run, name: Name) -> Adjoint:
         return Adjoint(name, definition, (), False, body, ())
     contributions = _contributions(run, name, indices)
     product, substituted = _choose_product(contributions, done, known)
-    _check_size(product, name)
-    stages = _stages(product, known)
+    check_size(product, name)
+    stages = stages_of(product, known)
     shown = stages[-1].expr
     facts = tuple(s.fact for s in stages if s.fact is not None)
     exact = _exact(contributions, done, known, substituted, facts)
@@ -215,7 +216,7 @@ def _adjoint(run: _Run, name: Name) -> Adjoint:
     return Adjoint(name, definition, contributions, substituted, _raw_product(contributions, done, substituted), stages)
 
 
-def _check_size(product: Expr, name: Name) -> None:
+def check_size(product: Expr, name: Name) -> None:
     """Refuse a derivative that nobody could read, before its forms are searched (shared parts count once)."""
     if product.nodes > limits.RESULT_NODES and (count := sum(1 for _ in walk(product))) > limits.RESULT_NODES:
         raise DerivkitError(
@@ -225,7 +226,7 @@ def _check_size(product: Expr, name: Name) -> None:
         )
 
 
-def _stages(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
+def stages_of(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
     """Return the forms from the contracted product to the shown one: facts and shorter forms until nothing changes."""
     stages = [Stage("normal", product)]
     for _ in range(4):
@@ -254,7 +255,7 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
     for d in run.readers.get(name, ()):
         if d.name not in run.alive or d.name == name:
             continue
-        fresh = _copies(d)
+        fresh = copies(d)
         here = reference(d.name, fresh)
         local = partial(d.at(here.subs), name, indices, here)
         if local is ZERO_EXPR or (isinstance(local, Num) and not local.value):
@@ -334,7 +335,7 @@ def _choose_product(contributions: tuple[Contribution, ...], done: Mapping[Name,
         return with_names, False
     with_values = add(opened)
     if with_values.nodes <= 4 * SUBSTITUTE_NODES:
-        shorter = _stages(with_values, known)[-1].expr
+        shorter = stages_of(with_values, known)[-1].expr
         if cost(shorter) < cost(simplify(with_names, known)) + gain:
             return with_values, True
     return with_names, False

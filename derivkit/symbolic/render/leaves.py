@@ -8,6 +8,7 @@ from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.joins import ATOM, POWER, PRODUCT, SUM, Piece, quotient
+from derivkit.symbolic.render.pieces import named
 from derivkit.symbolic.render.styles import Style
 from derivkit.symbolic.render.styles import number as digits
 from derivkit.symbolic.render.turned import Done
@@ -16,10 +17,11 @@ from derivkit.symbolic.render.turned import Done
 def name(node: Array, _: Done, style: Style) -> Piece:
     """Return a name; an adjoint is a quotient of differentials."""
     name: Name = node.params[0]  # type: ignore[assignment]
-    if name.kind == "adjoint" and name.of is not None:
-        bottom = style.subscripted(str(name.of), ())
-        return Piece(style.derivative(style.subscripted(str(name.output), ()), (bottom,)), PRODUCT)
-    return Piece(style.subscripted(str(name), ()), POWER if style.raised(str(name)) else ATOM)
+    moved = name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint"
+    if name.kind == "adjoint" or moved:
+        return Piece(named(style, {}, name, ()), PRODUCT)
+    text = named(style, {}, name, ())
+    return Piece(text, POWER if style.raised(text) else ATOM)
 
 
 def number(node: Array, _: Done, style: Style) -> Piece:

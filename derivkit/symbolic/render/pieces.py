@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from derivkit.symbolic.expr import Expr, Name, Ref
 from derivkit.symbolic.index import Affine, Index, Size
-from derivkit.symbolic.render.styles import PROGRAM, Style
+from derivkit.symbolic.render.styles import PROGRAM, Style, text_name
 
 #: How tightly a piece of text holds together.
 SUM, QUOTIENT, PRODUCT, POWER, ATOM = range(5)
@@ -120,14 +121,15 @@ class Writer:
 
 def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, ...]) -> str:
     """Return a name with subscripts; an adjoint or a local derivative as a quotient of differentials, each with its own."""
-    if style is PROGRAM or name.kind not in {"adjoint", "local"}:
-        return style.subscripted(str(name), subs)
+    moved = name.of if name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint" else None
+    if style is PROGRAM or (name.kind not in {"adjoint", "local"} and moved is None):
+        return style.subscripted(dotted(name) if style.name == "text" else str(name), subs)
     if name.kind == "local" and name.of is not None and name.output is not None:
         top, bottom = ranks.get(name.of, len(subs)), ranks.get(name.output, len(subs))
         above, below = subs[:top], subs[len(subs) - min(bottom, len(subs)) :]  # on its diagonal both share the subscripts
         return style.derivative(named(style, ranks, name.of, above), (named(style, ranks, name.output, below),))
     bottoms: list[Name] = []
-    output: Name = name
+    output: Name = name if moved is None else moved
     while output.kind == "adjoint" and output.of is not None and output.output is not None:
         bottoms.insert(0, output.of)
         output = output.output
@@ -136,15 +138,28 @@ def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, 
     for n in reversed(bottoms):
         rank = min(ranks.get(n, len(rest)), len(rest))
         cut = len(rest) - rank
-        shown.insert(0, named(style, ranks, n, rest[cut:]))
+        below = named(style, ranks, n, rest[cut:])
+        shown.insert(0, style.paren(below) if n.kind == "adjoint" else below)
         rest = rest[:cut]
-    return style.derivative(named(style, ranks, output, rest), tuple(shown))
+    top = output if moved is None else Name("tangent", "", of=output)  # the derivative of ∂E/∂w along v is ∂Ė/∂w
+    return style.derivative(named(style, ranks, top, rest), tuple(shown))
+
+
+def dotted(name: Name) -> str:
+    """Return a name in plain text; the tangent of a letter has its dot above it: ż."""
+    if name.kind != "tangent" or name.of is None:
+        return str(name)
+    letter, rest = text_name(str(name.of))[:1], text_name(str(name.of))[1:]
+    return normalize("NFC", f"{letter}\u0307") + rest if not rest or rest.isdigit() else str(name)
 
 
 def reference(w: Writer, node: Ref) -> Piece:
     """Return an entry of a named array."""
-    derivative = w.style is not PROGRAM and node.name.kind in {"adjoint", "local"}
+    name = node.name
+    moved = name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint"
+    derivative = w.style is not PROGRAM and (name.kind in {"adjoint", "local"} or moved)
     shape = w.shapes.get(node.name)
     subs = tuple(map(w.subscript, node.subs)) if shape is None else w.reads(node.subs, shape)
     text = named(w.style, w.ranks, node.name, subs)
-    return Piece(text, PRODUCT if derivative else ATOM, apart=derivative)
+    raised = w.style is not PROGRAM and not derivative and w.style.raised(text)
+    return Piece(text, PRODUCT if derivative else POWER if raised else ATOM, apart=derivative)

@@ -1,0 +1,112 @@
+"""Results against complex steps of what they are derivatives of: no rule of differentiation is used here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.errors import DerivationError
+from derivkit.symbolic.derive.kinds import Claim
+from derivkit.symbolic.evaluate import Evaluation, evaluate_expr, evaluate_graph
+from derivkit.symbolic.expr import Name
+from derivkit.symbolic.graph import Graph
+from derivkit.symbolic.steps import Result
+
+Array = NDArray[Any]
+TOLERANCE = 1e-7  # of the largest entry: twice the digits that a wrong line could agree in by chance are left
+STEP = 1e-40
+
+
+def measure(
+    claim: Claim, env: Mapping[Name, Array], values: Mapping[str, Array], sizes: Mapping[str, int], rng: np.random.Generator
+) -> float:
+    """Compare the results of a claim with Im f(x + ih v) / h of its graph (Squire & Trapp 1998); return the worst error.
+
+    The direction v is the claim's own, or random.  All inputs move at once, so that a network's check costs one evaluation
+    whatever the number of its weights; when that disagrees they move one by one, to say which result is wrong.
+    """
+    if claim.directions:
+        given = {name: env[direction] for name, direction in claim.directions.items()}
+        measured = _moved(claim.graph, given, env, values, sizes)
+        return max((compare(measured, _value(r, env, sizes), f"the result for {r.wrt}") for r in claim.results), default=0.0)
+    inputs = tuple(r for r in claim.results if r.wrt in claim.graph.inputs)
+    groups = [inputs] if inputs else []
+    groups += [(r,) for r in claim.results if r.wrt not in claim.graph.inputs and r.wrt not in claim.graph.extra]
+    worst = 0.0
+    for group in groups:
+        try:
+            worst = max(worst, _along_direction(claim.graph, group, env, values, sizes, rng))
+        except DerivationError:
+            for one in group:
+                _along_direction(claim.graph, (one,), env, values, sizes, rng)
+            raise
+    return worst
+
+
+def compare(left: Array, right: Array, where: str, scale: float = 0.0) -> float:
+    """Return the relative error between two arrays; raise DK033, saying ``where``, when it is no rounding error."""
+    if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
+        return 0.0  # the derivative itself has no value here: √ at 0, as the standard deviation of one number
+    size = max(float(np.max(np.abs(left), initial=0.0)), float(np.max(np.abs(right), initial=0.0)), scale, 1e-3)
+    error = float(np.max(np.abs(left - right), initial=0.0)) / size
+    if error > TOLERANCE:
+        raise DerivationError(
+            f"{where} fails derivkit's own check (error {error:.1e})",
+            code="DK033",
+            hint="this is a bug in derivkit: please report it",
+        )
+    return error
+
+
+def _along_direction(
+    graph: Graph,
+    group: tuple[Result, ...],
+    env: Mapping[Name, Array],
+    values: Mapping[str, Array],
+    sizes: Mapping[str, int],
+    rng: np.random.Generator,
+) -> float:
+    claimed, scale = np.zeros(()), 0.0
+    directions: dict[Name, Array] = {}
+    for result in group:
+        shape = tuple(s.evaluate(sizes) for s in result.input_shape)
+        direction = np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
+        derivative = _value(result, env, sizes)
+        claimed = claimed + (np.tensordot(derivative, direction, len(shape)) if shape else derivative * direction)
+        scale += float(np.sum(np.abs(derivative), initial=0.0)) / max(1, derivative.size // max(1, direction.size))
+        directions[result.wrt] = direction
+    measured = _moved(graph, directions, env, values, sizes)
+    seed = next((n for n in env if str(n) == f"{graph.output}_bar"), None)
+    if seed is not None and any(r.name.kind == "cotangent" for r in group):
+        measured = np.asarray(np.sum(measured * env[seed]))
+    where = "the result for " + ", ".join(str(r.wrt) for r in group)
+    return compare(measured, np.asarray(claimed), where, scale)
+
+
+def _value(result: Result, env: Mapping[Name, Array], sizes: Mapping[str, int]) -> Array:
+    return env[result.name] if result.name in env else evaluate_expr(result.expr, env, sizes, result.outputs + result.inputs)
+
+
+def _moved(
+    graph: Graph,
+    directions: Mapping[Name, Array],
+    env: Mapping[Name, Array],
+    values: Mapping[str, Array],
+    sizes: Mapping[str, int],
+) -> Array:
+    """Return the derivative of the output of ``graph`` as the names of ``directions`` move along them."""
+    if all(n in graph.inputs or n in graph.extra for n in directions):
+        moved = dict(values)
+        for name, direction in directions.items():
+            moved[str(name)] = np.asarray(np.asarray(values[str(name)], dtype=complex) + 1j * STEP * direction)
+        return np.asarray(np.imag(evaluate_graph(graph, moved, sizes)[graph.output]) / STEP)
+    here: dict[Name, Array] = {n: env[n] + 1j * STEP * directions[n] if n in directions else env[n] for n in graph.inputs}
+    run = Evaluation(here, sizes)
+    for d in graph.definitions:  # a line that moves does so whatever is before it; the lines behind it follow
+        here[d.name] = run.array(d.rhs, d.indices)
+        if d.name in directions:
+            here[d.name] = here[d.name] + 1j * STEP * directions[d.name]
+    return np.asarray(np.imag(here[graph.output]) / STEP)

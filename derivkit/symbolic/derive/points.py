@@ -1,0 +1,98 @@
+"""Sizes and points at which a program is tried: they respect the declared kinds, and every node is finite there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.errors import DerivkitError
+from derivkit.symbolic.evaluate import evaluate_graph
+from derivkit.symbolic.graph import Graph, Input
+
+Array = NDArray[Any]
+LARGEST = 1_000_000  # entries of an array: fixed sizes beyond that are not evaluated
+
+
+def size_sets(graph: Graph) -> list[dict[str, int]]:
+    """Return sets of sizes for a program: twice all distinct, once all ones (where the program allows it)."""
+    names: dict[str, None] = {}
+    for given in (*graph.inputs.values(), *graph.extra.values()):
+        for size in (*given.shape, *(() if given.range is None else (given.range,))):
+            names.update(dict.fromkeys(size.names()))
+    for d in graph.definitions:
+        for size in d.shape:
+            names.update(dict.fromkeys(size.names()))
+    order = list(names)
+    distinct = {n: 3 + i for i, n in enumerate(order)}
+    other = {n: 2 + (i + 1) % len(order) for i, n in enumerate(order)} if len(order) > 1 else dict.fromkeys(order, 5)
+    choices = [distinct, other, dict.fromkeys(order, 1)] if order else [{}]
+    found = [c for c in choices if _possible(graph, c)]
+    for larger in (3, 7, 15):  # a size such as N − 2 needs room
+        if found or not order:
+            break
+        found = [moved for c in choices[:2] if _possible(graph, moved := {n: v + larger for n, v in c.items()})]
+    return found
+
+
+def _possible(graph: Graph, sizes: Mapping[str, int]) -> bool:
+    """Say whether every axis has a size and no array is too large to evaluate a dozen times."""
+    out = graph.shape(graph.output)
+    shapes = [d.shape for d in graph.definitions] + [out + g.shape for g in graph.inputs.values()]
+    lengths = [[s.evaluate(sizes) for s in shape] for shape in shapes]
+    return all(n >= 1 for shape in lengths for n in shape) and all(prod(shape) <= LARGEST for shape in lengths)
+
+
+_SAMPLERS = ("spread", "positive", "unit")
+
+
+def points(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, count: int) -> Iterator[dict[str, Array]]:
+    """Yield ``count`` points at which every node of the program is finite; none when none is found."""
+    for sampler in _SAMPLERS:
+        found = []
+        for _ in range(count):
+            values = _finite_point(graph, sizes, rng, sampler)
+            if values is not None:
+                found.append(values)
+        if len(found) == count:
+            yield from found
+            return
+
+
+def _finite_point(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str) -> dict[str, Array] | None:
+    """Return a point at which every node is finite, ``None`` where this one is not, or where an axis is empty."""
+    with np.errstate(all="ignore"):
+        try:
+            values = {str(n): sample(g, sizes, rng, sampler) for n, g in (*graph.inputs.items(), *graph.extra.items())}
+            env = evaluate_graph(graph, values, sizes)
+        except (DerivkitError, ArithmeticError, ValueError, IndexError):
+            return None
+    return values if all(np.all(np.isfinite(a)) for a in env.values() if a.dtype.kind in "fc") else None
+
+
+def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str = "spread") -> Array:
+    """Return a random array of an input's kind and shape; ``sampler`` is where reals lie: spread, positive or unit."""
+    shape = tuple(s.evaluate(sizes) for s in given.shape)
+    kind = given.kind
+    if kind == "label":
+        return np.asarray(rng.integers(0, 1 if given.range is None else given.range.evaluate(sizes), shape))
+    if kind == "mask":
+        return rng.integers(0, 2, shape).astype(float)
+    if kind == "onehot":
+        return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
+    if kind == "simplex":
+        raw = rng.uniform(0.2, 1.0, shape)
+        return np.asarray(raw / raw.sum(axis=-1, keepdims=True))
+    values = _reals(shape, rng, "positive" if kind == "positive" and sampler == "spread" else sampler)
+    return np.asarray((values + np.swapaxes(values, -1, -2)) / 2) if kind == "symmetric" else values
+
+
+def _reals(shape: tuple[int, ...], rng: np.random.Generator, sampler: str) -> Array:
+    if sampler == "positive":
+        return rng.uniform(0.3, 1.7, shape)
+    if sampler == "unit":
+        return rng.uniform(0.15, 0.85, shape)
+    return np.asarray(rng.uniform(0.2, 1.2, shape) * rng.choice([-1.0, 1.0], shape))
