@@ -58,6 +58,7 @@ GROUPS = {
     "layer": "Layers",
     "linear algebra": "Linear algebra",
     "structure": "Structure",
+    "convolution": "Convolution and pooling",
 }
 
 #: What the operations without a formula are.
@@ -77,6 +78,18 @@ SAID = {
     "einsum": "the sum of products that the letters say",
     "stack": "arrays of one shape along a new axis",
     "onehot": "the one-hot vector of a label `k`, of size `K`",
+    "concat": "arrays one behind the other along an axis",
+    "reshape": "the same entries in the same order, the last axis running fastest; a size of -1 is what is left",
+    "pad": "zeros around: `n` at every end, `(before, after)`, or such a pair for each axis",
+    "flip": "the entries in reverse order, along `axis` or along all",
+    "repeat": "every entry `n` times along `axis`: entry `i` is that at `i // n`",
+    "conv1d": "`y[b,o,i] = sum[c,p](w[o,c,p]*x[b,c,stride*i+dilation*p-padding])`, where out of range is 0",
+    "conv2d": "`y[b,o,i,j] = sum[c,p,q](w[o,c,p,q]*x[b,c,i+p,j+q])`, likewise",
+    "avg_pool1d": "`y[i] = mean[p](x[stride*i+p])`, `p` in a window of `size`; the axes before the last are a batch",
+    "avg_pool2d": "`y[i,j] = mean[p,q](x[stride*i+p,stride*j+q])`, likewise",
+    "max_pool1d": "`y[i] = max[p](x[stride*i+p])`: the gradient passes to the first maximum of each window",
+    "max_pool2d": "`y[i,j] = max[p,q](x[stride*i+p,stride*j+q])`, likewise",
+    "attention": "`softmax(Q @ K.T/sqrt(D)) @ V` with `D` the size of a key; where `mask` is 0 the score is -1e9",
     "transpose": "the axes in another order; all reversed without `axes`",
 }
 
@@ -132,7 +145,7 @@ def primitives() -> str:
 
 def defined(op: Op) -> str:
     """Return what the operation is: its formula, or a few words."""
-    return code(op.formula) or SAID[op.name]
+    return "; ".join(map(code, op.formula.split("\n"))) if op.formula else SAID[op.name]
 
 
 def others(group: str, title: str) -> str:
@@ -146,13 +159,6 @@ LABELS = """\
 Losses are sums over the last axis, one for each sample; divide by `N` yourself where you want a mean.
 """
 
-LATER = """\
-## Not there yet
-
-`inv solve det logdet`, `concat reshape pad flip repeat`, `conv1d conv2d`, `avg_pool max_pool`, `layer_norm rms_norm batch_norm
-attention`. They come in a later release; the language knows their names only then.
-"""
-
 
 def page() -> str:
     """Return the page's text."""
@@ -162,7 +168,7 @@ def page() -> str:
     unknown = {op.group for op in OPS.values()} - {*GROUPS, "softmax", "hidden"}
     if unknown:
         raise SystemExit(f"docs/generate.py: no title for {', '.join(sorted(unknown))}")
-    return "\n".join([*parts, LATER])
+    return "\n".join(parts)
 
 
 if __name__ == "__main__":

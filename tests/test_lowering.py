@@ -19,7 +19,6 @@ from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE, FUNCTIONS
 from derivkit.symbolic.parse import read_expression, read_program
-from derivkit.symbolic.parse.later import LATER
 
 
 def refused(text, shapes=None):
@@ -592,7 +591,6 @@ REFUSALS = [
     ("sum(x, keepdims=1)", "DK010", 17, "True or False", None),
     ("softmax(1)", "DK010", 1, "over an axis", None),
     ("log_softmax(X, axis=(0, 0))", "DK010", 25, "axis 0 twice", None),
-    ("conv2d(X, X)", "DK009", 1, "unknown function 'conv2d'", "conv2d is not there yet: it comes with a later release"),
     ("gelu(x, approximate='erf')", "DK010", 1, "approximate is", None),
     ("gelu(x, approximate=None)", "DK010", 1, "approximate is", None),
     ("stack()", "DK010", 1, "nothing to stack", None),
@@ -656,14 +654,6 @@ def test_refusals(last, code, column, message, hint):
     assert hint is None or (error.hint is not None and hint in error.hint), error.hint
     assert error.source is not None
     assert len(error.report().splitlines()) <= 4
-
-
-def test_what_comes_later_is_not_there_yet():
-    for name in sorted(LATER):
-        error = refused(f"x: N\nE = {name}(x)")
-        assert (error.code, error.hint) == ("DK009", f"{name} is not there yet: it comes with a later release")
-    assert not LATER & FUNCTIONS
-    assert read_program("inv: N\nE = sum(inv)").inputs  # a name of the future is still free
 
 
 def test_a_shape_given_apart_is_named_in_its_error():

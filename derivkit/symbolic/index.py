@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -135,13 +136,31 @@ class Size:
         n = divisor.literal
         if n == 0:
             raise DerivkitError("a size is divided by zero", code="DK020")
-        if n is not None and all(c % n == 0 for _, c in self.terms):
-            return Size({m: c // n for m, c in self.terms})
-        if self.literal is not None and n is not None:
-            return Size.of(self.literal // n)
+        exact, rest = self._divided(divisor)
+        if n is not None and rest.literal is not None:  # (2*M + 1)//2 is M
+            return exact + rest.literal // n
+        if rest.literal in (0, -1):  # the divisor is at least 1
+            return exact + Size.of(rest.literal or 0)
         if self == divisor:
             return ONE
-        return Size({(FloorDiv(self, divisor),): 1})
+        whole = dict(exact.terms).get((), 0) if n is not None else 0  # (H - 2)//2 + 1 is H//2
+        return Size({(FloorDiv(self - whole * (n or 0), divisor),): 1, (): whole})
+
+    def _divided(self, divisor: Size) -> tuple[Size, Size]:
+        """Return (quotient, rest): the terms that a divisor of one term divides, and the others."""
+        if len(divisor.terms) != 1:
+            return ZERO, self
+        (by, scale) = divisor.terms[0]
+        quotient: dict[tuple[SizeAtom, ...], int] = {}
+        rest: dict[tuple[SizeAtom, ...], int] = {}
+        for monomial, coefficient in self.terms:
+            left = Counter(monomial)
+            left.subtract(by)
+            if coefficient % scale == 0 and all(count >= 0 for count in left.values()):
+                quotient[tuple(left.elements())] = coefficient // scale
+            else:
+                rest[monomial] = coefficient
+        return Size(quotient), Size(rest)
 
     def __eq__(self, other: object) -> bool:
         """Compare canonical forms."""
@@ -229,11 +248,16 @@ class Affine:
     (True, None, 'i+p-1')
     """
 
-    __slots__ = ("_hash", "const", "free", "terms")
+    __slots__ = ("_hash", "const", "free", "part", "terms")
     terms: tuple[tuple[object, Size], ...]
 
-    def __init__(self, terms: Iterable[tuple[object, Size]], const: Size) -> None:
-        """Collect equal atoms, dropping those that vanish."""
+    def __init__(self, terms: Iterable[tuple[object, Size]], const: Size, part: bool = False) -> None:
+        """Collect equal atoms, dropping those that vanish.
+
+        ``part`` says of a bare index that it took the place of one with another range, or one over a part of an axis:
+        where it is out of its own range, it need not be out of that of the axis.
+        """
+        self.part = part
         collected: dict[object, Size] = {}
         for atom, coefficient in terms:
             collected[atom] = collected[atom] + coefficient if atom in collected else coefficient
@@ -286,7 +310,11 @@ class Affine:
             return self
         bare = self.bare
         if bare is not None:
-            return mapping[bare]
+            new = mapping[bare]
+            other = new.bare
+            if other is not None and not new.part and (self.part or bare.part or other.size != bare.size):
+                return Affine(new.terms, new.const, True)
+            return new
         result = Affine((), self.const)
         for atom, coefficient in self.terms:
             new = mapping.get(atom, Affine.of(atom)) if isinstance(atom, Index) else Affine.of(_substituted(atom, mapping))
@@ -322,7 +350,7 @@ class Affine:
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle without the hash, which another process makes anew."""
-        return (Affine, (self.terms, self.const))
+        return (Affine, (self.terms, self.const, self.part))
 
     def __str__(self) -> str:
         """Return program text with the indices' hints."""

@@ -59,6 +59,8 @@ def wrong(context: Context, arguments: Arguments, place: Place, message: str) ->
 SIGNATURES: dict[str, str] = {
     "einsum": "'ij,jk->ik', a, b, ...",
     "stack": "a, b, ..., axis=0",
+    "concat": "a, b, ..., axis=0",
+    "reshape": "x, (size, size, ...)",
     "transpose": "x, axes=None",
     "zeros": "size, or (size, size, ...)",
     "ones": "size, or (size, size, ...)",
@@ -119,10 +121,11 @@ def option_tree(text: str) -> Expression:
 
 
 @lru_cache(maxsize=256)
-def formula_tree(text: str) -> tuple[Expression, Counter[str]]:
-    """Return the tree of a formula, and how often each name is in it."""
-    tree = option_tree(text)
-    return tree, Counter(node.id for node in walk(tree) if isinstance(node, syntax.Name))
+def formula_trees(text: str) -> tuple[tuple[tuple[str, Expression], ...], Counter[str]]:
+    """Return the lines of a formula, each with its name (the last has none), and how often each name is read in them."""
+    halves = [line.rpartition(" = ") for line in text.split("\n")]
+    trees = tuple((name, option_tree(right)) for name, _, right in halves)
+    return trees, Counter(node.id for _, tree in trees for node in walk(tree) if isinstance(node, syntax.Name))
 
 
 def _integer(node: Expression) -> int | None:

@@ -7,10 +7,13 @@ from collections.abc import Callable
 from derivkit.symbolic.expr import ONE_EXPR, ZERO_EXPR, Add, Delta, Expr, Num, Prim, substitute
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import delta
-from derivkit.symbolic.parse import algebra, syntax
+from derivkit.symbolic.parse import algebra, linear_algebra, syntax
 from derivkit.symbolic.parse.arguments import Arguments, Row, read_axes, read_keep, read_size_option, wrong
 from derivkit.symbolic.parse.context import Context, Value, pairs
+from derivkit.symbolic.parse.convolution import CONVOLUTION_ROWS
+from derivkit.symbolic.parse.layers import LAYER_ROWS
 from derivkit.symbolic.parse.shapes import shown
+from derivkit.symbolic.parse.structure import STRUCTURE_ROWS
 from derivkit.symbolic.parse.syntax import Expression
 
 # -- reductions ----------------------------------------------------------------------------------------------------------
@@ -227,6 +230,7 @@ LABELLED: dict[str, Callable[[Context, Arguments], Value]] = {
 }
 
 ROWS: dict[str, Row] = {
+    **linear_algebra.ROWS,
     "sum": _reduction(algebra.total),
     "mean": _reduction(algebra.mean),
     **dict.fromkeys(
@@ -242,4 +246,7 @@ ROWS: dict[str, Row] = {
     "stack": Row(_stack, frozenset({"axis"}), more=True),
     "onehot": Row(_onehot, frozenset({"K"}), positions=frozenset({"k"})),
     "gelu": Row(_gelu, frozenset({"approximate"})),
+    **STRUCTURE_ROWS,
+    **CONVOLUTION_ROWS,
+    **LAYER_ROWS,
 }

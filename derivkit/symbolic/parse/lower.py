@@ -12,13 +12,13 @@ from derivkit.symbolic.graph import Definition, Input
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import size_factor
 from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE, FUNCTIONS, OPS, Op
-from derivkit.symbolic.parse import algebra, syntax
-from derivkit.symbolic.parse.arguments import Arguments, bind_arguments, formula_tree
+from derivkit.symbolic.parse import algebra, linear_algebra, syntax
+from derivkit.symbolic.parse.arguments import Arguments, bind_arguments, formula_trees
 from derivkit.symbolic.parse.context import Context, Value
 from derivkit.symbolic.parse.functions import LABELLED, ROWS
 from derivkit.symbolic.parse.later import hint_for
 from derivkit.symbolic.parse.pratt import CONSTANTS
-from derivkit.symbolic.parse.shapes import SCALARS, Habits, Unknown, read_size
+from derivkit.symbolic.parse.shapes import SCALARS, Habits, Unknown, rank_beside, read_size
 from derivkit.symbolic.parse.subscripts import At, Item, NewAxis, Span, take
 from derivkit.symbolic.parse.syntax import Expression, Place
 
@@ -84,13 +84,14 @@ class Lowering:
         """Return an input that has a shape by now."""
         return self.declared.get(name) or self.guessed.get(name)
 
-    def guess(self, name: str, like: Value | None, place: Place) -> Input:
-        """Return an undeclared name as an input, with the shape of ``like`` or by its letter."""
+    def guess(self, name: str, like: Value | None, place: Place, rank: int | None = None) -> Input:
+        """Return an undeclared name as an input, with the given rank, that of ``like``, or by its letter."""
         if self.habits is None:
             known = (*self.defined, *self.declared, *self.context.size_names)
             raise self.context.error(place, f"unknown name '{echo(name)}'", "DK008", did_you_mean(name, known))
         sizes = self.context.sizes
-        rank = self.habits.exact.get(name, len(like.axes)) if like is not None else self.habits.rank(name)
+        if rank is None or name in self.habits.exact:
+            rank = self.habits.exact.get(name, len(like.axes)) if like is not None else self.habits.rank(name)
         shape = tuple(sizes.unknown(Unknown(name, axis, place)) for axis in range(rank))
         found = Input(user(name), "real", shape)
         self.guessed[name] = found
@@ -262,6 +263,11 @@ class Lowering:
             bound = tuple(index for index in axes if index is not None)
             expr = algebra.summed(context, bound, body.expr, body.indices)
             return Value(body.axes, expr if node.name == "sum" else algebra.averaged([i.size for i in bound], expr), place)
+        if node.name in linear_algebra.ROWS:
+            if len(axes) != 2:
+                hint = f"as in {node.name}[i,j](...)"
+                raise context.error(place, f"{node.name} binds a row and a column, not {len(axes)} indices", "DK019", hint)
+            return linear_algebra.of_matrix(context, node.name, Value((*body.axes, *axes), body.expr, place), place)
         over = range(len(body.axes), len(body.axes) + len(axes))
         return algebra.primitive(context, node.name, Value((*body.axes, *axes), body.expr, place), over, False, place)
 
@@ -296,9 +302,13 @@ class Lowering:
             if row is not None and parameter in row.positions:
                 positions[parameter] = self.position(argument)
                 continue
+            if isinstance(argument, syntax.NoneItem) and op.defaults.get(parameter) == "None":
+                continue
             shared = op.group == "loss" and values and parameter not in SCALARS.get(op.name, ())
-            if shared and isinstance(argument, syntax.Name) and self.is_new(argument):
-                self.guess(argument.id, next(iter(values.values())), argument.place)
+            if isinstance(argument, syntax.Name) and self.is_new(argument):
+                rank = rank_beside(op.name, parameter, {p: len(v.axes) for p, v in values.items()})
+                if shared or rank is not None:
+                    self.guess(argument.id, next(iter(values.values()), None), argument.place, rank)
             values[parameter] = self.lower(argument)
         values = {p: values[p] for p in bound if p in values}
         extra: list[Value] = []
@@ -316,23 +326,25 @@ class Lowering:
         return self._formula(op, arguments)
 
     def _order(self, op: Op, bound: Mapping[str, Expression], options: Container[str]) -> list[str]:
-        """Return the parameters that are values; in a loss an undeclared one last, since it has the shape of the other."""
+        """Return the parameters that are values; in a loss an undeclared one last, since it follows the other."""
         parameters = [p for p in bound if p not in options]
-        if op.group == "loss" and self.is_new(bound[parameters[0]]) and not self.is_new(bound[parameters[1]]):
+        if op.group in ("loss", "convolution") and len(parameters) > 1 and self.is_new(bound[parameters[0]]) and not self.is_new(bound[parameters[1]]):
             parameters[:2] = reversed(parameters[:2])
         return parameters
 
     def _formula(self, op: Op, arguments: Arguments) -> Value:
         """Return an operation that the language itself defines."""
-        tree, counts = formula_tree(op.formula)
-        values = {}
+        trees, counts = formula_trees(op.formula)
+        values: dict[str, Value] = {}
         for parameter, value in arguments.values.items():
             often = counts[parameter] > 1 and not value.atomic and value.label is None
             values[parameter] = self.context.renamed(value, "u") if often else value
         outer, self.scope = self.scope, Scope(values, arguments.options)
         try:
             with self.context.inside(arguments.place):
-                made = self.lower(tree)
+                for name, tree in trees:
+                    made = self.lower(tree)
+                    values[name] = self.context.renamed(made, name) if name else made
         finally:
             self.scope = outer
         return Value(made.axes, made.expr, arguments.place)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from derivkit.symbolic.index import Affine, Index, Size
@@ -20,8 +20,24 @@ SIZE_TERMS = 200
 RANKS = ("a scalar", "a vector of size {}", "a matrix of sizes {}")
 #: Parameters of operations that are scalars whatever their letter says.
 SCALARS: dict[str, tuple[str, ...]] = {"leaky_relu": ("slope",), "elu": ("alpha",), "clip": ("lo", "hi"), "huber": ("c",)}
-#: Where an operation takes sizes: positions of its arguments.
-SIZE_ARGUMENTS: dict[str, tuple[int, ...]] = {"eye": (0,), "zeros": (0,), "ones": (0,), "onehot": (1,)}
+_NORMALISED = {"gamma": 1, "beta": 1, "eps": 0}
+#: Parameters of operations whose rank their letter does not tell.
+PARAMETER_RANKS: dict[str, dict[str, int]] = {
+    **{name: dict.fromkeys(parameters, 0) for name, parameters in SCALARS.items()},
+    "layer_norm": _NORMALISED,
+    "rms_norm": _NORMALISED,
+    "batch_norm": {"x": 2, **_NORMALISED},
+    "attention": {"Q": 2, "K": 2, "V": 2, "mask": 2},
+    "avg_pool2d": {"x": 2},
+    "max_pool2d": {"x": 2},
+}
+#: Where an operation takes sizes: positions of its arguments, and keywords.
+SIZE_ARGUMENTS: dict[str, tuple[int, ...]] = {
+    **{"eye": (0,), "zeros": (0,), "ones": (0,), "onehot": (1,), "reshape": (1,), "pad": (1,), "repeat": (1,)},
+    **dict.fromkeys(("avg_pool1d", "avg_pool2d", "max_pool1d", "max_pool2d"), (1, 2)),
+    **dict.fromkeys(("conv1d", "conv2d"), (2, 3, 4)),
+}
+SIZE_KEYWORDS = frozenset({"K", "n", "shape", "size", "stride", "padding", "dilation"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,10 +244,11 @@ def read_habits(statements: Iterable[syntax.Statement]) -> Habits:
                         least[inner.id] = 2 if inner.id[0].isupper() else 1
             case syntax.Call("sqrt", (argument,)):
                 divisors.add(id(argument))
-            case syntax.Call(function, args) if function in SCALARS:
+            case syntax.Call(function, args) if function in PARAMETER_RANKS:
                 named = zip(OPS[function].parameters, args, strict=False)
                 given = [*named, *((k.name, k.value) for k in node.keywords)]
-                exact.update({a.id: 0 for p, a in given if p in SCALARS[function] and isinstance(a, syntax.Name)})
+                ranks = PARAMETER_RANKS[function]
+                exact.update({a.id: ranks[p] for p, a in given if p in ranks and isinstance(a, syntax.Name)})
             case syntax.Subscript(syntax.Name(name), items):
                 inside = {n.id for n in walk(items) if isinstance(n, syntax.Name)}
                 if inside & letters and not any(isinstance(i, syntax.Slice | syntax.NoneItem) for i in items):
@@ -252,7 +269,22 @@ def size_names(statements: Iterable[syntax.Statement]) -> dict[str, None]:
         if isinstance(node, syntax.Call):
             for position in SIZE_ARGUMENTS.get(node.function, ()):
                 found.update((n.id, None) for n in walk(node.args[position : position + 1]) if isinstance(n, syntax.Name))
+            keywords = (k.value for k in node.keywords if node.function in SIZE_ARGUMENTS and k.name in SIZE_KEYWORDS)
+            found.update((n.id, None) for n in walk(tuple(keywords)) if isinstance(n, syntax.Name))
     return found
+
+
+def rank_beside(function: str, parameter: str, ranks: Mapping[str, int]) -> int | None:
+    """Return the rank of an undeclared argument, given those of the arguments beside it; ``None`` where they tell nothing.
+
+    >>> rank_beside("conv2d", "w", {"x": 4}), rank_beside("conv2d", "x", {})
+    (4, 2)
+    """
+    dims = {"conv1d": 1, "conv2d": 2}.get(function)
+    if dims is None:
+        return None
+    other = ranks.get("x" if parameter == "w" else "w", dims)
+    return dims if other == dims else dims + 2
 
 
 def read_size(node: object, names: Container[str]) -> Size | None:
