@@ -69,9 +69,10 @@ def binders(expr: Expr) -> tuple[Index, ...]:
 
 def substitute(expr: Expr, mapping: Mapping[Index, Affine]) -> Expr:
     """Return ``expr`` with its free indices replaced by subscripts; bound indices are renamed where they would capture."""
-    relevant = {i: s for i, s in mapping.items() if i in expr.free}
-    if not relevant:
+    free = expr.free
+    if not free or free.isdisjoint(mapping):
         return expr
+    relevant = {i: s for i, s in mapping.items() if i in free}
     if isinstance(expr, Ref):
         return expr.substituted(relevant)
     if isinstance(expr, Delta):
@@ -96,22 +97,27 @@ def _avoid_capture(bound: tuple[Index, ...], mapping: Mapping[Index, Affine]) ->
     return renamed, inner
 
 
-def freshen(expr: Expr) -> Expr:
-    """Return ``expr`` with every bound index new: a copy that can stand beside the original."""
+def freshen(expr: Expr, mapping: Mapping[Index, Affine] | None = None) -> Expr:
+    """Return ``expr`` with every bound index new: a copy that can stand beside the original.
+
+    With a ``mapping`` its free indices are replaced at the same time, which a new binder cannot capture.
+    """
     if isinstance(expr, Sum):
         fresh = tuple(i.fresh() for i in expr.indices)
-        return Sum(fresh, freshen(substitute(expr.body, _pairs(expr.indices, fresh))))
+        return Sum(fresh, freshen(expr.body, _inner(mapping, expr.indices, fresh)))
     if isinstance(expr, Prim):
         fresh = tuple(i.fresh() for i in expr.bound)
-        mapping = _pairs(expr.bound, fresh)
-        return Prim(expr.op, fresh, tuple(freshen(substitute(a, mapping)) for a in expr.args), expr.at)
+        inner = _inner(mapping, expr.bound, fresh)
+        at = tuple(s.substitute(mapping) for s in expr.at) if mapping else expr.at
+        return Prim(expr.op, fresh, tuple(freshen(a, inner) for a in expr.args), at)
     if not expr.children:
-        return expr
-    return expr.rebuilt(tuple(freshen(c) for c in expr.children))
+        return substitute(expr, mapping) if mapping else expr
+    children = tuple(freshen(c, mapping) for c in expr.children)
+    return expr if all(a is b for a, b in zip(children, expr.children, strict=True)) else expr.rebuilt(children)
 
 
-def _pairs(old: tuple[Index, ...], new: tuple[Index, ...]) -> dict[Index, Affine]:
-    return {o: Affine.of(n) for o, n in zip(old, new, strict=True)}
+def _inner(mapping: Mapping[Index, Affine] | None, old: tuple[Index, ...], new: tuple[Index, ...]) -> dict[Index, Affine]:
+    return {**(mapping or {}), **{o: Affine.of(n) for o, n in zip(old, new, strict=True)}}
 
 
 def walk(expr: Expr) -> Iterator[Expr]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from derivkit.symbolic.expr import Expr, Name, Ref, freshen, references, substitute
+from derivkit.symbolic.expr import Expr, Name, Ref, freshen, references
 from derivkit.symbolic.index import ONE, Affine, Index, Size
 
 #: The kinds an input may be declared to have (language.md); ``label`` is integer-valued, the others are real.
@@ -56,7 +56,7 @@ class Definition:
     def at(self, subs: tuple[Affine, ...], body: Expr | None = None) -> Expr:
         """Return the right side (or ``body``) read at ``subs``, its bound indices new."""
         pairs = {i: s for i, s in zip(self.indices, subs, strict=True) if i is not None}
-        return substitute(freshen(self.rhs if body is None else body), pairs)
+        return freshen(self.rhs if body is None else body, pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,11 @@ class Graph:
     assumed: tuple[str, ...] = ()
     source: str = ""
     extra: Mapping[Name, Input] = field(default_factory=dict)  # declared, not used by the program
+    _named: dict[Name, Definition] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the table of definitions once: they are looked up for every line."""
+        object.__setattr__(self, "_named", {d.name: d for d in reversed(self.definitions)})
 
     def __iter__(self) -> Iterator[Definition]:
         """Iterate over the definitions."""
@@ -76,10 +81,7 @@ class Graph:
 
     def __getitem__(self, name: Name) -> Definition:
         """Return the definition of ``name``."""
-        for definition in self.definitions:
-            if definition.name == name:
-                return definition
-        raise KeyError(name)
+        return self._named[name]
 
     def shape(self, name: Name) -> tuple[Size, ...]:
         """Return the shape of an input or a definition."""

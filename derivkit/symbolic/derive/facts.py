@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from derivkit.symbolic.expr import Add, Expr, Name, Ref, Sum, replace
+from derivkit.symbolic.expr import Add, Expr, Name, Ref, Sum, references, replace
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.normal import add, factors_of, mul, normal, num, sum_over
@@ -58,7 +58,8 @@ def oriented(expr: Expr, fact: Fact) -> Expr:
 
 def use_facts(expr: Expr, known: tuple[Fact, ...], declared: bool) -> tuple[Expr, tuple[tuple[Fact, Expr], ...]]:
     """Return ``expr`` with every Σ that a fact decides replaced, and the facts used, each with its Σ."""
-    facts = {(f.name, f.axis): f for f in known if declared or not f.declared}
+    names = references(expr) if known else {}
+    facts = {(f.name, f.axis): f for f in known if f.name in names and (declared or not f.declared)}
     if not facts:
         return expr, ()
     used: dict[tuple[Name, int], tuple[Fact, Expr]] = {}

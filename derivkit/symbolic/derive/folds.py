@@ -6,6 +6,7 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import cached_property
@@ -13,6 +14,7 @@ from functools import cached_property
 from derivkit.symbolic.derive.facts import Fact, declared_facts, symmetric_facts, use_facts
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
+from derivkit.symbolic.derive.probe import sums_to_prove
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -56,7 +58,7 @@ class Relation:
         """What its other bases look like."""
         return frozenset(_look(b) for b, _ in self.factors if not isinstance(b, Ref | Num))
 
-    @property
+    @cached_property
     def is_single(self) -> bool:
         """Say whether it is one power of one thing, but for a number: then any part of it can be folded."""
         return sum(not isinstance(b, Num) for b, _ in self.factors) == 1
@@ -95,6 +97,8 @@ class Knowledge:
     symmetric: tuple[Fact, ...] = ()
     positive: frozenset[Name] = frozenset()
     effort: Effort = field(default_factory=lambda: Effort())
+    folded: dict[Expr, Expr] = field(init=False, default_factory=dict, repr=False, compare=False)
+    forms: dict[Expr, tuple[Expr, int]] = field(init=False, default_factory=dict, repr=False, compare=False)  # with its effort
 
     @cached_property
     def by_shape(self) -> dict[tuple[object, ...], list[Definition]]:
@@ -105,12 +109,12 @@ class Knowledge:
         return found
 
     @cached_property
-    def relations_of(self) -> dict[Name, list[Relation]]:
-        """For each name, the relations that it stands in."""
-        found: dict[Name, list[Relation]] = {}
-        for r in self.relations:
-            for n in r.names:
-                found.setdefault(n, []).append(r)
+    def relations_of(self) -> dict[object, list[int]]:
+        """For each name and each look of a base, the places of the relations that it stands in."""
+        found: dict[object, list[int]] = {}
+        for n, r in enumerate(self.relations):
+            for part in (*r.names, *r.kinds):
+                found.setdefault(part, []).append(n)
         return found
 
     @cached_property
@@ -183,17 +187,20 @@ def _relation(d: Definition, rhs: Expr) -> Relation | None:
 def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
     """Return what can be proved of sums over an axis: the total of the right side comes out as 0 or 1."""
     facts: list[Fact] = []
+    likely = sums_to_prove(graph) if any(map(_may_be_proved, graph.definitions)) else frozenset()
     for d in graph.definitions:
         if isinstance(d.rhs, Prim) and d.rhs.op == "softmax":
             axis = next(n for n, i in enumerate(d.indices) if i is not None and i in d.rhs.at[0].free)
             facts.append(Fact(d.name, axis, 1, False, f"{d.name} is a softmax: {{0}} = 1"))
             continue
-        if d.name.kind != "user" or d.rhs.nodes > PROOF_NODES or not isinstance(d.rhs, Add | Mul):
-            continue
-        for axis, index in enumerate(d.indices):
-            if index is not None:
+        for axis, index in enumerate(d.indices if _may_be_proved(d) else ()):
+            if index is not None and (d.name, axis) in likely:
                 facts += _proof(graph, d, axis, index, known, tuple(facts))
     return facts
+
+
+def _may_be_proved(d: Definition) -> bool:
+    return d.name.kind == "user" and d.rhs.nodes <= PROOF_NODES and isinstance(d.rhs, Add | Mul) and any(d.indices)
 
 
 def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge, before: tuple[Fact, ...]) -> list[Fact]:
@@ -257,10 +264,18 @@ def fold_monomials(expr: Expr, known: Knowledge) -> Expr:
 
 
 def _fold_products(expr: Expr, known: Knowledge) -> Expr:
-    if expr.children:
-        children = tuple(_fold_products(c, known) for c in expr.children)
-        if any(a is not b for a, b in zip(children, expr.children, strict=True)):
-            expr = normal(expr.rebuilt(children))
+    if not expr.children:
+        return expr
+    if expr not in known.folded:  # candidates for a form have most of their parts in common
+        known.folded[expr] = _newly_folded(expr, known)
+    made = known.folded[expr]
+    return expr if made == expr else made
+
+
+def _newly_folded(expr: Expr, known: Knowledge) -> Expr:
+    children = tuple(_fold_products(c, known) for c in expr.children)
+    if any(a is not b for a, b in zip(children, expr.children, strict=True)):
+        expr = normal(expr.rebuilt(children))
     if not isinstance(expr, Mul | Pow):
         return expr
     if isinstance(expr, Mul):
@@ -349,9 +364,8 @@ def _applicable(expr: Expr, known: Knowledge) -> list[Relation]:
     bases = [f.base if isinstance(f, Pow) else f for f in factors_of(expr)]
     names = {b.name for b in bases if isinstance(b, Ref)}
     kinds = {_look(b) for b in bases if not isinstance(b, Ref | Num)}
-    nearby = {r.definition.name: r for n in names for r in known.relations_of.get(n, ())}
-    nearby |= {r.definition.name: r for r in known.relations if r.kinds & kinds}
-    return [r for r in nearby.values() if r.is_single or len(names & r.names) + len(r.kinds & kinds) >= 2]
+    parts = Counter(n for part in (*names, *kinds) for n in known.relations_of.get(part, ()))
+    return [known.relations[n] for n in sorted(parts) if parts[n] >= 2 or known.relations[n].is_single]
 
 
 def with_solved(expr: Expr, one: Solved) -> Expr | None:

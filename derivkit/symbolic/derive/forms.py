@@ -43,6 +43,16 @@ Change = Callable[[Expr], Expr]
 
 def simplify(expr: Expr, known: Knowledge) -> Expr:
     """Return the smallest of the equal forms of a normal ``expr``; itself when none is smaller."""
+    if expr not in known.forms:
+        before = known.effort.left
+        known.forms[expr] = _simplified(expr, known), before - known.effort.left
+        return known.forms[expr][0]
+    made, spent = known.forms[expr]
+    known.effort.spend(spent)  # as much as before: what is short does not depend on what was asked first
+    return expr if made == expr else made
+
+
+def _simplified(expr: Expr, known: Knowledge) -> Expr:
     for _ in range(ROUNDS):
         if expr.nodes > WORK_NODES or is_plain(expr) or not known.effort.spend(expr.nodes):
             return expr

@@ -108,18 +108,26 @@ class Flattener:
         return replace(expr, change)
 
     def _one_by_one(self, expr: Expr) -> Flat:
-        shared: list[Definition] = []
+        bodies: dict[Name | None, Expr] = {None: expr}  # the result, and what it shares
+        reads: dict[Name | None, Counter[Name]] = {None: _counts(expr, self._table)}
+        total = Counter(reads[None])
         for name in reversed(self._order):
             d = self._table[name]
-            uses = _uses(expr, name) + sum(_uses(s.rhs, name) for s in shared)
+            uses = total[name]
             if not uses:
                 continue
-            if expr.nodes + uses * d.best.nodes <= RESULT_NODES:
-                expr = _opened(expr, d)
-                shared = [Definition(s.name, s.shape, s.indices, _opened(s.rhs, d), None, s.facts) for s in shared]
+            if bodies[None].nodes + uses * d.best.nodes <= RESULT_NODES:
+                for reader in [n for n, r in reads.items() if name in r]:
+                    bodies[reader] = _opened(bodies[reader], d)
+                    total.subtract(reads[reader])
+                    reads[reader] = _counts(bodies[reader], self._table)
+                    total.update(reads[reader])
             else:
-                shared.append(Definition(d.name, d.shape, d.indices, d.best, None, d.facts))
-        made = [Definition(s.name, s.shape, s.indices, polished(normal(s.rhs)), None, s.facts) for s in reversed(shared)]
+                bodies[name], reads[name] = d.best, self._reads[name]
+                total.update(reads[name])
+        expr = bodies.pop(None)
+        shared = [(self._table[n], polished(normal(body))) for n, body in reversed(bodies.items()) if n is not None]
+        made = [Definition(d.name, d.shape, d.indices, rhs, None, d.facts) for d, rhs in shared]
         short, _, facts = self._tidied(expr)
         return Flat(short, tuple(made), facts)
 
@@ -149,10 +157,6 @@ def _all(expr: Expr) -> Iterator[Expr]:
         node = stack.pop()
         yield node
         stack.extend(node.children)
-
-
-def _uses(expr: Expr, name: Name) -> int:
-    return sum(isinstance(n, Ref) and n.name == name for n in _all(expr))
 
 
 def _opened(expr: Expr, d: Definition) -> Expr:

@@ -31,6 +31,10 @@ HINTS: dict[str, str] = {
     "norm": "r",
     "prod": "q",
     "argmax": "m",
+    "inv": "Z",
+    "det": "d",
+    "logdet": "l",
+    "solve": "s",
 }
 _COMPARING = frozenset(COMPARISONS.values())
 
@@ -67,7 +71,7 @@ class Value:
     def fresh(self) -> Value:
         """Return a copy that shares no index with this one."""
         axes = tuple(axis and axis.fresh() for axis in self.axes)
-        expr = substitute(freshen(self.expr), pairs(self.axes, axes))
+        expr = freshen(self.expr, pairs(self.axes, axes))
         return Value(axes, expr, self.place, self.label, self.number)
 
 
