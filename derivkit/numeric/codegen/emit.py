@@ -20,7 +20,7 @@ _LONG = 72
 
 _STATIC = frozenset({"number", "size", "constant"})
 _CHEAP = _STATIC | {"name", "transpose", "expand", "index", "arange", "diagonal"}
-_VIEWS = frozenset({"name", "transpose", "expand", "broadcast", "index", "diagonal"})
+_VIEWS = frozenset({"name", "transpose", "expand", "broadcast", "index", "diagonal", "window"})
 _MATH = frozenset({"sqrt", "log", "exp", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh"})
 
 
@@ -49,7 +49,19 @@ _FUNCTIONS = {
     "gradient": "loss_and_gradients",
     "jacobian": "value_and_jacobians",
     "vjp": "value_and_gradients",
+    "jvp": "value_and_tangents",
+    "hessian": "loss_and_hessians",
+    "hvp": "loss_and_products",
     "value": "value",
+}
+
+_RETURNED = {
+    "gradient": "the gradients",
+    "jacobian": "the Jacobians",
+    "vjp": "the cotangents",
+    "jvp": "the tangents",
+    "hessian": "the Hessians",
+    "hvp": "the Hessian times the direction",
 }
 
 
@@ -59,7 +71,7 @@ def emit(program: Program, assignments: Sequence[Assignment], title: str = "") -
     writer.run()
     body = writer.lines
     value = writer.variables[program.value]
-    loose, fixed = _size_lines(program, "\n".join(body))
+    loose, fixed = _size_lines(program, assignments, "\n".join(body))
     text = "\n".join(body)
     if "dtype" in _words(text):
         reals = [writer.variables[i.name] for i in program.inputs if i.kind != "label"]
@@ -105,7 +117,7 @@ def _summary(program: Program) -> str:
     inputs = "; ".join(shape(i.name) for i in program.inputs)
     if program.kind == "value":
         return f"Return {program.value}.  {inputs}."
-    what = {"gradient": "the gradients", "jacobian": "the Jacobians", "vjp": "the cotangents"}[program.kind]
+    what = _RETURNED[program.kind]
     over = f", the {program.reduce} over {program.batch} samples," if program.reduce and program.batch else ""
     return f"Return {program.value}{over} and {what} by {', '.join(program.gradients)}.  {inputs}."
 
@@ -113,12 +125,13 @@ def _summary(program: Program) -> str:
 # -- sizes ----------------------------------------------------------------------------------------------------------------
 
 
-def _size_lines(program: Program, body: str) -> tuple[list[str], list[str]]:
+def _size_lines(program: Program, assignments: Sequence[Assignment], body: str) -> tuple[list[str], list[str]]:
     """Return the sizes that must be given, and the lines that read the others off the inputs."""
     used = _words(body)
     shapes = {str(i.name): i.shape for i in program.inputs}
     sizes = [s for shape in program.shapes().values() for s in shape]
     sizes += [n.size for d in program.definitions for n in walk(d.rhs) if isinstance(n, SizeOf)]  # a size used as a number
+    sizes += [s for a in assignments for node in postorder(a.node) for s in node.shape]  # of indices that no name has
     names = dict.fromkeys(n for s in sizes for n in s.names() if n in used)
     lines, loose = [], []
     for size in names:

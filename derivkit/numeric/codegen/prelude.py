@@ -67,6 +67,50 @@ HELPERS: dict[str, str] = {
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no overflow, and no loss for large x."""
     return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 ''',
+    "windows": '''def windows(x, starts, axes):
+    """A view of x from starts on, where x is 0 outside: each (axis of x, step, length) in axes is an axis of the view."""
+    first, last = list(starts), list(starts)
+    for axis, step, length in axes:
+        first[axis] += min(0, step * (length - 1))
+        last[axis] += max(0, step * (length - 1))
+    before = [max(0, -a) for a in first]
+    after = [max(0, b + 1 - n) for b, n in zip(last, x.shape)]
+    if any(before) or any(after):
+        padded = np.zeros([a + n + b for a, n, b in zip(before, x.shape, after)], x.dtype)
+        padded[tuple(slice(a, a + n) for a, n in zip(before, x.shape))] = x
+        x = padded
+    corner = x[tuple(slice(s + a, None) for s, a in zip(starts, before))]
+    lengths = [length for _, _, length in axes]
+    strides = [step * x.strides[axis] for axis, step, _ in axes]
+    return np.lib.stride_tricks.as_strided(corner, lengths, strides, writeable=False)
+''',
+    "scatter": '''def scatter(v, axes, steps, start, size):
+    """Add up v by position: v at the places i along axes goes to start + sum(steps * i) of an axis of length size.
+
+    The new axis stands where axes[0] did; what falls outside of it is dropped.
+    """
+    if steps[0] < 0:
+        v, start = np.flip(v, axes[0]), start + steps[0] * (v.shape[axes[0]] - 1)
+    step, count = abs(steps[0]), v.shape[axes[0]]
+    whole = (slice(None),) * (axes[0] - sum(a < axes[0] for a in axes))
+    v = np.moveaxis(v, axes[1:], range(len(axes) - 1))
+    places = v.shape[:len(axes) - 1]
+    shape = list(v.shape[len(places):])
+    shape[len(whole)] = size
+    out = np.zeros(shape, v.dtype)
+    for place in np.ndindex(places):
+        first = start + sum(s * i for s, i in zip(steps[1:], place))
+        low, high = max(0, -(first // step)), min(count, (size - 1 - first) // step + 1)
+        if low < high:
+            out[whole + (slice(first + step * low, first + step * high, step),)] += v[place][whole + (slice(low, high),)]
+    return out
+''',
+    "entries": '''def entries(x, *places):
+    """The entries of x at the places, 0 where one is outside."""
+    places = np.broadcast_arrays(*places)
+    inside = np.logical_and.reduce([(0 <= p) & (p < n) for p, n in zip(places, x.shape)])
+    return np.where(inside, x[tuple(np.clip(p, 0, n - 1) for p, n in zip(places, x.shape))], x.dtype.type(0))
+''',
 }
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from derivkit.symbolic.arrays import linear
 from derivkit.symbolic.arrays.nodes import matmul, mul, onehot, ones, outer, reduce
 from derivkit.symbolic.arrays.text import (
     ATOM,
@@ -23,6 +24,7 @@ from derivkit.symbolic.arrays.text import (
     within,
 )
 from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
+from derivkit.symbolic.index import Size
 from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE
 
 _REDUCTIONS = ("sum", "mean", "max", "min", "prod", "norm", "logsumexp", "argmax")
@@ -78,8 +80,10 @@ PROGRAM = Dialect(
         "broadcast": _no_word,  # rewritten with ones: see for_reading
         "gather": _no_word,  # rewritten with one-hot rows: see for_reading
         "onehot": _onehot,
+        **dict.fromkeys(("window", "scatter", "entries"), _no_word),
         "einsum": _einsum(""),
         "transpose": lambda node, args: "",
+        **{word: plain_call(word) for word in ("inv", "solve", "det", "logdet")},
     },
 )
 
@@ -134,7 +138,28 @@ def _alone(template: str, parameter: str) -> bool:
 
 
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
-HELPERS = ("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus")
+HELPERS = (
+    *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
+    *("windows", "scatter", "entries"),
+)
+
+
+def _tuple(items: Sequence[object]) -> str:
+    return f"({', '.join(map(str, items))}{',' if len(items) == 1 else ''})"
+
+
+def _np_windows(node: Array, args: Sequence[str]) -> str:
+    starts: tuple[Size, ...] = node.params[0]  # type: ignore[assignment]
+    axes: tuple[tuple[int, Size, Size], ...] = node.params[1]  # type: ignore[assignment]
+    return f"windows({args[0]}, {_tuple(starts)}, [{', '.join(_tuple(axis) for axis in axes)}])"
+
+
+def _np_scatter(node: Array, args: Sequence[str]) -> str:
+    axes: tuple[int, ...] = node.params[0]  # type: ignore[assignment]
+    steps: tuple[Size, ...] = node.params[1]  # type: ignore[assignment]
+    length = node.shape[axes[0] - sum(a < axes[0] for a in axes)]
+    return f"scatter({args[0]}, {_tuple(axes)}, {_tuple(steps)}, {node.params[2]}, {length})"
+
 
 NUMPY = Dialect(
     calls={
@@ -151,10 +176,15 @@ NUMPY = Dialect(
         "zeros": lambda node, _: f"np.zeros({_shape(node)}, dtype=dtype)",
         "arange": lambda node, _: f"np.arange({node.shape[0]})",
         "broadcast": lambda node, args: f"np.broadcast_to({args[0]}, {_shape(node)})",
+        "window": _np_windows,
+        "scatter": _np_scatter,
+        "entries": plain_call("entries"),
         "gather": lambda node, args: f"{args[0] if args[0].isidentifier() else f'({args[0]})'}[{', '.join(args[1:])}]",
         "onehot": _np_onehot,
         "einsum": _einsum("np."),
         "transpose": lambda node, args: f"np.transpose({args[0]}, {node.params})",
+        **{word: plain_call(f"np.linalg.{word}") for word in ("inv", "solve", "det")},
+        "logdet": lambda node, args: f"np.linalg.slogdet({args[0]})[1]",
     },
     constants={"pi": "np.pi", "inf": "np.inf"},
     function=_np_function,
@@ -201,4 +231,4 @@ def _readable(node: Array) -> Array:
         if node.rank == 2 and x.op == "expand" and x.params == (False, True):
             return outer(x.args[0], ones(node.shape[1:]))
         return mul([x, ones(node.shape)])
-    return node
+    return linear.around(node)

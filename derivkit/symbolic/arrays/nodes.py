@@ -266,6 +266,31 @@ def gather(x: Array, places: Sequence[Array]) -> Array:
     return Array("gather", (x, *places), broadcast_shape(p.shape for p in places))
 
 
+def entries(x: Array, places: Sequence[Array]) -> Array:
+    """Return ``x[places[0], places[1], ...]``, 0 where a place is out of range."""
+    return Array("entries", (x, *places), broadcast_shape(p.shape for p in places))
+
+
+def window(x: Array, starts: Sequence[Size], axes: Sequence[tuple[int, Size, Size]]) -> Array:
+    """Return ``x`` read at ``starts`` and on from there: an axis of the result is (axis of x, step, length).
+
+    Out of range ``x`` reads as 0.  The whole of ``x`` is ``x``.
+    """
+    whole = tuple((n, ONE, length) for n, length in enumerate(x.shape))
+    if tuple(axes) == whole and not any(s.terms for s in starts):
+        return x
+    return Array("window", (x,), tuple(length for _, _, length in axes), (tuple(starts), tuple(axes)))
+
+
+def scatter(x: Array, axes: Sequence[int], steps: Sequence[Size], start: Size, length: Size) -> Array:
+    """Return the sums of ``x`` by the position start + Σ steps · (places along ``axes``), which must be below ``length``.
+
+    ``axes[0]`` becomes the axis of positions, the other ``axes`` go; what lies out of range is dropped.
+    """
+    shape = tuple(length if n == axes[0] else s for n, s in enumerate(x.shape) if n == axes[0] or n not in axes)
+    return Array("scatter", (x,), shape, (tuple(axes), tuple(steps), start))
+
+
 def onehot(label: Array | Size, length: Size) -> Array:
     """Return 1 where a new last axis of ``length`` equals the label."""
     if isinstance(label, Size):

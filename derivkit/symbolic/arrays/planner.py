@@ -2,8 +2,8 @@
 
 ``plan`` visits an expression bottom up.  Every sub-expression becomes an operand (an array with an index on each axis) in
 its own axis order; products go to ``contract``; δ between kept indices becomes ``diag``, δ with a summed index renames it.
-What cannot be an array (a genuinely affine subscript, a range indicator) raises :class:`NoArrayForm`: convolutions will be
-view and scatter nodes made from the definitions, and belong here.
+Genuinely affine subscripts become windows, scatters and masks (see ``affine``).  What has no array form, a primitive that is
+not in the tables here, raises :class:`NoArrayForm`.
 """
 
 from __future__ import annotations
@@ -11,8 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 
-from derivkit.symbolic.arrays import nodes
-from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, letter, moved
+from derivkit.symbolic.arrays import linear, nodes
+from derivkit.symbolic.arrays.affine import (
+    ALONG,
+    Equation,
+    choose,
+    inside,
+    is_plain,
+    is_window,
+    positions,
+    read_at,
+    reads_of,
+    scattered,
+    solve,
+    value_of,
+    windowed,
+    with_distinct_axes,
+)
+from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, moved, straight
+from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.tree import Array, NoArrayForm
 from derivkit.symbolic.expr import (
     Add,
@@ -20,6 +37,7 @@ from derivkit.symbolic.expr import (
     Delta,
     Expr,
     Fn,
+    Inside,
     Mul,
     Name,
     Num,
@@ -29,14 +47,15 @@ from derivkit.symbolic.expr import (
     SizeOf,
     Sum,
     substitute,
+    walk,
 )
 from derivkit.symbolic.graph import Graph
-from derivkit.symbolic.index import ONE, Affine, Index, Size
+from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.ops_linear import MATRICES
 
 Shapes = Callable[[Name], tuple[Size, ...]]
 Order = tuple[Index | None, ...]
 
-_ALONG = frozenset({"softmax", "log_softmax", "first_max", "prod_except"})
 _REDUCE = frozenset({"max", "min", "prod", "norm", "logsumexp", "argmax"})
 
 
@@ -118,6 +137,8 @@ class _Planner:
             return self.product((expr,), (), hint)
         if isinstance(expr, Sum):
             return self.product((expr.body,), expr.indices, hint)
+        if isinstance(expr, Inside):
+            return inside(expr, self.visit)
         if isinstance(expr, Prim):
             return self.primitive(expr)
         raise NoArrayForm(f"a {type(expr).__name__.lower()} has no array form")
@@ -136,15 +157,75 @@ class _Planner:
         scalars = [f for f in factors if not f[0].free and not isinstance(f[0], Delta)]
         if any(isinstance(f, Num) and f.value == 0 and not inverse for f, inverse in scalars):
             return Operand(nodes.number(0), ())
-        factors, diagonals = self.deltas([f for f in factors if f[0].free or isinstance(f[0], Delta)], left)
-        operands = [self.factor(f, inverse, hint) for f, inverse in factors]
+        rest = [f for f in factors if f[0].free or isinstance(f[0], Delta)]
+        rest, equations = self.unsolved(rest, left)
+        rest, diagonals = self.deltas(rest, left)
+        if any(isinstance(f, Delta) and (f.left - f.right).constant is not None for f, _ in rest):
+            return Operand(nodes.number(0), ())  # between two places that differ
+        equations += [solve(f, left) for f, _ in rest if isinstance(f, Delta) and _is_affine(f)]
+        operands = [self.factor(f, inverse, hint) for f, inverse in rest if not _is_affine(f)]
+        operands, scatters = self.resolved(operands, equations, left)
+        gone = {i for _, sub in scatters for i in sub.indices()}
+        left = [i for i in left if i not in gone]
         sizes = [i.size for i in left if not any(i in o.axes for o in operands)]  # Σ over what nothing depends on
         core = contract(operands, frozenset(left), hint)
+        for into, sub in scatters:
+            core = scattered(_with_axes(core, sub.indices()), into, sub)
         for i, j in diagonals:
             core = _placed(core, i, j, hint)
         outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]
         outside += [Operand(nodes.size(s), ()) for s in sizes]
         return combine([*outside, core], hint) if outside else core
+
+    def unsolved(self, factors: list[tuple[Expr, bool]], summed: list[Index]) -> tuple[list[tuple[Expr, bool]], list[Equation]]:
+        """Replace affine reads by bare ones where a window would be wasteful; the equations say what the new indices are."""
+        reads = [() if inverse else reads_of(f, self.shapes) for f, inverse in factors]
+        if not any(is_window(s) and s.bare is None for each in reads for s, _ in each):
+            return factors, []
+
+        def readers(index: Index) -> int:
+            pairs = zip(reads, factors, strict=True)
+            return sum(sum(index in s.free for s, _ in each) if each else index in f.free for each, (f, _) in pairs)
+
+        made: list[tuple[Expr, bool]] = []
+        equations: list[Equation] = []
+        for (factor, inverse), each in zip(factors, reads, strict=True):
+            subs = []
+            for sub, length in each:
+                found = choose(sub, length, summed, readers)
+                if found is not None:
+                    p = Index("p", length)
+                    summed.append(p)
+                    how, index = found
+                    equations.append(Equation(Delta(Affine.of(p), sub), **{how: index}))
+                    sub = Affine.of(p)
+                subs.append(sub)
+            made.append((read_at(factor, tuple(subs)) if each else factor, inverse))
+        return made, equations
+
+    def resolved(
+        self, operands: list[Operand], equations: list[Equation], summed: list[Index]
+    ) -> tuple[list[Operand], list[tuple[Index, Affine]]]:
+        """Use each equation to window the operands, or set it aside as a scatter, or put it in as a mask."""
+        scatters: list[tuple[Index, Affine]] = []
+        pending = sorted(equations, key=lambda e: e.eliminate is None)
+        for n in range(len(pending)):
+            delta, index, into = pending[n]
+            others = pending[n + 1 :]
+            if index is not None and index in summed:
+                value = value_of(index, delta)
+                summed.remove(index)
+                if not any(index in o.axes for o in operands):
+                    operands.append(inside(Inside(value, index.size), self.visit))
+                operands = [windowed(straight(o), {index: value}) if index in o.axes else o for o in operands]
+                pending[n + 1 :] = [_renamed(e, {index: value}, summed) for e in others]
+            elif into is not None and _is_free(into, value_of(into, delta), operands, others, scatters, summed):
+                scatters.append((into, value_of(into, delta)))
+            else:
+                a, b = (positions(s, self.visit) for s in (delta.left, delta.right))
+                (x, y), axes = align([a, b])
+                operands.append(Operand(nodes.fn("equal", x, y), axes))
+        return operands, scatters
 
     def flat(self, args: Iterable[Expr], summed: list[Index]) -> list[tuple[Expr, bool]]:
         """Return the factors, each with whether it divides; a product summed inside a sum joins it."""
@@ -154,7 +235,7 @@ class _Planner:
             arg = stack.pop()
             if isinstance(arg, Mul):
                 stack.extend(reversed(arg.args))
-            elif summed and isinstance(arg, Sum) and _is_product(arg.body) and not set(arg.indices) & set(summed):
+            elif summed and isinstance(arg, Sum) and self.joins(arg, summed, alone=not result and not stack):
                 summed.extend(arg.indices)
                 stack.append(arg.body)
             elif isinstance(arg, Pow) and isinstance(arg.exponent, Num) and arg.exponent.value < 0:
@@ -162,6 +243,10 @@ class _Planner:
             else:
                 result.append((arg, False))
         return result
+
+    def joins(self, inner: Sum, summed: Sequence[Index], alone: bool) -> bool:
+        """Return whether the factors of a sum inside a sum may join the others: affine ones only when there are no others."""
+        return _is_product(inner.body) and not set(inner.indices) & set(summed) and (alone or not _has_affine(inner.body))
 
     def factor(self, expr: Expr, inverse: bool, hint: Axes) -> Operand:
         """Return a factor of a product; a δ with one fixed side is a one-hot row."""
@@ -171,13 +256,13 @@ class _Planner:
         index, other = left.bare, right.bare
         if index is not None and other is not None:
             return Operand(nodes.eye(index.size, other.size), (index, other))
-        if index is None or index in right.free:
-            a, b = (self.place(s) for s in (expr.left, expr.right))  # two labels
+        if index is None or index in right.free or not (is_plain(right) or _is_place(right)):
+            a, b = (positions(s, self.visit) for s in (expr.left, expr.right))
             (x, y), axes = align([a, b], hint)
             return Operand(nodes.fn("equal", x, y), axes)
         if right.constant is not None:
-            return Operand(nodes.onehot(_position(right.constant), index.size), (index,))
-        label = self.place(right)
+            return Operand(nodes.onehot(right.constant, index.size), (index,))
+        label = self.visit(right.terms[0][0])  # type: ignore[arg-type]
         return Operand(nodes.onehot(label.node, index.size), (*label.axes, index))
 
     def deltas(
@@ -214,43 +299,47 @@ class _Planner:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def place(self, sub: Affine) -> Operand:
-        """Return a subscript that is one integer-valued reference as an operand."""
-        if len(sub.terms) == 1 and not sub.const.terms:
-            atom, count = sub.terms[0]
-            if isinstance(atom, Expr) and count == ONE:
-                return self.visit(atom)
-        raise NoArrayForm(f"the subscript {sub} has no array form")
-
     def read(self, array: Array, subs: Sequence[Affine]) -> Operand:
-        """Return ``array`` read at the subscripts: its axes are theirs."""
-        fixed = [None if s.constant is None else _position(s.constant) for s in subs]
+        """Return ``array`` read at the subscripts: its axes are theirs.  Out of range it is 0."""
+        windows: dict[Index, Affine] = {}
+        plain: list[Affine] = []
         for sub, length in zip(subs, array.shape, strict=True):
-            index = sub.bare
-            if index is not None and index.size != length:
-                raise NoArrayForm(f"'{index.hint}' runs over {index.size}, the axis over {length}")
-            where = sub.constant
-            if where is not None and None not in (where.literal, length.literal) and not _inside(where, length):
+            where, index = sub.constant, sub.bare
+            outside = where is not None and (_negative(where) or not _may_hold(where, length))
+            if outside:
                 return Operand(nodes.number(0), ())
-        if any(f is not None for f in fixed):
-            array = nodes.index(array, fixed)
+            if (where is not None and not _is_place(sub)) or (is_window(sub) and (index is None or index.size != length)):
+                axis = Index("p", length)  # read whole, then at the subscript
+                windows[axis] = sub
+                sub = Affine.of(axis)
+            plain.append(sub)
+        whole = self._read(array, plain)
+        return windowed(whole, windows) if windows else whole
+
+    def _read(self, array: Array, subs: Sequence[Affine]) -> Operand:
+        """Return ``array`` read at places, bare indices and labels."""
+        if any(s.constant is not None for s in subs):
+            array = nodes.index(array, [s.constant for s in subs])
             subs = [s for s in subs if s.constant is None]
         bares = [s.bare for s in subs]
         kept = [b for b in bares if b is not None]
         if len(kept) == len(bares):
-            return _with_distinct_axes(array, tuple(kept))
-        labels = {n: self.place(s) for n, (s, b) in enumerate(zip(subs, bares, strict=True)) if b is None}
-        if len(labels) == 1 and len(set(kept)) == len(kept) and not set(kept) & set(labels[min(labels)].axes):
+            return with_distinct_axes(array, tuple(kept))
+        free = not all(b is not None or is_plain(s) for s, b in zip(subs, bares, strict=True))
+        labels = {n: positions(s, self.visit) for n, (s, b) in enumerate(zip(subs, bares, strict=True)) if b is None}
+        if not free and len(labels) == 1 and len(set(kept)) == len(kept) and not set(kept) & set(labels[min(labels)].axes):
             ((n, label),) = labels.items()
             node = nodes.index(array, [0 if m == n else None for m in range(len(subs))], [label.node])
             return Operand(node, (*kept[:n], *label.axes, *kept[n:]))
         operands = [labels[n] if b is None else Operand(nodes.arange(b.size), (b,)) for n, b in enumerate(bares)]
         places, axes = align(operands)
-        return Operand(nodes.gather(array, places), axes)
+        return Operand((nodes.entries if free else nodes.gather)(array, places), axes)
 
     def primitive(self, expr: Prim) -> Operand:
         """Return a primitive: a reduction of its bound axes, or an operation along them that is then read."""
-        if expr.op not in _ALONG | _REDUCE or len(expr.args) != 1:
+        if expr.op in MATRICES:
+            return linear.operation(expr, self.visit, self.read)
+        if expr.op not in ALONG | _REDUCE or len(expr.args) != 1:
             raise NoArrayForm(f"'{expr.op}' has no array form")
         x = self.visit(expr.args[0])  # in its own axis order: softmax(X @ W.T + b), whatever is made of it
         if not set(expr.bound) <= set(x.axes) or (_is_flat(expr) and [a for a in x.axes if a in expr.bound] != [*expr.bound]):
@@ -281,16 +370,71 @@ def _raised(base: Expr, exponent: Fraction) -> Expr:
     return base if exponent == 1 else Pow(base, Num(exponent))
 
 
-def _position(value: Size) -> Size:
-    literal = value.literal
-    if literal is not None and literal < 0:
-        raise NoArrayForm("a negative subscript reads as 0")
-    return value
+def _negative(place: Size) -> bool:
+    literal = place.literal
+    return literal is not None and literal < 0
 
 
-def _inside(place: Size, length: Size) -> bool:
+def _may_hold(place: Size, length: Size) -> bool:
     at, end = place.literal, length.literal
-    return at is not None and end is not None and 0 <= at < end
+    return at is None or end is None or at < end
+
+
+def _is_place(sub: Affine) -> bool:
+    """Return whether a subscript is a place on an axis: a number, or a size that is provably not negative."""
+    return sub.constant is not None and at_least(sub.constant)
+
+
+def _is_affine(factor: Expr) -> bool:
+    """Return whether a factor is a δ over indices that is more than an equality of two of them."""
+    if not isinstance(factor, Delta):
+        return False
+    gap = factor.left - factor.right
+    both = factor.left.bare is not None and factor.right.bare is not None
+    return is_window(gap) and not both and not (len(gap.terms) == 1 and _is_place(value_of(gap.indices()[0], factor)))
+
+
+def _has_affine(body: Expr) -> bool:
+    """Return whether subscripts, δ or ranges in a product are affine."""
+    for node in walk(body):
+        if isinstance(node, Inside) or (isinstance(node, Delta) and _is_affine(node)):
+            return True
+        if isinstance(node, Ref | Prim) and any(
+            s.bare is None and is_window(s) for s in (node.subs if isinstance(node, Ref) else node.at)
+        ):
+            return True
+    return False
+
+
+def _renamed(equation: Equation, mapping: Mapping[Index, Affine], summed: Sequence[Index]) -> Equation:
+    """Return the equation without an index that another one eliminated."""
+    delta = equation.delta
+    if delta.free.isdisjoint(mapping):
+        return equation
+    new = Delta(delta.left.substitute(mapping), delta.right.substitute(mapping))
+    return solve(new, summed)
+
+
+def _is_free(
+    into: Index,
+    sub: Affine,
+    operands: Sequence[Operand],
+    others: Sequence[Equation],
+    scatters: Sequence[tuple[Index, Affine]],
+    summed: Sequence[Index],
+) -> bool:
+    """Return whether a δ can be a scatter: nothing else has the axis, and no other one uses up its indices."""
+    if any(into in o.axes for o in operands) or any(into in e.delta.free for e in others):
+        return False
+    if any(into in s.free or into is a or not s.free.isdisjoint(sub.free) for a, s in scatters):
+        return False
+    return all(i in summed for i in sub.indices())
+
+
+def _with_axes(x: Operand, needed: Sequence[Index]) -> Operand:
+    """Return the operand with all the axes ``needed``, in front where it lacked them."""
+    axes = (*(i for i in needed if i not in x.axes), *x.axes)
+    return Operand(_filled(x, axes), axes)
 
 
 def _solved(delta: Delta, summed: Sequence[Index]) -> tuple[Index, Affine] | None:
@@ -300,10 +444,8 @@ def _solved(delta: Delta, summed: Sequence[Index]) -> tuple[Index, Affine] | Non
         index, target = one.bare, other.bare
         if index is None or index in other.free:
             continue
-        if index in summed and (target is None or target.size == index.size):
-            where = other.constant
-            if where is not None and where.literal is not None and where.literal < 0:
-                raise NoArrayForm("a negative subscript reads as 0")
+        within = target is not None and target.size == index.size
+        if index in summed and (within or is_plain(other) or _is_place(other)):
             return index, other
     left, right = delta.left.bare, delta.right.bare
     if left is None or right is None or left.size != right.size:
@@ -319,17 +461,3 @@ def _placed(x: Operand, i: Index, j: Index, hint: Axes) -> Operand:
         scalars = [f for f in factors if not f.rank], [d for d in divisors if not d.rank]
         return Operand(nodes.mul([*scalars[0], nodes.diag(inner)], scalars[1]), (i, j))
     return combine([x, Operand(nodes.eye(i.size, j.size), (i, j))], hint)
-
-
-def _with_distinct_axes(array: Array, axes: Axes) -> Operand:
-    """Return the operand, axes that carry the same index read along their diagonal."""
-    distinct = tuple(dict.fromkeys(axes))
-    if len(distinct) == len(axes):
-        return Operand(array, axes)
-    if len(axes) == 2:
-        return Operand(nodes.diagonal(array), distinct)
-    letters: dict[Index, str] = {}
-    for axis in distinct:
-        letters[axis] = letter(axis, letters.values())
-    spec = "".join(letters[a] for a in axes) + "->" + "".join(letters.values())
-    return Operand(nodes.einsum(spec, [array], tuple(a.size for a in distinct)), distinct)

@@ -12,6 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from derivkit.symbolic.arrays.nodes import decimal
+from derivkit.symbolic.arrays.slices import slices
 from derivkit.symbolic.arrays.tree import Array, postorder
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import Size
@@ -224,6 +225,14 @@ def _index(node: Array, args: Sequence[Text], _: Dialect) -> Text:
     return Text(f"{within(args[0], ATOM)}[{', '.join(items)}]")
 
 
+def _window(node: Array, args: Sequence[Text], dialect: Dialect) -> Text | None:
+    part = slices(node)
+    if part is not None:
+        return Text(f"{within(args[0], ATOM)}[{part}]")
+    made = dialect.calls["window"](node, [within(args[0], SUM)])
+    return Text(made) if made else None
+
+
 _SYNTAX: dict[str, Callable[[Array, Sequence[Text], Dialect], Text | None]] = {
     "name": _name,
     "number": _number,
@@ -236,6 +245,7 @@ _SYNTAX: dict[str, Callable[[Array, Sequence[Text], Dialect], Text | None]] = {
     "transpose": _transpose,
     "expand": _expand,
     "index": _index,
+    "window": _window,
 }
 
 

@@ -34,13 +34,20 @@ OPS: dict[str, str] = {
     "index": "for each axis of the first operand: None (kept), a Size, or the label operand's place",
     "gather": "all axes read at once: an integer operand for each axis, broadcast together",
     "arange": "0, 1, ... along one axis",
+    "window": "(starts, (axis, step, length) for each axis of the result): the operand read at starts + steps, 0 outside",
+    "scatter": "(axes, steps, start): axes[0] becomes the axis of start + Σ steps · positions, the other axes are added up",
+    "entries": "as gather, 0 where a position is out of range",
     "onehot": "(label or Size,): 1 where the last axis equals the label",
     "einsum": "(spec,)",
+    "inv": "of the last two axes, as those below",
+    "solve": "NumPy's solve: a matrix, and a vector or columns",
+    "det": "the determinant",
+    "logdet": "log |det|",
 }
 
 
 class NoArrayForm(DerivkitError):
-    """The expression cannot (yet) be planned as arrays: it has genuinely affine subscripts, say."""
+    """The expression cannot be planned as arrays: a primitive of the table has no array form yet, say."""
 
     def __init__(self, message: str) -> None:
         """Say what stands in the way."""

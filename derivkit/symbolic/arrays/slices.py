@@ -1,0 +1,47 @@
+"""Windows that are plain slices, ``x[1:, ::2]``: those that provably stay inside of the array."""
+
+from __future__ import annotations
+
+from derivkit.symbolic.arrays.lengths import at_least
+from derivkit.symbolic.arrays.tree import Array
+from derivkit.symbolic.index import Size
+
+
+def slices(node: Array) -> str | None:
+    """Return what stands between the brackets of a window that is a slice, else ``None``.
+
+    >>> from derivkit.symbolic.arrays.nodes import window, zeros
+    >>> L, ONE = Size.of("L"), Size.of(1)
+    >>> slices(window(zeros((L,)), (ONE,), ((0, ONE, L - 1),))), slices(window(zeros((L,)), (L - 1,), ((0, ONE * -1, L),)))
+    ('1:', '::-1')
+    """
+    starts: tuple[Size, ...] = node.params[0]  # type: ignore[assignment]
+    axes: tuple[tuple[int, Size, Size], ...] = node.params[1]  # type: ignore[assignment]
+    if [a for a, _, _ in axes] != list(range(node.args[0].rank)):
+        return None
+    items = []
+    for start, (axis, step, count) in zip(starts, axes, strict=True):
+        item = _slice(start, step, count, node.args[0].shape[axis])
+        if item is None:
+            return None
+        items.append(item)
+    while items[-1] == ":":
+        items.pop()
+    return ", ".join(items)
+
+
+def _slice(start: Size, step: Size, count: Size, length: Size) -> str | None:
+    stride = step.literal
+    if stride == -1 and start == length - 1 and count == length:
+        return "::-1"
+    last = start + step * (count - 1)
+    if stride is None or stride < 1 or not at_least(start) or not at_least(length - last, 1):
+        return None
+    first = str(start) if start.terms else ""
+    to_end = at_least(start + step * count - length)
+    return f"{first}:{'' if to_end else _stop(last + 1, length)}{f':{stride}' if stride > 1 else ''}"
+
+
+def _stop(stop: Size, length: Size) -> str:
+    before = (stop - length).literal
+    return str(stop) if before is None or length.literal is not None else str(before)

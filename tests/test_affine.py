@@ -1,0 +1,153 @@
+"""Affine subscripts in kernels: slices, strides, convolutions and pooling in every form that can be written, at any sizes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import derivkit as dk
+from derivkit.symbolic.evaluate import evaluate_graph
+
+#: name: (declarations, body, wrt, batched); the sizes are chosen so that every axis is at least 1.
+TABLE = {
+    "valid": ("x: L\nw: K", "y[i] = sum[k](x[i+k]*w[k])\nE = sum(tanh(y))", "x, w", "x"),
+    "valid by a signal": ("x: L\nw: K\ng: L-K+1", "y[i] = sum[k](x[i+k]*w[k])\nE = sum(g*y)", "x, w", "x, g"),
+    "same": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*tanh(sum[k](x[i+k-1]*w[k])))", "x, w, g", "x"),
+    "full": ("x: L\nw: K\ng: L+K-1", "E = sum[i](g[i]**2*sum[k](x[i-k]*w[k]))", "x, w, g", "x, g"),
+    "flipped kernel": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*sum[k](x[i+k]*w[K-1-k])**2)", "x, w", "x"),
+    "stride 2": ("x: L\nw: K\ng: (L-K)//2+1", "E = sum[i](g[i]*sin(sum[k](x[2*i+k]*w[k])))", "x, w", "x"),
+    "stride 3, padding 2": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*sum[k](x[3*i+k-2]*w[k]))", "x, w", "x"),
+    "dilation 2": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*tanh(sum[k](x[i+2*k]*w[k])))", "x, w", "x"),
+    "stride 2, dilation 3": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*tanh(sum[k](x[2*i+3*k-1]*w[k])))", "x, w", "x"),
+    "stride 2, flipped": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*tanh(sum[k](x[2*i-k+1]*w[k])))", "x, w", "x"),
+    "2-D": ("x: H, W\nw: P, Q", "y[i,j] = sum[p,q](x[i+p,j+q]*w[p,q])\nE = sum(tanh(y))", "x, w", "x"),
+    "2-D, stride 2": (
+        "x: H, W\nw: P, Q\ng: (H-P)//2+1, (W-Q)//2+1",
+        "E = sum[i,j](g[i,j]*tanh(sum[p,q](x[2*i+p,2*j+q]*w[p,q])))",
+        "x, w",
+        "x",
+    ),
+    "channels": ("x: C, H, W\nw: O, C, P, Q", "y[o,i,j] = sum[c,p,q](x[c,i+p,j+q]*w[o,c,p,q])\nE = sum(tanh(y))", "x, w", "x"),
+    "channels, padding 1": (
+        "x: C, H, W\nw: O, C, P, Q\nb: O\ng: O, H, W",
+        "y[o,i,j] = sum[c,p,q](x[c,i+p-1,j+q-1]*w[o,c,p,q]) + b[o] + 0*g[o,i,j]\nE = sum(tanh(y)*g)",
+        "x, w, b",
+        "x, g",
+    ),
+    "channels, stride 2, padding 1": (
+        "x: C, H, W\nw: O, C, P, Q\ng: O, H, W",
+        "E = sum[o,i,j](g[o,i,j]*tanh(sum[c,p,q](x[c,2*i+p-1,2*j+q-1]*w[o,c,p,q])))",
+        "x, w",
+        "x",
+    ),
+    "samples": (
+        "x: N, C, H, W\nw: O, C, P, Q",
+        "y[n,o,i,j] = sum[c,p,q](x[n,c,i+p,j+q]*w[o,c,p,q])\nE = sum(tanh(y))",
+        "x, w",
+        "",
+    ),
+    "depthwise": ("x: C, H, W\nw: C, P, Q", "y[c,i,j] = sum[p,q](x[c,i+p,j+q]*w[c,p,q])\nE = sum(tanh(y))", "x, w", "x"),
+    "two layers": (
+        "x: L\nw: K\nv: M",
+        "h[i] = tanh(sum[k](x[i+k]*w[k]))\ny[j] = sum[m](h[j+m]*v[m])\nE = sum(y**2)",
+        "x, w, v",
+        "x",
+    ),
+    "differences": ("x: L", "E = sum((x[1:]-x[:-1])**2)", "x", "x"),
+    "neighbours": ("x: L", "E = sum(x[1:]*x[:-1])", "x", "x"),
+    "every other": ("x: L", "E = sum(x[::2]**3)", "x", "x"),
+    "a part": ("x: H, W", "E = sum(x[1:-1, ::2]**3)", "x", "x"),
+    "reversed": ("x: L", "E = sum(x[::-1]*x*exp(x))", "x", "x"),
+    "above the diagonal": ("x: N, N+1", "E = sum[i](x[i,i+1]**2*x[i,N-i])", "x", "x"),
+    "both summed": ("x: L\nv: M\nu: L-M+1", "E = sum[i,j](x[i+j]*u[i]*v[j])", "x, u, v", "x"),
+    "a product of two reads": ("x: L\nw: K\ng: L", "E = sum[i,k](g[i]*w[k]*x[i+k]*x[i-k])", "x, w, g", "x"),
+    "beyond, in cos": ("x: L\nw: K\ng: L", "E = sum[i,k](g[i]*cos(x[i+k])*w[k])", "x, w, g", "x"),
+    "beyond, squared": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*sum[k](x[i-k]**2*(w[k]+1)))", "x, w, g", "x"),
+    "average pooling": ("x: L\ng: L//2\no: P", "E = sum[i](g[i]*sum[p](x[2*i+p]*(0*o[p]+1))**2)", "x", "x"),
+    "max pooling": ("x: L\ng: L//2\no: P", "E = sum[i](g[i]*max[p](x[2*i+p]+0*o[p]))", "x, g", "x"),
+    "2-D max pooling": (
+        "x: H, W\ng: H//2, W//2\no: P, Q",
+        "E = sum[i,j](g[i,j]*max[p,q](x[2*i+p,2*j+q]+0*o[p,q]))",
+        "x, g",
+        "x",
+    ),
+    "flat": ("x: N*M\nA: N, M", "E = sum[i,j](tanh(x[M*i+j])*A[i,j])", "x, A", "x"),
+    "rows": ("E: V, D\nk: label V, N\ng: N, D", "L = sum[n,d](tanh(E[k[n],d])*g[n,d])", "E, g", ""),
+    "the row after": ("E: V, D\nk: label V, N\ng: N, D", "L = sum[n,d](tanh(E[k[n]+1,d])*g[n,d])", "E, g", ""),
+}
+NAMES = "LKMHWPQCONVD"
+SIZES = [
+    dict(zip(NAMES, (9, 3, 4, 7, 8, 3, 2, 2, 3, 4, 5, 3), strict=True)),
+    dict(zip(NAMES, (6, 2, 2, 5, 5, 2, 3, 3, 1, 2, 2, 1), strict=True)),
+    dict(zip(NAMES, (4, 4, 1, 4, 6, 1, 4, 1, 2, 1, 3, 2), strict=True)),
+    dict.fromkeys(NAMES, 1) | {"L": 2, "H": 3, "W": 3},
+    dict.fromkeys(NAMES, 1) | {"H": 2, "W": 2, "L": 2},
+]
+
+
+def inputs(graph, sizes, rng, batch=(), samples=0, dtype=float):
+    made = {}
+    for name, declared in graph.inputs.items():
+        shape = [s.evaluate(sizes) for s in declared.shape]
+        shape = [samples, *shape] if str(name) in batch else shape
+        if declared.kind == "label":
+            made[str(name)] = rng.integers(0, declared.range.evaluate(sizes), shape)
+        else:
+            made[str(name)] = rng.normal(size=shape).astype(dtype)
+    return made
+
+
+def complex_step(graph, values, word):
+    """Return the gradient of the output by one input, entry by entry, without any of our derivatives."""
+    gradient = np.zeros(values[word].shape)
+    for place in np.ndindex(gradient.shape):
+        moved = values[word].astype(complex)
+        moved[place] += 1e-30j
+        gradient[place] = evaluate_graph(graph, {**values, word: moved})[graph.output].imag * 1e30
+    return gradient
+
+
+def compiled(case, batch=()):
+    declarations, body, wrt, _ = TABLE[case]
+    return dk.compile(dk.derive(f"{declarations}\n{body}", wrt=wrt.split(", "), check=False), batch=batch)
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_a_kernel_is_the_derivative_by_complex_steps(case):
+    kernel = compiled(case)
+    rng = np.random.default_rng(0)
+    graph = kernel.derivation.primal
+    for sizes in SIZES:
+        values = inputs(graph, sizes, rng)
+        value, gradients = kernel(values)
+        np.testing.assert_allclose(value, evaluate_graph(graph, values)[graph.output].real, rtol=1e-12, atol=1e-12)
+        for word, gradient in gradients.items():
+            assert gradient.shape == values[word].shape
+            np.testing.assert_allclose(
+                gradient, complex_step(graph, values, word), rtol=1e-9, atol=1e-11, err_msg=f"{word} {sizes}"
+            )
+
+
+@pytest.mark.parametrize("case", [c for c, row in TABLE.items() if row[3]])
+def test_a_batch_is_the_loop_over_its_samples(case):
+    batch = TABLE[case][3].split(", ")
+    one, many = compiled(case), compiled(case, batch)
+    rng = np.random.default_rng(1)
+    for sizes in SIZES[:2]:
+        values = inputs(one.derivation.primal, sizes, rng, batch, samples=3)
+        value, gradients = many(values)
+        loop = [one({w: v[n] if w in batch else v for w, v in values.items()}) for n in range(3)]
+        np.testing.assert_allclose(value, np.mean([v for v, _ in loop]))
+        for word, gradient in gradients.items():
+            each = np.array([g[word] for _, g in loop])
+            expected = each / 3 if word in batch else each.mean(axis=0)
+            np.testing.assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12, err_msg=word)
+
+
+@pytest.mark.parametrize("case", TABLE)
+def test_single_precision_stays_single(case):
+    kernel = compiled(case)
+    values = inputs(kernel.derivation.primal, SIZES[0], np.random.default_rng(2), dtype=np.float32)
+    value, gradients = kernel._function(*kernel.arguments(values, {}), *kernel._sizes(kernel.arguments(values, {})))
+    assert np.asarray(value).dtype == np.float32
+    assert {w: g.dtype for w, g in gradients.items()} == dict.fromkeys(gradients, np.dtype(np.float32))
