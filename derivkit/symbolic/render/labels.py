@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.parse.lexer import ascii_name
 from derivkit.symbolic.render.mathml import ACCENTS, below, mark
 from derivkit.symbolic.render.names import text_name
@@ -235,6 +236,19 @@ _COMMANDED: dict[str, Callable[[str], str]] = {
 _WRITERS: dict[str, Callable[[Label, tuple[str, ...]], str]] = {"latex": _latex, "text": _text, "mathml": _mathml}
 
 
+def names_of(graph: Graph) -> tuple[str, ...]:
+    """Return the names that may have a label: those of the arrays, and the sizes."""
+    arrays = [*graph.inputs, *graph.extra, *(d.name for d in graph)]
+    shapes = [*(i.shape for i in (*graph.inputs.values(), *graph.extra.values())), *(d.shape for d in graph)]
+    ours = ("adjoint", "local", "anon")
+    return (*(str(n) for n in arrays if n.kind not in ours), *sorted({n for shape in shapes for s in shape for n in s.names()}))
+
+
+def letters_of(labels: Mapping[str, Label]) -> tuple[str, ...]:
+    """Return how labels look in plain text: letters that no index may have."""
+    return tuple(_text(label) for label in labels.values())
+
+
 def labelled(style: Style, labels: Mapping[str, Label]) -> Style:
     """Return a style that prints the labels for their names."""
     if not labels:
@@ -243,4 +257,4 @@ def labelled(style: Style, labels: Mapping[str, Label]) -> Style:
     def subscripted(name: str, subs: tuple[str, ...]) -> str:
         return written(labels[name], style.name, subs) if name in labels else style.subscripted(name, subs)
 
-    return replace(style, subscripted=subscripted, greek=lambda name: subscripted(name, ()))
+    return replace(style, subscripted=subscripted, greek=lambda name: subscripted(name, ()), labels=frozenset(labels))

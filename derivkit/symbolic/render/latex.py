@@ -2,12 +2,11 @@ r"""A derivation as LaTeX: a fragment for any document with amsmath, or a minima
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.lines import Block, Row
-from derivkit.symbolic.render.matrix import matrix_latex
 from derivkit.symbolic.render.page import (
     NOTATIONS,
     LemmaPart,
@@ -18,7 +17,7 @@ from derivkit.symbolic.render.page import (
     page,
     with_results,
 )
-from derivkit.symbolic.render.styles import LATEX, escaped
+from derivkit.symbolic.render.styles import Style, escaped
 from derivkit.symbolic.render.widths import broken, width
 from derivkit.symbolic.steps import Derivation
 
@@ -60,6 +59,8 @@ def to_latex(
     steps: str = "full",
     lemmas: bool = False,
     style: str = "delta",
+    title: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> str:
     r"""Return a derivation as a LaTeX fragment (amsmath, ASCII only): ``align*`` with a reason beside each line.
 
@@ -71,10 +72,11 @@ def to_latex(
     ...
     """
     option("notation", notation, NOTATIONS)
-    made = page(derivation, "latex", layout, steps, lemmas, style)
+    made = page(derivation, "latex", layout, steps, lemmas, style, title, labels)
     parts = [
+        *([rf"\textbf{{{_ascii(made.title)}}}"] if made.title else []),
         *_header(made),
-        _align(with_results(made, lambda outcome: in_matrix(outcome, notation, lambda r: matrix_latex(r, made.layout)))),
+        _align(with_results(made, lambda outcome: in_matrix(outcome, made, notation))),
     ]
     if made.facts and not made.told:
         parts.append(f"Used: {'; '.join(made.facts)}.")
@@ -87,46 +89,52 @@ def to_latex(
     return "\n\n".join(parts) + "\n"
 
 
+def _ascii(text: str) -> str:
+    """Return words for a file in ASCII: a sign that has no name here is named by its number, for fonts that have it."""
+    return "".join(c if c.isascii() else f"U+{ord(c):04X}" for c in escaped(text))
+
+
 # -- the header ----------------------------------------------------------------------------------------------------------
 
 
 def _header(made: Page) -> Iterator[str]:
     if made.definitions:
         yield _align([Block(0, "", (Row(d),)) for d in made.definitions])
-    shapes = ", ".join(map(_shape, made.outcomes))
+    shapes = ", ".join(shape_of(o, made.style) for o in made.outcomes)
     yield f"Layout: {made.layout} ({escaped(made.meaning)}); {shapes}."
-    given = [*map(_space, made.inputs), *(f"${d}$" for d in made.lets)]
+    given = [*(space_of(i, made.style) for i in made.inputs), *(f"${d}$" for d in made.lets)]
     if given:
         yield f"Let {', '.join(given)}."
     if made.assumed:
         yield f"Assumed: {escaped('; '.join(made.assumed))}."
 
 
-def _shape(outcome: Outcome) -> str:
+def shape_of(outcome: Outcome, style: Style) -> str:
     """Return the space of a result; where a layout turns its axes also which entry stands where."""
-    shape = rf"${outcome.whole} \in {_real(outcome.space)}$"
+    shape = rf"${outcome.whole} \in {_real(outcome.space, style)}$"
     return shape if outcome.entry is None else rf"{shape} with ${outcome.entry[1]}$ at $[{outcome.entry[0]}]$"
 
 
-def _times(shape: Iterable[Size]) -> str:
-    return r" \times ".join(t if s.name or s.literal is not None else f"({t})" for s in shape for t in (LATEX.size(s),))
+def _times(shape: Iterable[Size], style: Style) -> str:
+    return r" \times ".join(t if s.name or s.literal is not None else f"({t})" for s in shape for t in (style.size(s),))
 
 
-def _power(base: str, shape: tuple[Size, ...]) -> str:
-    return f"{base}^{{{_times(shape) if len(shape) > 1 else LATEX.size(shape[0])}}}" if shape else base
+def _power(base: str, shape: tuple[Size, ...], style: Style) -> str:
+    return f"{base}^{{{_times(shape, style) if len(shape) > 1 else style.size(shape[0])}}}" if shape else base
 
 
-def _real(shape: tuple[Size, ...]) -> str:
-    return _power(r"\mathbf{R}", shape)
+def _real(shape: tuple[Size, ...], style: Style) -> str:
+    return _power(r"\mathbf{R}", shape, style)
 
 
-def _space(declared: Input) -> str:
-    name, shape = LATEX.variable(declared.name), declared.shape
-    where = _real(shape)
-    binary = _power(r"\{0, 1\}", shape)
+def space_of(declared: Input, style: Style) -> str:
+    """Return what is given of an input: its space, and what is declared of it."""
+    name, shape = style.variable(declared.name), declared.shape
+    where = _real(shape, style)
+    binary = _power(r"\{0, 1\}", shape, style)
     if declared.kind == "label":
-        limit = "" if declared.range is None else rf" in $0, \dots, {LATEX.size(declared.range - 1)}$"
-        return f"${name}$ {f'${_times(shape)}$ labels' if shape else 'a label'}{limit}"
+        limit = "" if declared.range is None else rf" in $0, \dots, {style.size(declared.range - 1)}$"
+        return f"${name}$ {f'${_times(shape, style)}$ labels' if shape else 'a label'}{limit}"
     spaces = {
         "onehot": f"${name}$ one-hot in ${where}$",
         "simplex": f"${name}$ in the simplex of ${where}$",

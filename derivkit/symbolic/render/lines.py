@@ -13,7 +13,7 @@ from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.render.matrix import math_form
 from derivkit.symbolic.render.notation import Notation
 from derivkit.symbolic.render.source import authored, equation
-from derivkit.symbolic.render.styles import text_name
+from derivkit.symbolic.render.styles import TEXT, Style
 from derivkit.symbolic.steps import Step
 
 
@@ -42,7 +42,7 @@ def definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
     if line is not None:
         return line
     if d.text and notation.style.name == "text":
-        return prettier(equation(d))
+        return prettier(equation(d), notation.style)
     form = math_form(d.rhs, d.indices, graph, notation.style)
     if form is not None:
         return f"{notation.style.variable(d.name)} = {form}"
@@ -50,7 +50,7 @@ def definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
     return f"{left} = {right}"
 
 
-def prettier(text: str) -> str:
+def prettier(text: str, style: Style = TEXT) -> str:
     """Return a line of program text with mathematical signs: products of matrices side by side, powers raised.
 
     >>> prettier("E = sum((W @ x.T - t)**2) * 0.5")
@@ -59,7 +59,7 @@ def prettier(text: str) -> str:
     raised = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
     text = re.sub(r"\*\*([0-9]+)(?![0-9.eE])", lambda m: m[1].translate(raised), text)
     text = re.sub(r"\.T\b", "ᵀ", text)
-    text = re.sub(r"[A-Za-z_][A-Za-z0-9_]*", lambda m: text_name(m[0]), text)
+    text = re.sub(r"[A-Za-z_][A-Za-z0-9_]*", lambda m: style.greek(m[0]), text)
     text = re.sub(r"\s*@\s*", " ", text)
     text = re.sub(r"\s*\*\s*(?!\*)", " · ", text) if "**" not in text else text
     return re.sub(r"(?<![eE])-", "−", text)
@@ -148,4 +148,13 @@ def reason(notation: Notation, text: str, about: Iterable[str]) -> str:
     """Return a reason with the expressions it speaks about; those are set as formulas, the words escaped."""
     shown, style = [*about], notation.style
     pieces = re.split(r"\{([0-9])\}", text)
-    return "".join(style.inline(shown[int(p)]) if n % 2 else style.words(p) for n, p in enumerate(pieces))
+    return "".join(style.inline(shown[int(p)]) if n % 2 else _named(style, p) for n, p in enumerate(pieces))
+
+
+def _named(style: Style, words: str) -> str:
+    """Return words of a reason, the names that a fact is about (``A is symmetric: Aᵀ = A``) with their labels."""
+    if not style.labels:
+        return style.words(words)
+    names = "|".join(map(re.escape, sorted(style.labels)))
+    pieces = re.split(rf"(^(?:{names})(?= is )|\b(?:{names})(?=ᵀ = )|(?<=ᵀ = )(?:{names})$)", words)
+    return "".join(style.inline(style.greek(p)) if n % 2 else style.words(p) for n, p in enumerate(pieces))

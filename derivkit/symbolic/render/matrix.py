@@ -42,6 +42,11 @@ def matrix_latex(result: Result, layout: Layout = "mixed") -> str | None:
     )
 
 
+def matrix_in(result: Result, layout: Layout, style: Style) -> str | None:
+    """Return the result as mathematics in a style, or ``None``."""
+    return _mathematics(result, layout, style)
+
+
 def math_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: Style = TEXT) -> str | None:
     """Return any expression over the names of ``graph`` as mathematics with the axes ``order``, or ``None``."""
     node = _plan(expr, order, graph.shape)

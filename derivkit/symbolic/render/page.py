@@ -5,7 +5,7 @@ The lines themselves are written in ``lines``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
@@ -14,14 +14,18 @@ from derivkit.symbolic.expr import Expr, Name, Ref, key, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.normal import normal
+from derivkit.symbolic.render.labels import labelled, letters_of, names_of, read_labels
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.lines import Block, Row, conditioned, definition_text, reason, step_block
+from derivkit.symbolic.render.matrix import matrix_in
 from derivkit.symbolic.render.notation import Notation
+from derivkit.symbolic.render.styles import Style, style_for
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
 NOTATIONS = ("index", "matrix", "both")
 STEPS = ("full", "brief", "none")
 STYLES = ("delta", "cases")
+TITLE = 200  # the most characters of a title
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Page:
     told: bool
     conventions: tuple[str, ...]
     checked: str
+    title: str
+    style: Style
     lemmas: tuple[LemmaPart, ...] = field(default=())
 
 
@@ -89,9 +95,9 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
         yield Block(0, outcome.left, (outcome.row, *matrix(outcome)))
 
 
-def in_matrix(outcome: Outcome, notation: str, form: Callable[[Result], str | None]) -> Iterator[Row]:
-    """Yield a result's line in matrix notation, as ``form`` writes it; its entries where it has no form and no other is asked."""
-    matrix = form(outcome.result) if notation != "index" else None
+def in_matrix(outcome: Outcome, made: Page, notation: str) -> Iterator[Row]:
+    """Yield a result's line in matrix notation; its entries where it has no such form and no other is asked for."""
+    matrix = matrix_in(outcome.result, made.layout, made.style) if notation != "index" else None
     if matrix is not None and _another(outcome, matrix):
         yield Row(matrix, "in matrix notation")
     elif matrix is None and notation == "matrix":
@@ -113,14 +119,24 @@ def option(name: str, value: str, known: tuple[str, ...]) -> str:
     raise DerivkitError(f"unknown {name} '{echo(value)}'", code="DK031", hint=hint)
 
 
-def page(derivation: Derivation, style: str, layout: str | None, steps: str, lemmas: bool, delta_style: str) -> Page:
-    """Return the page of a derivation, its expressions printed in ``style``."""
+def page(
+    derivation: Derivation,
+    style: str | Style,
+    layout: str | None,
+    steps: str,
+    lemmas: bool,
+    delta_style: str,
+    title: str | None = None,
+    labels: Mapping[str, str] | None = None,
+) -> Page:
+    """Return the page of a derivation, its expressions printed in ``style`` with ``labels`` for names."""
     chosen = read_layout(layout or derivation.layout)
     detail = option("steps", steps, STEPS)
     split = option("style", delta_style, STYLES) == "cases"
-    letters = Letters.of(derivation.graph)
+    known = read_labels(labels, names_of(derivation.graph))
+    letters = Letters((*Letters.of(derivation.graph).taken, *letters_of(known)))
     _announce(derivation, letters)
-    notation = Notation(style, letters, ranks(derivation.graph))
+    notation = Notation(labelled(style_for(style, letters.taken), known), letters, ranks(derivation.graph))
     shown = derivation.steps if detail != "none" else ()
     blocks = tuple(step_block(notation, s, detail == "brief", split) for s in shown)
     outcomes = tuple(_outcome(notation, r, chosen, derivation.steps if shown else (), split) for r in derivation.results.values())
@@ -137,6 +153,8 @@ def page(derivation: Derivation, style: str, layout: str | None, steps: str, lem
         told=detail == "full",
         conventions=derivation.conventions,
         checked=derivation.checked,
+        title=echo(title, TITLE) if title is not None else "",
+        style=notation.style,
         lemmas=tuple(_lemma(style, one) for one in derivation.lemmas) if lemmas else (),
     )
 
@@ -232,7 +250,7 @@ def reference(result: Result) -> Ref:
     return Definition(result.name, shape, (*result.outputs, *result.inputs), result.expr).ref()
 
 
-def _lemma(style: str, lemma: Lemma) -> LemmaPart:
+def _lemma(style: str | Style, lemma: Lemma) -> LemmaPart:
     names = {str(d.name): len(d.shape) for d in lemma.definitions}
     exprs = [e for s in lemma.steps for e in (s.before, s.after, *(x for sub in s.substeps for x in (sub.after,)))]
     found: dict[Name, int] = {d.name: len(d.shape) for d in lemma.definitions}

@@ -40,7 +40,7 @@ class Style:
     one line; ``last`` says whether a Σ is written behind the other factors, reaching to the end of its term.  ``read`` reads an
     expression at subscripts; ``inline`` sets a formula among ``words``; ``bar`` is how a fraction begins and
     ``above`` what stands above; ``exponential``:
-    exp is a power of e.
+    exp is a power of e; ``labels`` are the names that are printed otherwise.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Style:
     top: str = "ᵀ"
     transposed: Callable[[str], str] = lambda t: f"{t}ᵀ"
     inverse: Callable[[str], str] = lambda t: f"{t}⁻¹"
+    turned_inverse: Callable[[str], str] = lambda t: f"{t}⁻ᵀ"
     circled: Callable[[str, str], str] = lambda b, e: f"{b}^∘{e}"
     ones: str = "𝟏"
     word: Callable[[str], str] = lambda w: w
@@ -79,6 +80,7 @@ class Style:
     bar: str = ""
     above: str = "^"
     exponential: bool = False
+    labels: frozenset[str] = frozenset()
     exp: Callable[[str], str] = lambda t: f"exp({t})"
 
     def variable(self, name: Name) -> str:
@@ -273,6 +275,7 @@ LATEX = Style(
     top=r"^\top",
     transposed=lambda t: rf"{t}^\top",
     inverse=lambda t: f"{t}^{{-1}}",
+    turned_inverse=lambda t: rf"{t}^{{-\top}}",
     circled=lambda b, e: rf"{b}^{{\circ {e}}}",
     ones=r"\mathbf{1}",
     word=_latex_word,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.lines import Block, Row
-from derivkit.symbolic.render.matrix import matrix_text
 from derivkit.symbolic.render.page import NOTATIONS, LemmaPart, Outcome, Page, in_matrix, option, page, with_results
-from derivkit.symbolic.render.styles import TEXT, text_name
+from derivkit.symbolic.render.styles import Style
 from derivkit.symbolic.steps import Derivation
 
 WIDTH = 110
@@ -26,12 +25,15 @@ def to_text(
     steps: str = "full",
     lemmas: bool = False,
     style: str = "delta",
+    title: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> str:
-    """Return a derivation as text with Unicode signs, each line with its reason.
+    r"""Return a derivation as text with Unicode signs, each line with its reason.
 
     ``layout`` orders the axes of the results (``mixed``, ``numerator``, ``denominator``); ``notation`` says how results are
     written (``index``, ``matrix``, ``both``; the steps are in index notation); ``steps`` is ``full``, ``brief`` (a line each)
-    or ``none``; ``lemmas`` appends each lemma with its proof; ``style="cases"`` splits a δ into cases.
+    or ``none``; ``lemmas`` appends each lemma with its proof; ``style="cases"`` splits a δ into cases; ``title`` stands above;
+    ``labels`` says how names are printed (``{"W1": r"\mathbf{W}_1"}``: letters, digits, Greek and a few commands of LaTeX).
 
     >>> from derivkit.symbolic.derive import derive
     >>> print(to_text(derive("E = x * x", "x", {"x": ""}, check=False), notation="index"))  # doctest: +NORMALIZE_WHITESPACE
@@ -42,12 +44,12 @@ def to_text(
      1  ∂E/∂x = 2 x    ...
     """
     option("notation", notation, NOTATIONS)
-    made = page(derivation, "text", layout, steps, lemmas, style)
-    blocks = list(with_results(made, lambda outcome: in_matrix(outcome, notation, lambda r: matrix_text(r, made.layout))))
+    made = page(derivation, "text", layout, steps, lemmas, style, title, labels)
+    blocks = list(with_results(made, lambda outcome: in_matrix(outcome, made, notation)))
     below = [] if made.told or not made.facts else [f"used: {'; '.join(made.facts)}"]
     below += [f"at kinks: {', '.join(made.conventions)}"] if made.conventions else []
     below += [_prefixed("checked", made.checked)] if made.checked else []
-    parts = ["\n".join(_header(made)), "\n".join([*_set(blocks), *below])]
+    parts = [made.title, "\n".join(_header(made)), "\n".join([*_set(blocks), *below])]
     parts += ["\n".join(_lemma(one)) for one in made.lemmas]
     return "\n\n".join(p for p in parts if p)
 
@@ -63,22 +65,22 @@ def _header(made: Page) -> Iterator[str]:
     else:
         yield from reversed(made.definitions)
         yield f"sought: {whole}"
-    head, shapes = f"layout: {made.layout} ({made.meaning}); ", [f"{s}, " for s in map(_shape, made.outcomes)]
+    head, shapes = f"layout: {made.layout} ({made.meaning}); ", [f"{s}, " for s in (_shape(o, made.style) for o in made.outcomes)]
     if len(head + "".join(shapes)) - 2 <= LONG:
         yield (head + "".join(shapes)).rstrip(" ,;")
     else:
         yield head.rstrip(" ;")
         yield from _wrapped("        ", shapes)
-    given = [_space(i) for i in made.inputs]
+    given = [_space(i, made.style) for i in made.inputs]
     if given or made.lets:
         yield from _wrapped("Let  ", [*(f"{g}, " for g in given[:-1]), *(f"{g},  " for g in (*given[-1:], *made.lets))])
     if made.assumed:
         yield from _wrapped("assumed: ", [f"{a}; " for a in made.assumed])
 
 
-def _shape(outcome: Outcome) -> str:
+def _shape(outcome: Outcome, style: Style) -> str:
     """Return the space of a result; where a layout turns its axes also which entry stands where."""
-    shape = f"{outcome.whole} ∈ {_power('R', outcome.space)}"
+    shape = f"{outcome.whole} ∈ {_power('R', outcome.space, style)}"
     return shape if outcome.entry is None else f"{shape} with {outcome.entry[1]} at [{outcome.entry[0]}]"
 
 
@@ -93,27 +95,27 @@ def _wrapped(head: str, items: list[str]) -> Iterator[str]:
     yield line.rstrip(" ,;")
 
 
-def _times(shape: Iterable[Size]) -> str:
-    return "×".join(t if (t := TEXT.size(s)).isalnum() else f"({t})" for s in shape)
+def _times(shape: Iterable[Size], style: Style) -> str:
+    return "×".join(t if (t := style.size(s)).isalnum() else f"({t})" for s in shape)
 
 
-def _power(base: str, shape: tuple[Size, ...]) -> str:
+def _power(base: str, shape: tuple[Size, ...], style: Style) -> str:
     if not shape:
         return base
-    sizes = _times(shape) if len(shape) > 1 else TEXT.size(shape[0])
+    sizes = _times(shape, style) if len(shape) > 1 else style.size(shape[0])
     return f"{base}^{sizes}" if len(shape) == 1 and sizes.isalnum() else f"{base}^{{{sizes}}}"
 
 
-def _space(declared: Input) -> str:
-    name, shape = text_name(str(declared.name)), declared.shape
-    where = _power("R", shape)
+def _space(declared: Input, style: Style) -> str:
+    name, shape = style.variable(declared.name), declared.shape
+    where = _power("R", shape, style)
     if declared.kind == "label":
-        limit = "" if declared.range is None else f" in 0..{TEXT.size(declared.range - 1)}"
-        return f"{name} a label{limit}" if not shape else f"{name} {_times(shape)} labels{limit}"
+        limit = "" if declared.range is None else f" in 0..{style.size(declared.range - 1)}"
+        return f"{name} a label{limit}" if not shape else f"{name} {_times(shape, style)} labels{limit}"
     spaces = {
         "onehot": f"{name} one-hot in {where}",
         "simplex": f"{name} in the simplex of {where}",
-        "mask": f"{name} ∈ {_power('{0,1}', shape)}",
+        "mask": f"{name} ∈ {_power('{0,1}', shape, style)}",
         "positive": f"{name} > 0 in {where}",
         "symmetric": f"{name} symmetric in {where}",
     }
