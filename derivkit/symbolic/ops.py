@@ -201,6 +201,7 @@ _ELEMENTWISE = (
         r"\min({a}, {b})",
         "the smaller one passes; ties give the first",
         kinks=(0.0,),
+        against=("b",),
         convention="minimum passes to its first argument at a tie",
     ),
     Op(
@@ -212,6 +213,7 @@ _ELEMENTWISE = (
         r"\max({a}, {b})",
         "the larger one passes; ties give the first",
         kinks=(0.0,),
+        against=("b",),
         convention="maximum passes to its first argument at a tie",
     ),
     Op(
@@ -223,6 +225,7 @@ _ELEMENTWISE = (
         r"\operatorname{{clip}}({x}, {lo}, {hi})",
         "1 inside the limits, else 0",
         kinks=(-1.0, 1.0),
+        against=("lo", "hi"),
         convention="clip'(x) = 1 at the limits",
     ),
     Op(
@@ -336,6 +339,7 @@ _PRIMITIVES = (
         group="reduction",
         latex=r"\lVert {x} \rVert",
         reason="r² = Σ x², so r dr = Σ x dx",
+        equation=("y**2", "sum[k](x[k]**2)"),
         convention="norm has no derivative at 0",
     ),
 )

@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One row: see the module's text.  ``kinks`` are the points where the derivative is a ``convention``."""
+    """One row: see the module's text.  ``kinks`` are the points where the derivative is a ``convention``,
+    ``against`` the arguments that the first one is compared with, where those are what decides.
+
+    A row of an array operation may be implicit: ``equation`` holds between its arguments and its output ``y``.  ``at`` are the
+    letters of the positions that are read, ``by`` for each argument those of the entry that is differentiated by; one letter
+    stands for all the axes that are bound, two for a row and a column.
+    """
 
     name: str
     signature: str
@@ -19,9 +25,13 @@ class Op:
     group: str = "elementwise"
     domain: tuple[float, float] = (float("-inf"), float("inf"))
     kinks: tuple[float, ...] = ()
+    against: tuple[str, ...] = ()
     samples: tuple[float, ...] = (-1.3, -0.4, 0.6, 1.7)
     needs: str = ""
     convention: str = ""
+    equation: tuple[str, str] = ("", "")
+    at: str = "i"
+    by: tuple[str, ...] = ("j",)
 
     @property
     def parameters(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from derivkit.symbolic.derive.lemmas import has_lemma, lemma
 from derivkit.symbolic.derive.narrate import narrate
 from derivkit.symbolic.derive.reverse import Pass
 from derivkit.symbolic.derive.selfcheck import selfcheck
-from derivkit.symbolic.expr import Expr, Fn, Name, Prim, walk
+from derivkit.symbolic.expr import Expr, Fn, Name, Prim
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.parse.lexer import ascii_name
