@@ -9,6 +9,7 @@ import pytest
 
 import derivkit as dk
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.ops import OPS
 
 SQUARE = "x: N\nE = sum(x**2)"
 GREEK = "δ:\nx: N\nE = δ*sum(x**2)"
@@ -106,3 +107,40 @@ def test_gelu_keeps_its_digits_far_below_zero(line: str, x: float) -> None:
     if line == "gelu(x)":
         assert dk.derive("x:\nE = gelu(x)", "x").evaluate(x=x) == pytest.approx(slope, rel=1e-12)
         assert dk.derive("x:\ny = gelu(x)\nE = y**2", "y").evaluate(x=x) == pytest.approx(2 * value, rel=1e-12)
+
+
+# -- a kink is stated where the whole has one ------------------------------------------------------------------------------
+
+KINKED = {
+    "sum(abs(x))": ["abs"],
+    "sum(relu(x))": ["relu"],
+    "norm(x)": ["norm"],
+    "log(norm(x))": ["norm"],
+    "sum(maximum(x, w))": ["maximum"],
+    "sum(maximum(x, w) + minimum(x, w))": ["maximum", "minimum"],  # at a tie the formula says 2
+    "sum(relu(x) - relu(-x))": ["relu"],  # at 0 it says 0, and the whole has slope 1
+    "sum(clip(x, 0, 1))": ["clip"],
+    "sum(hardtanh(x)**2)": ["hardtanh"],
+    "sum(elu(x, 0.5))": ["elu"],
+    "max(x)": ["max"],
+    "sum(huber(x, w)) + sum(relu(x - 1))": ["relu"],
+    "sum(x*abs(x))": [],
+    "sum(abs(x)**3)": [],
+    "sum(relu(x)**2)": [],
+    "sum(maximum(x, 0)**2)": [],
+    "sum(maximum(0, 1 - w*x)**2)": [],
+    "huber(x, w)": [],
+    "huber(x, w, 0.3)": [],
+    "norm(x)**2": [],
+    "norm(x)**3": [],
+    "sum(elu(x))": [],
+    "sum(clip(x, 0, 1)**2*(clip(x, 0, 1) - 1)**2)": [],
+}
+
+
+@pytest.mark.parametrize("loss", KINKED)
+def test_a_kink_is_stated_where_the_result_has_one(loss: str) -> None:
+    d = dk.derive(f"x: N\nw: N\nE = {loss}", "x")
+    said = [OPS[op].convention for op in KINKED[loss]]
+    assert list(d.conventions) == said
+    assert ("at kinks" in str(d)) == bool(said)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Op:
-    """One row: see the module's text.  ``kinks`` are the points where the derivative is a ``convention``,
-    ``against`` the arguments that the first one is compared with, where those are what decides.
+    """One row: see the module's text.  ``kinks`` are the points where the derivative is a ``convention``.
+
+    ``against`` are the arguments that the first one is compared with, where those decide and not the ``kinks``.
 
     A row of an array operation may be implicit: ``equation`` holds between its arguments and its output ``y``.  ``at`` are the
     letters of the positions that are read, ``by`` for each argument those of the entry that is differentiated by; one letter
