@@ -36,6 +36,7 @@ CODES: dict[str, str] = {
     "DK041": "missing input",
     "DK042": "bad file",
     "DK043": "missing optional dependency",
+    "DK044": "singular matrix",
     "DK050": "check cannot run",
     "DK060": "wrong usage",
 }

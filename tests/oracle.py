@@ -232,8 +232,29 @@ def functions(s: Any) -> dict[str, Any]:
         size = e["abs"](r)
         return summed(e["where"](e["less_equal"](size, c), r * r / 2, c * (size - c * s.half)), -1)
 
+    def minor(a: Any, row: int, column: int) -> Any:
+        return np.delete(np.delete(np.asarray(a, dtype=object), row, 0), column, 1)
+
+    def det(a: Any) -> Any:
+        """Return the determinant by cofactors along the first row."""
+        a = np.asarray(a, dtype=object)
+        if a.shape == (0, 0):
+            return 1
+        return total([(-1) ** k * a[0, k] * det(minor(a, 0, k)) for k in range(a.shape[1])])
+
+    def inv(a: Any) -> Any:
+        """Return the adjugate over the determinant."""
+        out = np.empty(np.shape(a), dtype=object)
+        for i, j in np.ndindex(out.shape):
+            out[i, j] = (-1) ** (i + j) * det(minor(a, j, i)) / det(a)
+        return out.view(Array)
+
     return {
         **e,
+        "inv": inv,
+        "solve": lambda a, b: inv(a) @ b,
+        "det": det,
+        "logdet": lambda a: e["log"](e["abs"](det(a))),
         "array": lambda x: np.asarray(x, dtype=object).view(Array)[()],
         "pi": s.pi,
         "sum": summed,

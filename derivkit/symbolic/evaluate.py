@@ -21,6 +21,7 @@ from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import factors_of, terms_of
 from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE, FUNCTIONS
+from derivkit.symbolic.ops_matrix import MATRIX
 from derivkit.symbolic.ops_values import Array, Numbers, integers
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.statements import parse_program
@@ -302,6 +303,8 @@ def _sum_product(run: Evaluation, bound: tuple[Index, ...], factors: list[Labell
 
 
 def _primitive(run: Evaluation, node: Prim, operands: list[Labelled]) -> Labelled:
+    if node.op in MATRIX:
+        return _matrix(run, node, operands)
     own = operands[0]
     batch = tuple(i for i in own[0] if i not in node.bound)
     lengths = tuple(i.size.evaluate(run.sizes) for i in node.bound)
@@ -314,6 +317,18 @@ def _primitive(run: Evaluation, node: Prim, operands: list[Labelled]) -> Labelle
         raise DerivkitError(f"no value for the operation '{echo(node.op)}'", code="DK009")
     result = run.numbers.cast(ops_values.ENTRYWISE[node.op](flat)).reshape(array.shape)
     return run.read(result, (*(Affine.of(i) for i in batch), *node.at))
+
+
+def _matrix(run: Evaluation, node: Prim, operands: list[Labelled]) -> Labelled:
+    """Return an operation on matrices: they bind a row and a column, a right-hand side its row alone."""
+    free = frozenset().union(*(axes for axes, _ in operands))
+    batch = run.axes(free.difference(node.bound))
+    lengths = tuple(i.size.evaluate(run.sizes) for i in node.bound)
+    args = []
+    for operand, count in zip(operands, (2, 1), strict=False):
+        array = _align(operand, (*batch, *node.bound[:count]))
+        args.append(np.broadcast_to(array, (*array.shape[: len(batch)], *lengths[:count])))
+    return run.read(MATRIX[node.op](*args), (*(Affine.of(i) for i in batch), *node.at))
 
 
 def _delta(run: Evaluation, node: Delta, _: list[Labelled]) -> Labelled:

@@ -17,7 +17,7 @@ def transpose(x: Array, axes: Sequence[int]) -> Array:
         return x
     if x.rank == 2:
         cost, pushed = _transposed(x, 8)
-        return pushed if cost < 1 else Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0))
+        return pushed if cost < 1 or x.op == "mul" else Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0))
     if x.op == "transpose":
         return transpose(x.args[0], [x.params[a] for a in axes])  # type: ignore[misc]
     return Array("transpose", (x,), tuple(x.shape[a] for a in axes), axes)
@@ -49,6 +49,7 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
     if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape for a in x.args):
         pairs = [(0, a) if a.rank == 0 else _transposed(a, depth - 1) for a in x.args]
         cost = sum(c for c, _ in pairs)
-        if cost < 1:
+        lone = x.op == "mul" and sum(a.rank > 0 for a in x.args) == 1  # 2 * X.T, not (2 * X).T
+        if cost < 1 or (lone and cost == 1):
             return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
     return plain

@@ -5,9 +5,10 @@ Everything that is not a product, a power or a sum comes from a row of the opera
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from fractions import Fraction
 from functools import lru_cache
-from typing import cast
+from typing import TypeVar, cast
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
@@ -33,7 +34,9 @@ from derivkit.symbolic.expr import (
 )
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.normal import add, delta, fn, mul, normal, num, power, sum_over
-from derivkit.symbolic.ops import ELEMENTWISE, PRIMITIVES
+from derivkit.symbolic.ops import ELEMENTWISE, PRIMITIVES, Op
+
+Place = TypeVar("Place")
 
 
 def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr | None = None) -> Expr:
@@ -136,12 +139,26 @@ def _bind(expr: Expr, found: dict[Name, Expr]) -> Expr:
 def _primitive(expr: Prim, target: Name, at: tuple[Index | None, ...], output: Expr | None) -> Expr:
     pieces = []
     for n, argument in enumerate(expr.args):
-        fresh = tuple(i.fresh() for i in expr.bound)
-        entry = freshen(substitute(argument, {b: Affine.of(f) for b, f in zip(expr.bound, fresh, strict=True)}))
+        own = bound_of(expr, n)
+        fresh = tuple(i.fresh() for i in own)
+        entry = freshen(substitute(argument, {b: Affine.of(f) for b, f in zip(own, fresh, strict=True)}))
         inner = partial(entry, target, at)
         if inner is not ZERO_EXPR:
             pieces.append(sum_over(fresh, mul((primitive_slope(expr, n, fresh, output), inner))))
     return add(pieces)
+
+
+def bound_of(expr: Prim, n: int) -> tuple[Index, ...]:
+    """Return the bound indices that the ``n``-th argument runs over: of a right-hand side it is the row alone."""
+    letters = PRIMITIVES[expr.op].by
+    places = _places(letters[0], expr.bound)
+    return tuple(i for letter in letters[n].split(",") for i in places[letter])
+
+
+def _places(letters: str, indices: Sequence[Place]) -> dict[str, tuple[Place, ...]]:
+    """Return what each letter of a row stands for: one letter for all positions, or one for each."""
+    words = letters.split(",") if letters else []
+    return {words[0]: tuple(indices)} if len(words) == 1 else {w: (i,) for w, i in zip(words, indices, strict=True)}
 
 
 def primitive_slope(expr: Prim, n: int, at: tuple[Index, ...], output: Expr | None = None) -> Expr:
@@ -149,18 +166,23 @@ def primitive_slope(expr: Prim, n: int, at: tuple[Index, ...], output: Expr | No
     row = PRIMITIVES[expr.op]
     if not row.folded:
         raise DerivkitError(f"{expr.op} has no derivative here", code="DK030", hint="differentiate it once only")
-    position = tuple(Affine.of(i) for i in at)
-    bindings = Bindings(
-        arrays={"x": _argument(expr, n), "y": _output(expr, output)},
-        letters={"i": expr.at, "j": position},
-        bound=expr.bound,
-    )
-    return read_row(row.folded[n], bindings)
+    return read_row(row.folded[n], row_bindings(row, expr, n, at, output))
+
+
+def row_bindings(row: Op, expr: Prim, n: int | None, at: tuple[Index, ...], output: Expr | None = None) -> Bindings:
+    """Return what the names and letters of a row stand for, when its ``n``-th argument (if any) is differentiated at ``at``."""
+    named = {p: _argument(expr, k) for k, p in zip(range(len(expr.args)), row.parameters, strict=False)}
+    letters = {**_places(row.at, expr.at)} if expr.at else {}
+    if n is not None:
+        letters |= _places(row.by[n], [Affine.of(i) for i in at])
+    one_each = len(row.by[0].split(",")) > 1
+    summed = expr.bound[:1] if one_each else expr.bound
+    return Bindings(arrays={**named, "y": _output(expr, output)}, letters=letters, bound=expr.bound, summed=summed)
 
 
 def _argument(expr: Prim, n: int) -> Entry:
     def entry(subs: tuple[Affine, ...]) -> Expr:
-        return freshen(substitute(expr.args[n], dict(zip(expr.bound, subs, strict=True))))
+        return freshen(substitute(expr.args[n], dict(zip(bound_of(expr, n), subs, strict=True))))
 
     return entry
 
@@ -169,9 +191,9 @@ def _output(expr: Prim, output: Expr | None) -> Entry:
     def entry(subs: tuple[Affine, ...]) -> Expr:
         if not expr.at:
             return output or expr
-        if output is None:
+        read = [a.bare for a in expr.at]
+        if output is None or None in read or len(set(read)) < len(read):
             return Prim(expr.op, expr.bound, expr.args, subs)
-        pairs = {a.bare: s for a, s in zip(expr.at, subs, strict=True) if a.bare is not None}
-        return substitute(output, pairs)
+        return substitute(output, {i: s for i, s in zip(read, subs, strict=True) if i is not None})
 
     return entry

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from derivkit.symbolic.derive.differentiate import local_slope, partial, primitive_slope
+from derivkit.symbolic.derive.equations import implicit_lemma, jacobi_lemma, through_lemma
 from derivkit.symbolic.derive.forms import polished
 from derivkit.symbolic.derive.reverse import reference
 from derivkit.symbolic.derive.rows import Bindings, read_row
@@ -20,9 +21,13 @@ _X, _Y, _S = user("x"), user("y"), user("S")
 
 
 def has_lemma(op: str) -> bool:
-    """Say whether the row of ``op`` has a formula to prove its derivative from."""
+    """Say whether the row of ``op`` has a formula or an equation to prove its derivative from."""
     row = PRIMITIVES.get(op) or ELEMENTWISE.get(op)
-    return row is not None and bool(row.formula)
+    return row is not None and (bool(row.formula or row.equation[0]) or op in _PROOFS)
+
+
+#: Proofs of operations on matrices that are no formula over entries.
+_PROOFS = {"det": jacobi_lemma, "logdet": through_lemma}
 
 
 @lru_cache(maxsize=256)
@@ -32,7 +37,12 @@ def lemma(op: str, number: int) -> Lemma:
     >>> lemma("softmax", 1).title
     'softmax'
     """
-    return _primitive_lemma(PRIMITIVES[op], number) if op in PRIMITIVES else _elementwise_lemma(ELEMENTWISE[op], number)
+    if op in ELEMENTWISE:
+        return _elementwise_lemma(ELEMENTWISE[op], number)
+    row = PRIMITIVES[op]
+    if op in _PROOFS:
+        return _PROOFS[op](row, number)
+    return implicit_lemma(row, number) if row.equation[0] else _primitive_lemma(row, number)
 
 
 def _local(of: Name, subs: tuple[Index, ...]) -> Ref:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import cast
 
@@ -23,13 +23,16 @@ class Bindings:
     """What the names of a row's formula stand for.
 
     ``scalars`` are arguments of elementwise rows; ``arrays`` give the entry of an argument (or of the output) at some
-    subscripts; ``letters`` are positions, each a tuple of subscripts, since a primitive may run over several axes at once.
+    subscripts; ``letters`` are positions, each a tuple of subscripts, since a primitive may run over several axes at once
+    (several letters in one subscript, ``A[i,p]``, stand one after the other).  A primitive in a row binds copies of ``bound``,
+    a Σ copies of ``summed``: all the axes, or of a matrix one.
     """
 
     scalars: Mapping[str, Expr] = field(default_factory=dict)
     arrays: Mapping[str, Entry] = field(default_factory=dict)
     letters: Mapping[str, tuple[Affine, ...]] = field(default_factory=dict)
     bound: tuple[Index, ...] = ()
+    summed: tuple[Index, ...] | None = None
 
 
 @lru_cache(maxsize=1024)
@@ -89,20 +92,26 @@ def _call(node: syntax.Call, b: Bindings) -> Expr:
         return power(_read(node.args[0], b), Num(_HALF))
     if node.function in ELEMENTWISE:
         return fn(node.function, tuple(_read(a, b) for a in node.args))
+    if node.function in PRIMITIVES:
+        return _whole(node, b, ())
     raise DerivkitError(f"a row of the table cannot call {node.function}", code="DK009")
 
 
 def _subscript(node: syntax.Subscript, b: Bindings) -> Expr:
-    (item,) = node.items
-    at = b.letters[cast(syntax.Name, item).id]
+    at = tuple(sub for item in node.items for sub in b.letters[cast(syntax.Name, item).id])
     base = node.base
     if isinstance(base, syntax.Name):
         return b.arrays[base.id](at)
     if not isinstance(base, syntax.Call) or base.function not in PRIMITIVES:
         raise DerivkitError("a row of the table reads arrays and primitives at a position, nothing else", code="DK009")
+    return _whole(base, b, at)
+
+
+def _whole(node: syntax.Call, b: Bindings, at: tuple[Affine, ...]) -> Expr:
+    """Return a primitive of a whole array, read at ``at``."""
     fresh = tuple(i.fresh() for i in b.bound)
-    whole = Bindings(b.scalars, {n: _along(e, fresh) for n, e in b.arrays.items()}, b.letters, b.bound)
-    return Prim(base.function, fresh, (_read(base.args[0], whole),), at)
+    whole = replace(b, arrays={n: _along(e, fresh) for n, e in b.arrays.items()})
+    return Prim(node.function, fresh, (_read(node.args[0], whole),), at)
 
 
 def _along(entry: Entry, indices: tuple[Index, ...]) -> Entry:
@@ -110,9 +119,9 @@ def _along(entry: Entry, indices: tuple[Index, ...]) -> Entry:
 
 
 def _reduce(node: syntax.IndexedReduce, b: Bindings) -> Expr:
-    fresh = tuple(i.fresh() for i in b.bound)
+    fresh = tuple(i.fresh() for i in (b.bound if b.summed is None else b.summed))
     (letter,) = node.indices
-    inner = Bindings(b.scalars, b.arrays, {**b.letters, letter.id: tuple(Affine.of(i) for i in fresh)}, b.bound)
+    inner = replace(b, letters={**b.letters, letter.id: tuple(Affine.of(i) for i in fresh)})
     return sum_over(fresh, _read(node.body, inner))
 
 

@@ -24,7 +24,22 @@ BINDING: dict[str, int] = {
 COMPARISON, SIGN, POWER = 10, 40, 50
 #: The reductions that may be written over named indices, ``sum[k](...)``.
 REDUCTIONS = frozenset(
-    {"sum", "prod", "mean", "max", "min", "argmax", "norm", "logsumexp", "softmax", "log_softmax", "first_max"}
+    {
+        "sum",
+        "prod",
+        "mean",
+        "max",
+        "min",
+        "argmax",
+        "norm",
+        "logsumexp",
+        "softmax",
+        "log_softmax",
+        "first_max",
+        "inv",
+        "det",
+        "logdet",
+    }
 )
 CONSTANTS = frozenset({"pi", "inf"})
 #: Words of Python, with what to write here.

@@ -9,7 +9,7 @@ from derivkit.symbolic.arrays import Array, postorder
 from derivkit.symbolic.arrays.dialects import for_reading
 from derivkit.symbolic.arrays.nodes import parts, reduce
 from derivkit.symbolic.index import ONE, Size
-from derivkit.symbolic.render import leaves
+from derivkit.symbolic.render import inverses, leaves
 from derivkit.symbolic.render.joins import (
     ATOM,
     ENTRYWISE,
@@ -378,4 +378,8 @@ _WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
     "along": _along,
     "index": _index,
     "onehot": _onehot,
+    "inv": inverses.inverse,
+    "solve": inverses.solution,
+    "det": _word("det"),
+    "logdet": _word("logdet"),
 }

@@ -109,6 +109,7 @@ MATHML = Style(
     top="⊤",
     transposed=lambda t: mark("sup", t, "⊤"),
     inverse=lambda t: mark("sup", t, "−1"),
+    turned_inverse=lambda t: mark("sup", t, "−⊤"),
     circled=lambda b, e: mark("sup", b, f"∘{e}"),
     word=lambda w: mark("word", w),
     read=lambda base, subs: mark("sub", base, below(subs)),
@@ -146,14 +147,14 @@ def math(text: str, display: bool = False) -> ET.Element:
     >>> ET.tostring(math(mark("frac", "a", "b")), encoding="unicode")
     '<math xmlns="http://www.w3.org/1998/Math/MathML"><mfrac><mi>a</mi><mi>b</mi></mfrac></math>'
     """
-    element = ET.Element("math", {"xmlns": NAMESPACE, **({"display": "block"} if display else {})})
+    element = ET.Element("math", {"xmlns": NAMESPACE, **({"displaystyle": "true"} if display else {})})
     element.extend(_Reader(text).row())
     return element
 
 
 def by_cases(left: str, values: tuple[tuple[str, str], ...]) -> ET.Element:
     """Return ``left = { value if condition``, a line for each case."""
-    element = ET.Element("math", {"xmlns": NAMESPACE, "display": "block"})
+    element = ET.Element("math", {"xmlns": NAMESPACE, "displaystyle": "true"})
     row = ET.SubElement(element, "mrow")
     row.extend(_Reader(left).row())
     _leaf("mo", "{", _bar("prefix"), row)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from derivkit.symbolic.expr import Mul, Num, Prim, Ref
+from derivkit.symbolic.ops_linear import MATRICES
+from derivkit.symbolic.render import inverses
 from derivkit.symbolic.render.pieces import Piece, Shapes, Writer, named
 from derivkit.symbolic.render.styles import PROGRAM
 
@@ -15,6 +17,9 @@ def primitive(w: Writer, node: Prim) -> Piece:
     argument = node.args[0]
     if w.style is PROGRAM:
         return _primitive_program(w, node)
+    matrix = inverses.entry(w, node)
+    if matrix is not None:
+        return matrix
     plain = _plain_argument(node)
     if plain is not None:
         batch = tuple("·" if n in plain else w.subscript(s) for n, s in enumerate(argument.subs))  # type: ignore[attr-defined]
@@ -45,12 +50,15 @@ def _plain_argument(node: Prim, shapes: Shapes = _NONE) -> tuple[int, ...] | Non
 def _primitive_program(w: Writer, node: Prim) -> Piece:
     """Return program text: an operation over axes of an array, or over indices, ``max[n](x[n]**2)``."""
     argument = node.args[0]
+    matrix = inverses.program(w, node)
+    if matrix is not None:
+        return Piece(matrix)
     positive = _negated(node, w.shapes)
     if positive is not None:
         return _of_negated(w, positive)
     plain = _plain_argument(node, w.shapes)
     at = w.reads(node.at, [b.size for b in node.bound] if node.at else [])
-    if plain is None:
+    if plain is None or (node.op in MATRICES and not _default_axis(node.op, plain, len(argument.subs))):  # type: ignore[attr-defined]
         over = f"{node.op}[{','.join(w.letters_of(node.bound))}]({w.text(argument)})"
         return Piece(over + (f"[{','.join(at)}]" if at else ""))
     assert isinstance(argument, Ref)  # noqa: S101 - a plain argument is a reference
@@ -91,4 +99,6 @@ def _of_negated(w: Writer, positive: Prim) -> Piece:
 def _default_axis(op: str, plain: tuple[int, ...], rank: int) -> bool:
     if op in {"softmax", "log_softmax", "first_max"}:
         return plain == (rank - 1,)
+    if op in MATRICES:
+        return plain == (rank - 2, rank - 1)
     return plain == tuple(range(rank))

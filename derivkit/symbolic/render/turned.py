@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.index import ONE
-from derivkit.symbolic.render.joins import POWER, PRODUCT, Piece, transposed, within
+from derivkit.symbolic.render.joins import ATOM, POWER, PRODUCT, Piece, transposed, within
 from derivkit.symbolic.render.styles import Style
 
 Done = Mapping[int, Piece | None]
@@ -142,9 +142,28 @@ def _operand(arg: Array, node: Array, made: dict[int, Piece | None], style: Styl
     return leaf if made[id(leaf)] is not None else None
 
 
+def _inverse(node: Array, done: Done, style: Style, _: Write, __: int) -> Piece | None:
+    """Return ``A⁻ᵀ``."""
+    piece = done[id(node.args[0])]
+    return None if piece is None else Piece(style.turned_inverse(within(piece, ATOM, style)), POWER)
+
+
+def _solution(node: Array, done: Done, style: Style, write: Write, depth: int) -> Piece | None:
+    """Return the solution of a system, turned: ``bᵀ A⁻ᵀ``."""
+    matrix = node.args[0]
+    base = matrix.args[0] if matrix.op == "transpose" else matrix
+    piece, row = done[id(base)], turned(node.args[1], done, style, write, depth)
+    if piece is None or row is None:
+        return None
+    mark = style.inverse if matrix.op == "transpose" else style.turned_inverse
+    return Piece(f"{within(row, PRODUCT, style)} {mark(within(piece, ATOM, style))}", PRODUCT)
+
+
 _PUSHERS: dict[str, Callable[[Array, Done, Style, Write, int], Piece | None]] = {
     "matmul": _matmul,
     "outer": _outer,
+    "inv": _inverse,
+    "solve": _solution,
     "add": _entries,
     "mul": _entries,
     "fn": _entries,
