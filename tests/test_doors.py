@@ -144,3 +144,23 @@ def test_a_kink_is_stated_where_the_result_has_one(loss: str) -> None:
     said = [OPS[op].convention for op in KINKED[loss]]
     assert list(d.conventions) == said
     assert ("at kinks" in str(d)) == bool(said)
+
+
+# -- a slip in a name ------------------------------------------------------------------------------------------------------
+
+SLIPS = {
+    "x: D\nW1: M, D\nE = sum(tanh(W12 @ x)**2)": "W12: a matrix of sizes K, D (W12 is not declared; did you mean 'W1'?)",
+    "x: D\nhidden = tanh(x)\nE = sum(hiddn*hidden)": "hiddn: a vector of size D (hiddn is not declared; did you mean 'hidden'?)",
+    "x: D\nW1: M, D\nE = sum((W1 @ x + b1)**2)": "b1: a vector of size M",
+    "t_hat: D\nE = sum((x_hat - t_hat)**2)": "x_hat: a vector of size D",
+    "x: D\nE = sum(W @ x)": "W: a matrix of sizes M, D",
+}
+
+
+@pytest.mark.parametrize("text", SLIPS)
+def test_an_undeclared_name_near_another_is_said_to_be(text: str) -> None:
+    d = dk.derive(text, text.split()[0].rstrip(":"))
+    assert d.primal.assumed == (SLIPS[text],)
+    assert SLIPS[text] in str(d)
+    assert d.latex()
+    assert dk.derive("E = sum(hiden*hidden)", "hidden").primal.assumed[0] == "hiden: a vector of size D"

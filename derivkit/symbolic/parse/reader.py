@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
-from derivkit.errors import DerivkitError, echo
+from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.symbolic.expr import Expr, Name, user
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index
@@ -20,6 +20,7 @@ from derivkit.symbolic.parse.syntax import Place
 
 _COMMENT = re.compile(r"#[^\n]*")
 _SPACE = re.compile(r"\s+")
+_RETURN = re.compile(r"^return\b\s*")
 
 
 def read_program(
@@ -35,7 +36,16 @@ def read_program(
     (["a['j']", "h['j']", 'E[]'], ('x: a vector of size D',))
     """
     program = parse_program(text, FUNCTIONS, modules=modules, returns=returns)
-    return guarded(lambda: _program(program, shapes or {}))
+    graph = guarded(lambda: _program(program, shapes or {}))
+    return replace(graph, definitions=tuple(_as_program(d, modules) for d in graph)) if returns or modules else graph
+
+
+def _as_program(d: Definition, modules: Collection[str]) -> Definition:
+    """Return a line of a Python function as a line of a program: without ``return``, and ``exp`` for ``np.exp``."""
+    text = _RETURN.sub("", d.text)
+    for module in modules:
+        text = re.sub(rf"\b{module}\s*\.\s*(?=[A-Za-z])", "", text)
+    return replace(d, text=text)
 
 
 def read_expression(text: str, graph: Graph) -> tuple[Expr, tuple[Index | None, ...]]:
@@ -167,8 +177,18 @@ def _program(program: syntax.Program, shapes: Mapping[str, str]) -> Graph:
         if i.name.label in used
     }
     extra = {i.name: i for n, i in frame.declared.items() if n not in used}
-    assumed = (*(assumption(i.name.label, i.shape) for i in lowering.guessed.values()), *inside)
+    known = {*frame.declared, *(lowering.defined if frame.declared else ())}
+    assumed = (*(_assumed(i, known) for i in lowering.guessed.values()), *inside)
     return Graph(inputs, tuple(lowering.context.definitions), output, assumed, program.source, extra)
+
+
+def _assumed(given: Input, known: Collection[str]) -> str:
+    """Return what was assumed of an undeclared name, and which name it may be a slip for."""
+    name = given.name.label
+    alike = [other for other in known if min(len(name), len(other)) > 1 and other[0] == name[0]]  # x_hat is no slip for t_hat
+    near = did_you_mean(name, alike)
+    text = assumption(name, given.shape)
+    return text if near is None else f"{text} ({name} is not declared; {near})"
 
 
 def _frame(program: syntax.Program, given: list[syntax.Declaration]) -> _Frame:
