@@ -152,6 +152,18 @@ class Derivation:
 
         return to_latex(self, **options)
 
+    def markdown(self, **options: Any) -> str:
+        """Return Markdown with formulas between dollars; see ``render.markdown.to_markdown`` for the options."""
+        from derivkit.symbolic.render.markdown import to_markdown
+
+        return to_markdown(self, **options)
+
+    def html(self, **options: Any) -> str:
+        """Return one self-contained HTML page with MathML; see ``render.html.to_html`` for the options."""
+        from derivkit.symbolic.render.html import to_html
+
+        return to_html(self, **options)
+
     def to_json(self, **options: Any) -> str:
         """Return JSON of the schema ``derivkit.derivation/1``."""
         from derivkit.symbolic.render.json import to_json
@@ -177,6 +189,12 @@ class Derivation:
         from derivkit.symbolic.derive.value import evaluate_result
 
         return evaluate_result(self.result, values, layout or self.layout, sizes, named)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """Return what a notebook shows: HTML, LaTeX, Markdown or plain text."""
+        from derivkit.symbolic.render.notebook import mime_bundle
+
+        return mime_bundle(self, include, exclude)
 
     def __str__(self) -> str:
         """Return the derivation as plain text."""

@@ -3,6 +3,7 @@ r"""A derivation as LaTeX: a fragment for any document with amsmath, or a minima
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from unicodedata import normalize
 
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
@@ -91,7 +92,25 @@ def to_latex(
 
 def _ascii(text: str) -> str:
     """Return words for a file in ASCII: a sign that has no name here is named by its number, for fonts that have it."""
-    return "".join(c if c.isascii() else f"U+{ord(c):04X}" for c in escaped(text))
+    known = (_accented(c) if c.isalpha() else c for c in escaped(text))
+    return "".join(c if c.isascii() else "".join(f"U+{ord(s):04X}" for s in c) for c in known)
+
+
+def _accented(letter: str) -> str:
+    base, sign = normalize("NFD", letter)[:1], normalize("NFD", letter)[1:]
+    return rf"\{_ACCENTS[sign]}{{{base}}}" if sign in _ACCENTS and base.isascii() else letter
+
+
+_ACCENTS = {
+    "\u0300": "`",
+    "\u0301": "'",
+    "\u0302": "^",
+    "\u0303": "~",
+    "\u0308": '"',
+    "\u030a": "r",
+    "\u030c": "v",
+    "\u0327": "c",
+}
 
 
 # -- the header ----------------------------------------------------------------------------------------------------------
@@ -160,7 +179,7 @@ def _align(blocks: Iterable[Block]) -> str:
             head, _, right = row.right.partition(" = ")
             lines += _broken(head, right, "", start, PAGE)
         elif row.by_cases:
-            lines.append(f"{left} &= {_cases(row.by_cases)}".strip() + (rf" && \text{{{row.reason}}}" if row.reason else ""))
+            lines.append(f"{left} &= {cases_of(row.by_cases)}".strip() + (rf" && \text{{{row.reason}}}" if row.reason else ""))
         else:
             lines += _broken(left, row.right, row.reason, start, column)
     return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
@@ -192,7 +211,8 @@ def _free(formula: str) -> str:
     return rf"\rlap{{$\displaystyle {formula}$}}"
 
 
-def _cases(values: tuple[tuple[str, str], ...]) -> str:
+def cases_of(values: tuple[tuple[str, str], ...]) -> str:
+    """Return (value, condition) pairs behind a brace."""
     lines = (rf"{value} & \text{{if }} {condition}".replace("≠", r"\ne") for value, condition in values)
     return r"\begin{cases} " + r" \\ ".join(lines) + r" \end{cases}"
 
@@ -202,4 +222,4 @@ def _lemma(part: LemmaPart) -> Iterator[str]:
     yield rf"\textbf{{Lemma {part.number}}} ({escaped(part.title)}). {definitions}."
     yield _align(part.blocks)
     if part.by_cases:
-        yield rf"By cases: $\displaystyle {_cases(part.by_cases)}$."
+        yield rf"By cases: $\displaystyle {cases_of(part.by_cases)}$."
