@@ -7,13 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from derivkit.checking.line import Line
+from derivkit.checking.residual import measure
 from derivkit.numeric.finite_difference import (
-    Line,
     complex_step,
     derivative,
     jacobian,
     ladder,
-    measure,
     neville,
     scales,
 )

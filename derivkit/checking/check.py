@@ -18,13 +18,14 @@ from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
 from derivkit.checking.evidence import blamed, evidence_of, worst_entries
 from derivkit.checking.kinks import entries_alone, inside, off_zeros
+from derivkit.checking.line import Line
 from derivkit.checking.precision import departure, exact, widened
-from derivkit.checking.problem import Finding, Problem, Task, typical
+from derivkit.checking.problem import COARSE, Finding, Problem, Task, typical
 from derivkit.checking.report import Report
-from derivkit.checking.resolution import resolve
+from derivkit.checking.residual import Residual
+from derivkit.checking.resolution import negligible, resolve
 from derivkit.checking.trees import argument_names, leaves
 from derivkit.errors import DerivkitError
-from derivkit.numeric.finite_difference import Line, Residual
 
 
 def check_gradient(f: Callable[..., Any], grad: Callable[..., Any], /, *args: Any, seed: int = 0, rtol: float = 0.0) -> Report:
@@ -117,8 +118,15 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
 
 def _judge(task: Task, problem: Problem) -> Report:
     """Measure along the joint directions, then wherever those are too blunt, then look at the kinks."""
-    residuals = [settle(task, problem, direction) for direction in directions(task, problem)]
-    if not _wrong(residuals):
+    residuals: list[tuple[Line, Residual]] = []
+    for k, direction in enumerate(directions(task, problem)):
+        slack = negligible([r for _, r in residuals[:2]]) if k > 1 and problem.unit <= COARSE else 0.0
+        residuals.append(settle(task, problem, direction, slack))
+        if _wrong(residuals):
+            break
+        if k == 1:
+            problem = replace(problem, noise=max(r.noise for _, r in residuals))
+    else:
         residuals += resolve(task, problem, [r for _, r in residuals[:2]])
     if wrong := _wrong(residuals):
         return _report_wrong(task, problem, wrong)

@@ -26,9 +26,8 @@ def contract(task: Task, point: Point) -> Problem | Finding:
         return Finding("mutates-input", "f changes its arguments")
     if not np.all(np.isfinite(output)):
         raise DerivkitError("f is not finite at the point: nothing can be measured there", code="DK050")
-    values = [output] + [_f_again(task, point) for _ in range(3)]
     loose = 64 * float(np.finfo(output.dtype).eps)
-    if (repeat := repeats(values, loose)) is not None:
+    if (repeat := repeats(output, lambda: _f_again(task, point), loose)) is not None:
         why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
         return Finding(repeat, f"f gives another value when called again: {why}")
     rng = np.random.default_rng(task.seed)
@@ -84,15 +83,25 @@ def _f_again(task: Task, point: Point) -> Array:
     return output_of(task, call(task, "f", task.f, *rebuild(task.args, task.leaves, point))).copy()
 
 
-def repeats(values: Sequence[Array], loose: float) -> str | None:
-    """Return why repeated results differ: "stateful" if they drift or settle, "nondeterministic" if they jump about."""
+def repeats(first: Array, again: Callable[[], Array], loose: float) -> str | None:
+    """Return why a repeated result differs: "stateful" if it drifts or settles, "nondeterministic" if it jumps about.
+
+    One repetition is enough for what is the same; two more tell why it is not.
+    """
+    second = again()
+    if _close(first, second, loose):
+        return None
+    values = [first, second, again(), again()]
     size = max(float(np.max(np.abs(v), initial=0.0)) for v in values)
     steps = [b.astype(np.float64) - a for a, b in pairwise(values)]
-    if all(np.all(np.abs(step) <= loose * size) for step in steps):
-        return None
     steady = np.allclose(steps[-1], steps[-2], rtol=1e-6, atol=loose * size)
     ratios = [float(np.linalg.norm(b)) / max(float(np.linalg.norm(a)), 1e-300) for a, b in pairwise(steps)]
     return "stateful" if steady or abs(ratios[-1] - ratios[0]) <= 1e-6 * abs(ratios[0]) else "nondeterministic"
+
+
+def _close(a: Array, b: Array, loose: float) -> bool:
+    size = max(float(np.max(np.abs(v), initial=0.0)) for v in (a, b))
+    return bool(np.all(np.abs(b.astype(np.float64) - a) <= loose * size))
 
 
 def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) -> list[Array | None] | Finding:
@@ -111,16 +120,15 @@ def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) 
     after = claimed(raw, task.args, task.leaves, outer)
     if isinstance(after, Misfit) or not all(_equal(a, b) for a, b in zip(kept, after, strict=True)):
         return Finding("aliasing", "the gradient returns a buffer that its next call overwrites")
-    series = [kept]
-    for _ in range(3):
+
+    def again() -> Array:
         _f_again(task, point)
-        _, again = _claim_once(task, point, cotangent, outer)
-        if isinstance(again, Finding):
-            return again
-        series.append([None if c is None else c.copy() for c in again])
-    flat = [np.concatenate([c.ravel().astype(np.float64) for c in one if c is not None]) for one in series]
+        _, repeated = _claim_once(task, point, cotangent, outer)
+        return np.full(flat.shape, math.nan) if isinstance(repeated, Finding) else _flat(repeated)
+
+    flat = _flat(kept)
     loose = 64 * max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else 0.0 for c in kept if c is not None)
-    if (repeat := repeats(flat, max(loose, 1e-14))) is not None:
+    if (repeat := repeats(flat, again, max(loose, 1e-14))) is not None:
         why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
         return Finding(repeat, f"the gradient gives another result when called again: {why}")
     if task.kind == "vjp":
@@ -128,10 +136,13 @@ def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) 
         _, scaled = _claim_once(task, point, (-2.5 * cotangent).astype(cotangent.dtype), outer)
         if isinstance(scaled, Finding):
             return scaled
-        linear = np.concatenate([c.ravel().astype(np.float64) for c in scaled if c is not None])
-        if not np.all(np.abs(linear + 2.5 * flat[0]) <= max(1e-9, 100 * loose) * max(float(np.max(np.abs(flat[0]))), 1e-300)):
+        if not np.all(np.abs(_flat(scaled) + 2.5 * flat) <= max(1e-9, 100 * loose) * max(float(np.max(np.abs(flat))), 1e-300)):
             return Finding("cotangent", "the pullback is not linear in its cotangent")
     return kept
+
+
+def _flat(claims: Sequence[Array | None]) -> Floats:
+    return np.concatenate([c.ravel().astype(np.float64) for c in claims if c is not None])
 
 
 def _equal(a: Array | None, b: Array | None) -> bool:
@@ -220,8 +231,7 @@ def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:
         return Finding("dtype", f"the pushforward has dtype {first.dtype}, f has {problem.output.dtype}")
     if not np.all(np.isfinite(first)):
         return Finding("non-finite", "the pushforward is not finite")
-    series = [first] + [np.array(call(task, "the pushforward", push, some)) for _ in range(3)]
-    if (repeat := repeats(series, 64 * problem.unit)) is not None:
+    if (repeat := repeats(first, lambda: np.array(call(task, "the pushforward", push, some)), 64 * problem.unit)) is not None:
         return Finding(repeat, "the pushforward gives another result when called again")
     if sum(p.size for p in problem.point) > SMALL:
         return replace(problem, predict=predict)

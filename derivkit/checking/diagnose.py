@@ -179,7 +179,9 @@ def _wrong_axis(e: Evidence) -> str | None:
 def _regulariser(e: Evidence) -> str | None:
     if e.point.shape != e.claim.shape or not np.any(e.point):
         return None
-    return _when(fit(e, [e.point]) is not None or fit(e, [np.sign(e.point)]) is not None)
+    signs = np.sign(e.point)
+    mixed = np.unique(signs[signs != 0]).size > 1  # of one sign, the penalty's slope is just a constant: a missing term
+    return _when(fit(e, [e.point]) is not None or (mixed and fit(e, [signs]) is not None))
 
 
 def _missing_term(e: Evidence) -> str | None:

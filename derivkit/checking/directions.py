@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.problem import COARSE, SLACK, Floats, Problem, Task
-from derivkit.numeric.finite_difference import Line, Residual, ladder, measure, rung, scales
+from derivkit.checking.line import Line, rung
+from derivkit.checking.problem import COARSE, SLACK, Floats, Problem, Task, norm
+from derivkit.checking.residual import Residual, measure
+from derivkit.numeric.finite_difference import ladder, scales
 
 
 def joint(problem: Problem, rng: np.random.Generator) -> tuple[Floats, ...]:
@@ -40,8 +42,8 @@ def directions(task: Task, problem: Problem) -> Iterator[tuple[Floats, ...]]:
         yield from (only(first, k) for k in range(len(first)) if len(first) > 1)
         return
     shares = [np.zeros_like(u) if c is None else np.abs(c * u) for c, u in zip(problem.claims, first, strict=True)]
-    total = math.sqrt(sum(float(np.sum(s**2)) for s in shares))
-    hidden = [k for k, s in enumerate(shares) if np.any(first[k]) and float(np.linalg.norm(s)) < 1e-2 * total]
+    total = norm(np.array([norm(s) for s in shares]))
+    hidden = [k for k, s in enumerate(shares) if np.any(first[k]) and norm(s) < 1e-2 * total]
     if sum(bool(np.any(u)) for u in first) > 1:
         yield from (only(second, k) for k in hidden)
     typical = total / math.sqrt(max(1, sum(s.size for s in shares)))
@@ -53,7 +55,7 @@ def directions(task: Task, problem: Problem) -> Iterator[tuple[Floats, ...]]:
 
 def line_along(problem: Problem, direction: tuple[Floats, ...]) -> Line:
     """Return the line through the point along ``direction``."""
-    return Line(problem.value, problem.predict, problem.point, direction, problem.base, problem.unit)
+    return Line(problem.value, problem.predict, problem.point, direction, problem.base, problem.unit, problem.noise)
 
 
 def slope_size(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, float]:
@@ -63,7 +65,7 @@ def slope_size(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, 
         return slope, slope
     slopes = [np.abs(c * u).ravel() for c, u in zip(problem.claims, direction, strict=True) if c is not None]
     every = np.concatenate(slopes)
-    return float(np.linalg.norm(every)), float(np.sum(every))
+    return norm(every), float(np.sum(every))
 
 
 def tolerance_of(task: Task, problem: Problem, direction: tuple[Floats, ...]) -> float:
@@ -104,6 +106,8 @@ def _contested(line: Line, found: Residual, size: float) -> bool:
     wrong slope, and only the side without the kink shows that the claim is right.
     """
     for step in ladder(0.03, max(1e-3, line.finest)):
+        if 4 * found.noise / step > 0.3 * abs(found.value):
+            return False  # from here on, everything agrees with everything
         short = rung(line, step)
         if min(abs(short.forward), abs(short.backward)) <= 4 * found.noise / step + 3e-3 * size:
             return True

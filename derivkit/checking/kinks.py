@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from derivkit.checking.directions import joint, only, settle, slope_size
+from derivkit.checking.line import Line
 from derivkit.checking.problem import SMALL, Problem, Task
-from derivkit.numeric.finite_difference import Line, Residual
+from derivkit.checking.residual import Residual
 
 
 def off_zeros(task: Task, problem: Problem) -> list[tuple[Line, Residual]]:

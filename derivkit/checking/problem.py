@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,8 @@ class Problem:
 
     ``predict`` gives the claimed change of F for a displacement; ``unit`` is the epsilon of F's values, ``grain`` the
     coarsest of f and the claim: a right claim may be off by so much.  A claim that is off by less than ``doubt`` times
-    its tolerance is not called wrong: it may be rounding that piled up.
+    its tolerance is not called wrong: it may be rounding that piled up.  ``noise`` is what the joint directions have
+    shown of the absolute error of F's values.
     """
 
     value: Callable[[Point], float]
@@ -58,6 +60,7 @@ class Problem:
     grain: float
     jacobians: tuple[Array | None, ...] = ()
     doubt: float = 1.0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +72,15 @@ class Finding:
     blame: tuple[int, ...] = ()
 
 
+def norm(values: Floats) -> float:
+    """Return the 2-norm, where squares overflow or vanish too."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    return largest * float(np.linalg.norm(np.ravel(values) / largest)) if 0 < largest < math.inf else largest
+
+
 def typical(values: Floats) -> float:
     """Return the root mean square."""
-    return float(np.sqrt(np.mean(values**2))) if values.size else 0.0
+    return norm(values) / math.sqrt(values.size) if values.size else 0.0
 
 
 def call(task: Task, what: str, function: Callable[..., Any], *args: Any) -> Any:

@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from derivkit.checking.directions import joint, only, settle, tolerance_of
-from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, typical
-from derivkit.numeric.finite_difference import Line, Residual, scales
+from derivkit.checking.line import Line
+from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, norm, typical
+from derivkit.checking.residual import Residual
+from derivkit.numeric.finite_difference import scales
 
 #: A fault of this share of one entry must not pass.
 VISIBLE = 0.01
@@ -33,8 +35,9 @@ def resolve(task: Task, problem: Problem, joint_ones: Sequence[Residual]) -> lis
     if problem.claims is None or not blunt or not any(c is not None and np.any(c) for c in problem.claims):
         return []
     direction = joint(problem, np.random.default_rng([task.seed, 1]))
-    bar = max(r.error_bar for r in joint_ones)
+    bar = max(max(r.error_bar, abs(r.value)) for r in joint_ones)  # even what agrees may hide all that it is off by
     hidden = 3 * bar + tolerance_of(task, problem, direction)
+    floor = negligible(joint_ones) if problem.unit <= COARSE else 0.0
     found: list[Measured] = []
     for k, claim in enumerate(problem.claims):
         if claim is None or not claim.size:
@@ -45,19 +48,31 @@ def resolve(task: Task, problem: Problem, joint_ones: Sequence[Residual]) -> lis
         if not np.any(blind):
             continue
         if claim.size <= SMALL:
-            found += _entries(task, problem, k, blind)
+            found += _entries(task, problem, k, blind, floor)
         else:
             found += _groups(task, problem, direction, k, blind)
     return found
 
 
+def negligible(joint_ones: Sequence[Residual]) -> float:
+    """Return the slope below which a part of the claim is lost in the rounding of what F does over full-size moves."""
+    return 1e-11 * max((r.scale for r in joint_ones), default=0.0)
+
+
+def _invisible(problem: Problem, r: Residual, floor: float) -> float:
+    """Return the residual that an entry may hide: in a saturated function a slope of some roundings is as good as known."""
+    return max(floor, 1e4 * problem.unit * abs(problem.base), 1e-4 * r.scale) if problem.unit <= COARSE else 0.0
+
+
 def _demand(task: Task, problem: Problem, shares: Floats) -> Floats:
     """Return the residual of each entry that must be seen: 1 % of it, and of a zero, a tenth of a typical entry."""
     rows = math.sqrt(problem.output.size) if problem.jacobians else 1.0
-    return np.where(shares > 0, VISIBLE * shares / rows, 0.1 * typical(shares)) + 3 * task.rtol * float(np.linalg.norm(shares))
+    return np.where(shares > 0, VISIBLE * shares / rows, 0.1 * typical(shares)) + 3 * task.rtol * norm(shares)
 
 
-def _entries(task: Task, problem: Problem, k: int, blind: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> list[Measured]:
+def _entries(
+    task: Task, problem: Problem, k: int, blind: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], floor: float
+) -> list[Measured]:
     """Measure the blind entries of a small leaf one by one; in low precision with wide steps, as far as f takes them."""
     claim = problem.claims[k] if problem.claims is not None else None
     if claim is None:
@@ -73,10 +88,10 @@ def _entries(task: Task, problem: Problem, k: int, blind: np.ndarray[tuple[int, 
         for stretch in (1.0,) if problem.unit <= COARSE else (4.0, 1.0):
             whole = tuple(np.full(p.shape, 0.0) for p in problem.point)
             direction = only((*whole[:k], np.asarray(stretch * size), *whole[k + 1 :]), k, mask)
-            line, r = settle(task, problem, direction, slack=stretch * rounding)
+            line, r = settle(task, problem, direction, slack=stretch * (rounding + floor))
             demand = stretch * float(_demand(task, problem, shares)[tuple(index)])
             reach = 3 * r.error_bar + tolerance_of(task, problem, direction) + stretch * rounding
-            clear = reach <= demand
+            clear = reach <= max(demand, stretch * _invisible(problem, r, floor))
             if clear or r.verdict == "wrong":
                 break
         if r.verdict == "ok" and not clear:
@@ -101,7 +116,7 @@ def _groups(
     if problem.unit > COARSE:
         line, r = settle(task, problem, only(direction, k))
         reach = 3 * r.error_bar + tolerance_of(task, problem, only(direction, k))
-        unseen = reach > VISIBLE * size + 3 * task.rtol * float(np.linalg.norm(shares))
+        unseen = reach > VISIBLE * size + 3 * task.rtol * norm(shares)
         return [(line, replace(r, verdict="unclear") if unseen and r.verdict == "ok" else r)]
     rounding = ROUNDING * problem.grain * size
     found = []
