@@ -14,18 +14,16 @@ from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.derive.facts import Fact, oriented, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
 from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
+from derivkit.symbolic.derive.local import Term, diagonal, is_linear, joined, open_terms, renaming
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
     Add,
     Delta,
     Expr,
-    Fn,
     Mul,
     Name,
     Num,
-    Pow,
-    Prim,
     Ref,
     Sum,
     references,
@@ -33,7 +31,7 @@ from derivkit.symbolic.expr import (
 )
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, Index
-from derivkit.symbolic.normal import add, delta, mul, normal, sum_over
+from derivkit.symbolic.normal import add, delta, mul, normal
 
 SUBSTITUTE_NODES = 40
 TRIVIAL_COST = 3  # a name with a sign or a number: shorter to write than to name
@@ -54,6 +52,11 @@ class Contribution:
     over: tuple[Index, ...]
     linear: bool
     seed: bool
+    terms: tuple[Term, ...] = ()
+
+    def times(self, adjoint: Expr) -> Expr:
+        """Return what is added, for a consumer with this ``adjoint``."""
+        return joined(self.over, adjoint, self.terms or (((), self.local),))
 
 
 @dataclass(frozen=True)
@@ -262,9 +265,9 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
             continue
         over = tuple(i for i in fresh if i is not None)
         adjoint = Ref(run.name(d.name), reference(d.name, outputs + fresh).subs)
-        slope, over = _diagonal(local, over, indices)
+        slope, over = diagonal(local, over, indices)
         if slope is not None:
-            adjoint = Ref(adjoint.name, reference(d.name, outputs + _renamed(fresh, local, indices)).subs)
+            adjoint = adjoint.substituted(renaming(local, indices))
         found.append(
             Contribution(
                 d,
@@ -272,35 +275,12 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
                 local if slope is None else slope,
                 slope,
                 over,
-                _is_linear(d, local, name),
+                is_linear(d.rhs, d.name, local, name),
                 d.name == run.graph.output and run.seed is None,
+                open_terms(d.at(here.subs), name, indices) if slope is None else (),
             )
         )
     return tuple(found)
-
-
-def _is_linear(d: Definition, local: Expr, name: Name) -> bool:
-    if isinstance(d.rhs, Fn | Prim | Pow):
-        return False
-    read = references(local)
-    return name not in read and d.name not in read
-
-
-def _diagonal(local: Expr, over: tuple[Index, ...], indices: tuple[Index | None, ...]) -> tuple[Expr | None, tuple[Index, ...]]:
-    """Return the slope of an elementwise operation: ``local`` is δ (over all its positions) times it; else ``None``."""
-    factors = local.args if isinstance(local, Mul) else (local,)
-    deltas = [f for f in factors if isinstance(f, Delta) and f.left.bare in over and f.right.bare in indices]
-    if not over or len(deltas) != len(over) or {f.left.bare for f in deltas} != set(over):
-        return None, over
-    if len({f.right.bare for f in deltas}) != len(deltas):
-        return None, over
-    return sum_over(over, local), ()
-
-
-def _renamed(fresh: tuple[Index | None, ...], local: Expr, indices: tuple[Index | None, ...]) -> tuple[Index | None, ...]:
-    factors = local.args if isinstance(local, Mul) else (local,)
-    pairs = {f.left.bare: f.right.bare for f in factors if isinstance(f, Delta) and f.right.bare in indices}
-    return tuple(None if i is None else pairs[i] for i in fresh)
 
 
 def _value(c: Contribution, done: Mapping[Name, Adjoint], exact: bool = False) -> Expr:
@@ -316,22 +296,23 @@ def _trivial(c: Contribution, done: Mapping[Name, Adjoint]) -> bool:
 def _choose_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], known: Knowledge) -> tuple[Expr, bool]:
     """Return Σ of the contributions, consumers' adjoints substituted where that makes the whole smaller."""
     named, opened, gain, any_small = [], [], 0, False
+    searching = known.effort.left >= 0
     for c in contributions:
         best = done[c.consumer.name].definition.best
-        small = is_sum_free(best) and best.nodes <= SUBSTITUTE_NODES
+        small = searching and is_sum_free(best) and best.nodes <= SUBSTITUTE_NODES
         if _trivial(c, done):
-            named.append(sum_over(c.over, mul((_value(c, done), c.local))))
+            named.append(c.times(_value(c, done)))
             opened.append(named[-1])
             continue
-        named.append(sum_over(c.over, mul((c.adjoint, c.local))))
+        named.append(c.times(c.adjoint))
         if small:
-            opened.append(sum_over(c.over, mul((_value(c, done), c.local))))
+            opened.append(c.times(_value(c, done)))
             gain += cost(best) - 2  # a name costs two
             any_small = True
         else:
             opened.append(named[-1])
     with_names = add(named)
-    if not any_small or known.effort.left < 0 or not _may_cancel(contributions, done, known):
+    if not any_small or not _may_cancel(contributions, done, known):
         return with_names, False
     with_values = add(opened)
     if with_values.nodes <= 4 * SUBSTITUTE_NODES:
@@ -386,7 +367,7 @@ def _exact(
     for c in contributions:
         rhs = done[c.consumer.name].definition.rhs
         use = _trivial(c, done) or (substituted and is_sum_free(rhs) and rhs.nodes <= SUBSTITUTE_NODES)
-        terms.append(sum_over(c.over, mul((_value(c, done, exact=True) if use else c.adjoint, c.local))))
+        terms.append(c.times(_value(c, done, exact=True) if use else c.adjoint))
     total, _ = use_facts(add(terms), known.facts, declared=False)
     return polished(simplify(total, known))
 

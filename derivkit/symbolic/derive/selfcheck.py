@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from derivkit.symbolic.steps import Result, Step
 Array = NDArray[Any]
 POINTS = 2
 LONG_NODES = 300  # a longer derivation is checked at one point of each set of sizes, which costs half and sees the same
+LARGEST_TOTAL = 4_000_000  # entries of all arrays together: fixed sizes beyond that are not evaluated
+VERY_LONG_NODES = 3_000  # beyond, the second set of distinct sizes is left out; the line that is printed says how many
 
 
 @dataclass(frozen=True)
@@ -59,9 +62,11 @@ def selfcheck(
     worst, done, distinct = 0.0, 0, False
     lines = sum(max(1, len(s.substeps)) for s in steps) + len(results)
     rng = np.random.default_rng(20)
-    long = sum(line.after.nodes for s in steps for line in s.substeps) > LONG_NODES
-    count = 1 if long else POINTS
-    for sizes in size_sets(primal):
+    nodes = sum(line.after.nodes for s in steps for line in s.substeps)
+    count = 1 if nodes > LONG_NODES else POINTS
+    for sizes in size_sets(primal)[:: 2 if nodes > VERY_LONG_NODES else 1]:
+        if _entries(full, sizes) > LARGEST_TOTAL:
+            continue
         found = list(points(primal, sizes, rng, count))
         done += bool(found)
         distinct |= bool(found) and (not sizes or any(v > 1 for v in sizes.values()))
@@ -69,6 +74,10 @@ def selfcheck(
             with np.errstate(all="ignore"):
                 worst = max(worst, _at_point(full, steps, results, claims, values, sizes, rng))
     return Checked(lines, done if distinct else 0, count, worst)  # sizes of 1 alone show little
+
+
+def _entries(graph: Graph, sizes: Mapping[str, int]) -> int:
+    return sum(prod(s.evaluate(sizes) for s in d.shape) for d in graph.definitions)
 
 
 def _at_point(
