@@ -8,6 +8,7 @@ from derivkit.numeric.codegen.emit import Assignment, Module, emit, needed
 from derivkit.numeric.codegen.lift import REDUCED, Program, lift, program_of, scores_of
 from derivkit.numeric.codegen.stable import stabilise
 from derivkit.symbolic.arrays import plan
+from derivkit.symbolic.arrays.running import for_running
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.render.notation import Notation
@@ -29,7 +30,7 @@ def choose_contractions(program: Program) -> list[Assignment]:
     result = []
     for place in needed(program):
         d = program.definitions[place]
-        result.append(Assignment(d.name, plan(d.rhs, d.indices, shapes), comment(program, d)))
+        result.append(Assignment(d.name, for_running(plan(d.rhs, d.indices, shapes)), comment(program, d)))
     return result
 
 

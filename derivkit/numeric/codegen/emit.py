@@ -89,7 +89,7 @@ def emit(program: Program, assignments: Sequence[Assignment], title: str = "") -
     ]
     used = {w for w in _words(text) if w in HELPERS}
     head = [f'"""{title or _summary(program)}"""', ""]
-    if "math" in _words(text):
+    if "math" in _words(text + helper_source(used)):
         head += ["import math", ""]
     head.append("import numpy as np")
     scipy = "special" in _words(text)
@@ -274,10 +274,18 @@ class _Writer:
         made = {}
         for key, name in self.program.gradients.items():
             word = self.variables[name]
-            view = word in inputs | given or (self.roots[name].op in _VIEWS and self.roots[name].op != "name")
+            view = word in inputs | given or self.is_view(self.roots[name])
             made[key] = f"np.array({word})" if view else word
             given.add(word)
         return made
+
+    def is_view(self, node: Array) -> bool:
+        """Return whether an array is a view of one that has a name, or cannot be written to."""
+        if node.op not in _VIEWS or node.op == "name":
+            return False
+        while node.op in ("transpose", "expand"):
+            node = node.args[0]
+        return node.op in _VIEWS or self.uses[self.numbers(node)] > 1
 
 
 def needed(program: Program) -> Iterator[int]:

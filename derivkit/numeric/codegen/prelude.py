@@ -105,6 +105,15 @@ HELPERS: dict[str, str] = {
             out[whole + (slice(first + step * low, first + step * high, step),)] += v[place][whole + (slice(low, high),)]
     return out
 ''',
+    "add_rows": '''def add_rows(labels, rows, size):
+    """An array of size rows: the sum of the rows that have its label.  For few labels a product with one-hot rows is faster."""
+    if size <= 16:
+        return np.eye(size, dtype=rows.dtype)[:, labels] @ rows
+    width = math.prod(rows.shape[1:])
+    places = labels[:, None] * width + np.arange(width)
+    total = np.bincount(places.ravel(), rows.ravel(), size * width)
+    return total.reshape(size, *rows.shape[1:]).astype(rows.dtype, copy=False)
+''',
     "entries": '''def entries(x, *places):
     """The entries of x at the places, 0 where one is outside."""
     places = np.broadcast_arrays(*places)

@@ -1,19 +1,14 @@
-"""Affine subscripts as arrays: windows of padded arrays, scatters into strided places, masks; and which of them to use.
-
-A read ``w[a - 2*i]`` is Σ_p w[p] δ(p, a − 2i).  It is a window of ``w`` over (a, i); eliminating a summed index makes it a window
-of something else (``Σ_j g[j] w[i-j]`` is ``Σ_p g[i-p] w[p]``); or the δ becomes a scatter into the axis a.
-"""
+"""Affine subscripts as arrays: windows of padded arrays, masks, and scatters into strided places."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
 
 from derivkit.symbolic.arrays import nodes
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, letter
-from derivkit.symbolic.arrays.lengths import at_least, reach, shorter, unit, within
+from derivkit.symbolic.arrays.lengths import at_least, reach, shorter
 from derivkit.symbolic.arrays.tree import Array
-from derivkit.symbolic.expr import ONE_EXPR, Delta, Expr, Inside, Num, Pow, Prim, Ref
+from derivkit.symbolic.expr import Expr, Inside
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
 
 #: Primitives that are read at positions along their bound axes.
@@ -85,92 +80,7 @@ def inside(node: Inside, label: Callable[[Expr], Operand]) -> Operand:
     return Operand(nodes.mul(tests), axes) if tests else Operand(nodes.number(1), ())
 
 
-# -- what an affine read in a product becomes -------------------------------------------------------------------------------
-
-
-class Equation(NamedTuple):
-    """A δ with a summed index that it fixes (``eliminate``), or with an axis that it is scattered into."""
-
-    delta: Delta
-    eliminate: Index | None = None
-    into: Index | None = None
-
-
-def value_of(index: Index, delta: Delta) -> Affine:
-    """Return what a δ says that ``index`` is, which has the coefficient 1 or −1 in it."""
-    gap = delta.left - delta.right
-    return gap.scaled(-unit(gap.coefficient(index))) + index
-
-
-Reads = tuple[tuple[Affine, Size], ...]
-
-
-def reads_of(expr: Expr, shapes: Callable[..., tuple[Size, ...]]) -> Reads:
-    """Return the subscripts at which a factor is read and the lengths of those axes, when it is 0 out of range."""
-    if isinstance(expr, Ref):
-        return tuple(zip(expr.subs, shapes(expr.name), strict=True))
-    if isinstance(expr, Prim) and expr.op in ALONG:
-        return tuple(zip(expr.at, (b.size for b in expr.bound), strict=True))
-    if isinstance(expr, Inside):
-        return ((expr.subscript, expr.size),)
-    if isinstance(expr, Pow) and isinstance(expr.exponent, Num) and expr.exponent.value > 0:
-        return reads_of(expr.base, shapes)
-    return ()
-
-
-def read_at(expr: Expr, subs: tuple[Affine, ...]) -> Expr:
-    """Return the factor read at other subscripts, each bare or as it was."""
-    if isinstance(expr, Ref):
-        return Ref(expr.name, subs)
-    if isinstance(expr, Prim):
-        return Prim(expr.op, expr.bound, expr.args, subs)
-    if isinstance(expr, Pow):
-        return Pow(read_at(expr.base, subs), expr.exponent)
-    return ONE_EXPR if subs[0].bare is not None else expr  # a range
-
-
-def choose(sub: Affine, length: Size, summed: Sequence[Index], readers: Callable[[Index], int]) -> tuple[str, Index] | None:
-    """Return how a read is better written with a δ: ``eliminate`` a summed index, or scatter ``into`` a kept one.
-
-    ``None`` is a window over all the indices of the subscript.  ``readers`` counts the subscripts that read an index.
-    """
-    if sub.bare is not None or not is_window(sub):
-        return None
-    inner = [i for i in sub.indices() if i in summed]
-    outer = [i for i in sub.indices() if i not in summed]
-    if not inner or within(sub, length):
-        return None
-    facts = [i.size for i in sub.indices()]
-    for j in inner:
-        if unit(sub.coefficient(j)):
-            order = shorter(length, j.size, facts)
-            if order < 0 or (order == 0 and length != j.size and any(j.size == a.size for a in outer)):
-                return "eliminate", j
-    if len(outer) == 1 and readers(outer[0]) == 1:
-        (a,) = outer
-        step = unit(sub.coefficient(a))
-        against = [j for j in inner if not unit(sub.coefficient(j)) and at_least(sub.coefficient(j) * -step, 1)]
-        if step and against and shorter(length, a.size, facts) <= 0:
-            return "into", a
-    return None
-
-
-def solve(delta: Delta, summed: Sequence[Index]) -> Equation:
-    """Return how to resolve a δ that stands in the product: by its longest summed index, else into a kept axis."""
-    gap = delta.left - delta.right
-    if not is_window(gap):
-        return Equation(delta)
-    ones = [i for i in gap.indices() if unit(gap.coefficient(i))]
-    inner = [i for i in ones if i in summed]
-    if inner:
-        best = inner[0]
-        for i in inner[1:]:
-            best = i if shorter(best.size, i.size) < 0 else best
-        return Equation(delta, eliminate=best)
-    outer = [i for i in gap.indices() if i not in summed]
-    if len(outer) == 1 and outer[0] in ones and len(gap.terms) > 1:
-        return Equation(delta, into=outer[0])
-    return Equation(delta)
+# -- scatters and labels -----------------------------------------------------------------------------------------------------
 
 
 def scattered(x: Operand, into: Index, sub: Affine) -> Operand:

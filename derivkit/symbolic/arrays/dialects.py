@@ -80,7 +80,7 @@ PROGRAM = Dialect(
         "broadcast": _no_word,  # rewritten with ones: see for_reading
         "gather": _no_word,  # rewritten with one-hot rows: see for_reading
         "onehot": _onehot,
-        **dict.fromkeys(("window", "scatter", "entries"), _no_word),
+        **dict.fromkeys(("window", "scatter", "entries", "tensordot", "add_rows"), _no_word),
         "einsum": _einsum(""),
         "transpose": lambda node, args: "",
         **{word: plain_call(word) for word in ("inv", "solve", "det", "logdet")},
@@ -140,7 +140,7 @@ def _alone(template: str, parameter: str) -> bool:
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
 HELPERS = (
     *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
-    *("windows", "scatter", "entries"),
+    *("windows", "scatter", "entries", "add_rows"),
 )
 
 
@@ -152,6 +152,11 @@ def _np_windows(node: Array, args: Sequence[str]) -> str:
     starts: tuple[Size, ...] = node.params[0]  # type: ignore[assignment]
     axes: tuple[tuple[int, Size, Size], ...] = node.params[1]  # type: ignore[assignment]
     return f"windows({args[0]}, {_tuple(starts)}, [{', '.join(_tuple(axis) for axis in axes)}])"
+
+
+def _np_tensordot(node: Array, args: Sequence[str]) -> str:
+    left, right = node.params
+    return f"np.tensordot({args[0]}, {args[1]}, axes=({list(left)}, {list(right)}))"  # type: ignore[call-overload]
 
 
 def _np_scatter(node: Array, args: Sequence[str]) -> str:
@@ -179,6 +184,8 @@ NUMPY = Dialect(
         "window": _np_windows,
         "scatter": _np_scatter,
         "entries": plain_call("entries"),
+        "add_rows": lambda node, args: f"add_rows({args[0]}, {args[1]}, {node.shape[0]})",
+        "tensordot": _np_tensordot,
         "gather": lambda node, args: f"{args[0] if args[0].isidentifier() else f'({args[0]})'}[{', '.join(args[1:])}]",
         "onehot": _np_onehot,
         "einsum": _einsum("np."),

@@ -279,7 +279,28 @@ def window(x: Array, starts: Sequence[Size], axes: Sequence[tuple[int, Size, Siz
     whole = tuple((n, ONE, length) for n, length in enumerate(x.shape))
     if tuple(axes) == whole and not any(s.terms for s in starts):
         return x
+    if x.op == "window":
+        starts, axes, x = _composed(x, starts, axes)
     return Array("window", (x,), tuple(length for _, _, length in axes), (tuple(starts), tuple(axes)))
+
+
+Windows = Sequence[tuple[int, Size, Size]]
+
+
+def _composed(x: Array, starts: Sequence[Size], axes: Windows) -> tuple[Sequence[Size], Windows, Array]:
+    """Return two windows, one of the other, as one, where no axis is windowed twice."""
+    inner: tuple[Size, ...] = x.params[0]  # type: ignore[assignment]
+    views: Windows = x.params[1]  # type: ignore[assignment]
+    source = x.args[0]
+    whole = [not inner[k].terms and [v for v in views if v[0] == k] == [(k, ONE, source.shape[k])] for k, _, _ in views]
+    kept = [not starts[n].terms and [a for a in axes if a[0] == n] == [(n, ONE, length)] for n, length in enumerate(x.shape)]
+    if not all(a or b for a, b in zip(whole, kept, strict=True)):
+        return starts, axes, x
+    made = [(views[n][0], *(views[n][1:] if kept[n] else (step, length))) for n, step, length in axes]
+    first = list(inner)
+    for n, (k, _, _) in enumerate(views):
+        first[k] = first[k] + starts[n]
+    return first, made, source
 
 
 def scatter(x: Array, axes: Sequence[int], steps: Sequence[Size], start: Size, length: Size) -> Array:
@@ -345,6 +366,18 @@ def matmul(a: Array, b: Array) -> Array:
 def outer(a: Array, b: Array) -> Array:
     """Return the outer product of two vectors."""
     return Array("outer", (a, b), (a.shape[0], b.shape[0]))
+
+
+def tensordot(a: Array, b: Array, over_a: Sequence[int], over_b: Sequence[int]) -> Array:
+    """Return the sum over pairs of axes as one matrix product: the axes left of ``a``, then those of ``b``."""
+    left = tuple(s for n, s in enumerate(a.shape) if n not in over_a)
+    right = tuple(s for n, s in enumerate(b.shape) if n not in over_b)
+    return Array("tensordot", (a, b), left + right, (tuple(over_a), tuple(over_b)))
+
+
+def add_rows(label: Array, values: Array, length: Size) -> Array:
+    """Return an array of ``length`` rows: the sum of those ``values`` whose label is the row's."""
+    return Array("add_rows", (label, values), (length, *values.shape[1:]), (length,))
 
 
 def einsum(spec: str, args: Sequence[Array], shape: tuple[Size, ...]) -> Array:

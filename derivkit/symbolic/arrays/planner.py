@@ -14,21 +14,16 @@ from fractions import Fraction
 from derivkit.symbolic.arrays import linear, nodes
 from derivkit.symbolic.arrays.affine import (
     ALONG,
-    Equation,
-    choose,
     inside,
     is_plain,
     is_window,
     positions,
-    read_at,
-    reads_of,
     scattered,
-    solve,
-    value_of,
     windowed,
     with_distinct_axes,
 )
-from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, moved, straight
+from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, moved
+from derivkit.symbolic.arrays.equations import resolved, solve, unsolved, value_of
 from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.tree import Array, NoArrayForm
 from derivkit.symbolic.expr import (
@@ -158,13 +153,13 @@ class _Planner:
         if any(isinstance(f, Num) and f.value == 0 and not inverse for f, inverse in scalars):
             return Operand(nodes.number(0), ())
         rest = [f for f in factors if f[0].free or isinstance(f[0], Delta)]
-        rest, equations = self.unsolved(rest, left)
+        rest, equations = unsolved(rest, left, self.shapes)
         rest, diagonals = self.deltas(rest, left)
         if any(isinstance(f, Delta) and (f.left - f.right).constant is not None for f, _ in rest):
             return Operand(nodes.number(0), ())  # between two places that differ
         equations += [solve(f, left) for f, _ in rest if isinstance(f, Delta) and _is_affine(f)]
         operands = [self.factor(f, inverse, hint) for f, inverse in rest if not _is_affine(f)]
-        operands, scatters = self.resolved(operands, equations, left)
+        operands, scatters = resolved(operands, equations, left, self.visit)
         gone = {i for _, sub in scatters for i in sub.indices()}
         left = [i for i in left if i not in gone]
         sizes = [i.size for i in left if not any(i in o.axes for o in operands)]  # Σ over what nothing depends on
@@ -176,56 +171,6 @@ class _Planner:
         outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]
         outside += [Operand(nodes.size(s), ()) for s in sizes]
         return combine([*outside, core], hint) if outside else core
-
-    def unsolved(self, factors: list[tuple[Expr, bool]], summed: list[Index]) -> tuple[list[tuple[Expr, bool]], list[Equation]]:
-        """Replace affine reads by bare ones where a window would be wasteful; the equations say what the new indices are."""
-        reads = [() if inverse else reads_of(f, self.shapes) for f, inverse in factors]
-        if not any(is_window(s) and s.bare is None for each in reads for s, _ in each):
-            return factors, []
-
-        def readers(index: Index) -> int:
-            pairs = zip(reads, factors, strict=True)
-            return sum(sum(index in s.free for s, _ in each) if each else index in f.free for each, (f, _) in pairs)
-
-        made: list[tuple[Expr, bool]] = []
-        equations: list[Equation] = []
-        for (factor, inverse), each in zip(factors, reads, strict=True):
-            subs = []
-            for sub, length in each:
-                found = choose(sub, length, summed, readers)
-                if found is not None:
-                    p = Index("p", length)
-                    summed.append(p)
-                    how, index = found
-                    equations.append(Equation(Delta(Affine.of(p), sub), **{how: index}))
-                    sub = Affine.of(p)
-                subs.append(sub)
-            made.append((read_at(factor, tuple(subs)) if each else factor, inverse))
-        return made, equations
-
-    def resolved(
-        self, operands: list[Operand], equations: list[Equation], summed: list[Index]
-    ) -> tuple[list[Operand], list[tuple[Index, Affine]]]:
-        """Use each equation to window the operands, or set it aside as a scatter, or put it in as a mask."""
-        scatters: list[tuple[Index, Affine]] = []
-        pending = sorted(equations, key=lambda e: e.eliminate is None)
-        for n in range(len(pending)):
-            delta, index, into = pending[n]
-            others = pending[n + 1 :]
-            if index is not None and index in summed:
-                value = value_of(index, delta)
-                summed.remove(index)
-                if not any(index in o.axes for o in operands):
-                    operands.append(inside(Inside(value, index.size), self.visit))
-                operands = [windowed(straight(o), {index: value}) if index in o.axes else o for o in operands]
-                pending[n + 1 :] = [_renamed(e, {index: value}, summed) for e in others]
-            elif into is not None and _is_free(into, value_of(into, delta), operands, others, scatters, summed):
-                scatters.append((into, value_of(into, delta)))
-            else:
-                a, b = (positions(s, self.visit) for s in (delta.left, delta.right))
-                (x, y), axes = align([a, b])
-                operands.append(Operand(nodes.fn("equal", x, y), axes))
-        return operands, scatters
 
     def flat(self, args: Iterable[Expr], summed: list[Index]) -> list[tuple[Expr, bool]]:
         """Return the factors, each with whether it divides; a product summed inside a sum joins it."""
@@ -404,31 +349,6 @@ def _has_affine(body: Expr) -> bool:
         ):
             return True
     return False
-
-
-def _renamed(equation: Equation, mapping: Mapping[Index, Affine], summed: Sequence[Index]) -> Equation:
-    """Return the equation without an index that another one eliminated."""
-    delta = equation.delta
-    if delta.free.isdisjoint(mapping):
-        return equation
-    new = Delta(delta.left.substitute(mapping), delta.right.substitute(mapping))
-    return solve(new, summed)
-
-
-def _is_free(
-    into: Index,
-    sub: Affine,
-    operands: Sequence[Operand],
-    others: Sequence[Equation],
-    scatters: Sequence[tuple[Index, Affine]],
-    summed: Sequence[Index],
-) -> bool:
-    """Return whether a δ can be a scatter: nothing else has the axis, and no other one uses up its indices."""
-    if any(into in o.axes for o in operands) or any(into in e.delta.free for e in others):
-        return False
-    if any(into in s.free or into is a or not s.free.isdisjoint(sub.free) for a, s in scatters):
-        return False
-    return all(i in summed for i in sub.indices())
 
 
 def _with_axes(x: Operand, needed: Sequence[Index]) -> Operand:

@@ -1,0 +1,119 @@
+"""Arrays as they are computed: contractions by one matrix product each, embedding gradients by adding up rows.
+
+The planner says what is computed in the words of a reader (``einsum``, ``onehot(k, V).T @ G``); this pass says how.
+"""
+
+from __future__ import annotations
+
+from derivkit.symbolic.arrays.lengths import at_least, shorter
+from derivkit.symbolic.arrays.nodes import add_rows, arange, fn, size, tensordot, window
+from derivkit.symbolic.arrays.transposes import transpose
+from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
+from derivkit.symbolic.index import ONE, ZERO, Size
+
+
+def for_running(root: Array) -> Array:
+    """Return an array of the same value that NumPy computes fast, and that reads 0 where a place is out of range."""
+    done: dict[int, Array] = {}
+    for node in postorder(root):
+        args = tuple(done[id(a)] for a in node.args)
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        made = node if same else rebuilt(node, args)
+        for rule in (_contraction, _rows, _places, _place, _turns):
+            made = rule(made) or made
+        done[id(node)] = made
+    return done[id(root)]
+
+
+def _contraction(node: Array) -> Array | None:
+    """Write a contraction of two arrays without a common kept axis as one matrix product (einsum has none)."""
+    letters = _letters(node)
+    if letters is None:
+        return None
+    a, b, result = letters
+    x, y = node.args
+    gone = [c for c in a if c in b and c not in result]
+    if not gone or set(a) & set(b) & set(result):
+        return None
+    if _is_panel(x) and not _is_panel(y):
+        x, y, a, b = y, x, b, a
+    if _is_panel(y) and b[_run(y)] in gone:  # the panel is copied in runs along its last axis
+        x, y, a, b = y, x, b, a
+        gone = [c for c in a if c in gone]
+    else:
+        gone = [c for c in b if c in gone]
+    made = tensordot(x, y, [a.index(c) for c in gone], [b.index(c) for c in gone])
+    axes = [c for c in a + b if c not in gone]
+    return transpose(made, [axes.index(c) for c in result])
+
+
+def _turns(node: Array) -> Array | None:
+    """Write two transposes as one."""
+    if node.op != "transpose" or node.args[0].op != "transpose":
+        return None
+    return transpose(node.args[0], node.params)  # type: ignore[arg-type]
+
+
+def _letters(node: Array) -> tuple[str, str, str] | None:
+    """Return the letters of two operands and of the result, of an einsum or of a product with windows in it."""
+    if len(node.args) != 2:
+        return None
+    if node.op == "einsum":
+        operands, result = str(node.params[0]).split("->")
+        a, b = operands.split(",")
+        return (a, b, result) if len(set(a)) == len(a) and len(set(b)) == len(b) else None
+    if node.op == "matmul" and any(_is_panel(x) for x in node.args):
+        x, y = node.args
+        if y.rank > 2 or (x.rank == 1 and y.rank == 1):
+            return None
+        a = "abcdefgh"[: x.rank - 1] + "k"
+        b = "kz"[: y.rank]
+        return a, b, a[:-1] + b[1:]
+    return None
+
+
+def _is_panel(node: Array) -> bool:
+    base = node.args[0] if node.op == "transpose" else node
+    return base.op == "window" and len(base.params[1]) > base.args[0].rank  # type: ignore[arg-type]
+
+
+def _run(node: Array) -> int:
+    """Return the axis of a window along which its entries lie side by side: the longest over the last axis of the array."""
+    base = node.args[0] if node.op == "transpose" else node
+    axes: tuple[tuple[int, Size, Size], ...] = base.params[1]  # type: ignore[assignment]
+    last = max(a for a, _, _ in axes)
+    best = next(n for n, (a, _, _) in enumerate(axes) if a == last)
+    for n, (a, _, length) in enumerate(axes):
+        best = n if a == last and shorter(axes[best][2], length) < 0 else best
+    return node.params.index(best) if node.op == "transpose" else best
+
+
+def _rows(node: Array) -> Array | None:
+    """Write ``onehot(k, V).T @ G``, rows added where the labels say, as that."""
+    if node.op != "matmul" or node.args[0].op != "transpose" or node.args[0].params != (1, 0):
+        return None
+    marks, values = node.args[0].args[0], node.args[1]
+    return add_rows(marks.args[0], values, marks.shape[1]) if marks.op == "onehot" and marks.args and values.rank <= 2 else None
+
+
+def _places(node: Array) -> Array | None:
+    """Read a fixed place that may lie beyond its axis as a window, which is 0 there."""
+    if node.op != "index" or len(node.args) > 1:
+        return None
+    x = node.args[0]
+    pairs = list(zip(node.params, x.shape, strict=True))
+    if all(s is None or _holds(s, length) for s, length in pairs):
+        return None
+    starts = [ZERO if s is None else s for s, _ in pairs]
+    return window(x, starts, [(n, ONE, length) for n, (s, length) in enumerate(pairs) if s is None])  # type: ignore[arg-type]
+
+
+def _place(node: Array) -> Array | None:
+    """Write a one-hot vector whose place may lie beyond its axis as a comparison."""
+    if node.op != "onehot" or node.args or _holds(node.params[0], node.shape[0]):
+        return None
+    return fn("equal", arange(node.shape[0]), size(node.params[0]))  # type: ignore[arg-type]
+
+
+def _holds(place: object, length: Size) -> bool:
+    return isinstance(place, Size) and at_least(place) and at_least(length - place, 1)
