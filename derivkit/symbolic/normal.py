@@ -11,6 +11,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import cast
 
+from derivkit.symbolic.deltas import OPEN, Solution, is_within, matched_digits, reads, solutions
 from derivkit.symbolic.elementary import fn, is_indicator, num
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -24,14 +25,13 @@ from derivkit.symbolic.expr import (
     Num,
     Pow,
     Prim,
-    Ref,
     SizeOf,
     Sum,
     freshen,
     key,
     substitute,
 )
-from derivkit.symbolic.index import ONE, Affine, Index, Size
+from derivkit.symbolic.index import Affine, Index, Size
 
 __all__ = [
     "add",
@@ -221,15 +221,13 @@ def delta(left: Affine, right: Affine) -> Expr:
     gap = (left - right).constant
     if gap is not None and gap.literal is not None:
         return ONE_EXPR if gap.literal == 0 else ZERO_EXPR
-    return Delta(left, right)
+    pairs = matched_digits(left, right)
+    return mul(delta(Affine.of(a), Affine.of(b)) for a, b in pairs) if pairs else Delta(left, right)
 
 
 def inside(subscript: Affine, size: Size) -> Expr:
-    """Return [0 ≤ subscript < size], 1 when the subscript is an index over that very size."""
-    bare = subscript.bare
-    if bare is not None and bare.size == size:
-        return ONE_EXPR
-    return Inside(subscript, size)
+    """Return [0 ≤ subscript < size], 1 when that is certain."""
+    return ONE_EXPR if is_within(subscript, size) else Inside(subscript, size)
 
 
 # -- sums ---------------------------------------------------------------------------------------------------------------
@@ -279,7 +277,7 @@ def _has_delta(expr: Expr, indices: tuple[Index, ...]) -> bool:
     """Say whether a δ or a sum's worth of it stands at the top of a term of ``expr`` and can be contracted."""
     for term in terms_of(expr):
         for factor in factors_of(term):
-            if isinstance(factor, Delta) and _solve(factor, indices) is not None:
+            if isinstance(factor, Delta) and any(True for _ in solutions(factor, indices)):
                 return True
             if isinstance(factor, Add) and _has_delta(factor, indices):
                 return True
@@ -301,58 +299,22 @@ def _sum_of_terms(indices: tuple[Index, ...], body: Add) -> Expr:
     return add(pieces)
 
 
-def _solve(delta_: Delta, indices: tuple[Index, ...]) -> tuple[int, Index, Affine] | None:
-    """Return (preference, index, its value) for the bound index that ``delta_`` fixes best, or ``None``."""
-    found: tuple[int, Index, Affine] | None = None
-    gap = delta_.left - delta_.right
-    for index in indices:
-        c = gap.coefficient(index).literal
-        if c not in {1, -1} or any(index in a.free for a, _ in gap.terms if a is not index):  # type: ignore[attr-defined]
-            continue
-        value = (Affine.of(index) - gap) if c == 1 else (gap + index)
-        bare = value.bare
-        if bare is not None and bare.size == index.size:
-            preference = 0
-        elif value.constant is not None or _is_label(value):
-            preference = 1  # a position that the program may read, or a label: in range by declaration
-        else:
-            preference = 2
-        if found is None or preference < found[0]:
-            found = (preference, index, value)
-    return found
-
-
-def _is_label(value: Affine) -> bool:
-    """Say whether a subscript is just a label, not one shifted or scaled out of its range."""
-    if value.const.terms or len(value.terms) != 1:
-        return False
-    atom, coefficient = value.terms[0]
-    return coefficient == ONE and not isinstance(atom, Index)
-
-
 def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | None:
-    """Use one δ among ``factors`` to do one of the sums, if its range allows."""
-    options = []
+    """Use one δ among ``factors`` to do one of the sums, if its range allows; best without an indicator of the range."""
+    found: tuple[tuple[int, bool, int], Solution] | None = None
     for n, factor in enumerate(factors):
-        if isinstance(factor, Delta):
-            solved = _solve(factor, indices)
-            if solved is not None:
-                options.append((solved[0], n, solved))
-    for preference, n, (_, index, value) in sorted(options, key=lambda o: o[:2]):
-        others = factors[:n] + factors[n + 1 :]
-        left = tuple(i for i in indices if i is not index)
-        guard: list[Expr] = []
-        if preference == 2 and not any(_reads(f, index) for f in others):
-            guard = [inside(value, index.size)]
-        replaced = [normal(substitute(f, {index: value})) for f in others]
-        return sum_over(left, mul((*replaced, *guard)))
-    return None
-
-
-def _reads(factor: Expr, index: Index) -> bool:
-    """Say whether a factor is 0 whenever ``index`` is out of its range: it reads an array barely at it."""
-    base = factor.base if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value > 0 else factor
-    return not index.part and isinstance(base, Ref) and any(s.bare is index for s in base.subs)
+        for solution in solutions(factor, indices) if isinstance(factor, Delta) else ():
+            others = factors[:n] + factors[n + 1 :]
+            guarded = solution.preference == OPEN and not any(reads(f, solution.bound) for f in others)
+            rank = (solution.preference, guarded, n)
+            if found is None or rank < found[0]:
+                found = (rank, solution)
+    if found is None:
+        return None
+    (_, guarded, n), (_, index, value) = found
+    left = tuple(i for i in indices if i is not index)
+    replaced = [normal(substitute(f, {index: value})) for f in factors[:n] + factors[n + 1 :]]
+    return sum_over(left, mul((*replaced, *((inside(value, index.size),) if guarded else ()))))
 
 
 # -- a whole expression --------------------------------------------------------------------------------------------------

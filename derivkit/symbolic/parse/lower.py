@@ -328,7 +328,8 @@ class Lowering:
     def _order(self, op: Op, bound: Mapping[str, Expression], options: Container[str]) -> list[str]:
         """Return the parameters that are values; in a loss an undeclared one last, since it follows the other."""
         parameters = [p for p in bound if p not in options]
-        if op.group in ("loss", "convolution") and len(parameters) > 1 and self.is_new(bound[parameters[0]]) and not self.is_new(bound[parameters[1]]):
+        new = [self.is_new(bound[p]) for p in parameters[:2]]
+        if op.group in ("loss", "convolution") and new == [True, False]:
             parameters[:2] = reversed(parameters[:2])
         return parameters
 

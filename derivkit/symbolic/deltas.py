@@ -1,0 +1,130 @@
+"""Solving δ(left, right) for a bound index: which index it fixes, at what value, and whether that value is in range."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from derivkit.symbolic.index import ONE, Affine, Index, Size
+from derivkit.symbolic.nodes import Delta, Expr, Num, Pow, Ref
+
+RENAME, IN_RANGE, OPEN = 0, 1, 2
+
+
+class Solution(NamedTuple):
+    """A bound index that a δ fixes: a ``preference`` (the smaller the better), the index and its value."""
+
+    preference: int
+    bound: Index
+    value: Affine
+
+
+def solutions(delta: Delta, indices: tuple[Index, ...]) -> Iterator[Solution]:
+    """Yield what ``delta`` fixes among the bound ``indices``, in their order.
+
+    Preferred is an index of equal size (or one that runs over all positions which several indices have together, as in a
+    reshape); then a value that is in range by itself; else the summand or an indicator must see to the range.
+    """
+    gap = delta.left - delta.right
+    kept = _digits_to_keep(delta, indices)
+    for index in indices:
+        c = gap.coefficient(index).literal
+        if c not in {1, -1} or index in kept or any(index in a.free for a, _ in gap.terms if a is not index):  # type: ignore[attr-defined]
+            continue
+        value = (Affine.of(index) - gap) if c == 1 else (gap + index)
+        bare, places = value.bare, row_major_places(value)
+        if (bare is not None and bare.size == index.size) or (places is not None and places[1] == index.size):
+            yield Solution(RENAME, index, value)
+        elif value.constant is not None or _is_label(value) or is_within(value, index.size):
+            yield Solution(IN_RANGE, index, value)  # a position that the program may read, or a label: in range by declaration
+        else:
+            yield Solution(OPEN, index, value)
+
+
+def _is_label(value: Affine) -> bool:
+    """Say whether a subscript is just a label, not one shifted or scaled out of its range."""
+    if value.const.terms or len(value.terms) != 1:
+        return False
+    atom, coefficient = value.terms[0]
+    return coefficient == ONE and not isinstance(atom, Index)
+
+
+def reads(factor: Expr, index: Index) -> bool:
+    """Say whether a factor is 0 whenever ``index`` is out of its range: it reads an array barely at it."""
+    base = factor.base if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value > 0 else factor
+    return not index.part and isinstance(base, Ref) and any(s.bare is index and not s.part for s in base.subs)
+
+
+# -- several indices as one: the positions of a reshape ------------------------------------------------------------------
+
+
+def row_major_places(sub: Affine) -> tuple[frozenset[Index], Size] | None:
+    """Return (indices, number of positions) of a subscript such as ``W*a + b`` with b < W, that takes each position once.
+
+    >>> a, b = Index("a", Size.of("H")), Index("b", Size.of("W"))
+    >>> str(row_major_places(Affine.of(a).scaled(Size.of("W")) + b)[1]), row_major_places(Affine.of(a).scaled(2) + b)
+    ('H*W', None)
+    """
+    if sub.const.terms or len(sub.terms) < 2:
+        return None
+    places = ONE
+    strides = {coefficient: atom for atom, coefficient in sub.terms if isinstance(atom, Index)}
+    for _ in sub.terms:
+        atom = strides.pop(places, None)
+        if atom is None:
+            return None
+        places = places * atom.size
+    return frozenset(sub.indices()), places
+
+
+def matched_digits(left: Affine, right: Affine) -> list[tuple[Index, Index]]:
+    """Return which indices must agree for two such subscripts to agree: ``W*a + b`` and ``W*c + d``, with b, d < W."""
+    if row_major_places(left) is None or row_major_places(right) is None:
+        return []
+    digits = {(coefficient, atom.size): atom for atom, coefficient in right.terms if isinstance(atom, Index)}
+    pairs = [(a, digits.get((c, a.size))) for a, c in left.terms if isinstance(a, Index)]
+    found = [(a, b) for a, b in pairs if b is not None]
+    return found if len(found) == len(left.terms) == len(right.terms) else []
+
+
+def _digits_to_keep(delta: Delta, indices: tuple[Index, ...]) -> frozenset[Index]:
+    """Return the bound indices that together have one position each: solving for one of them would tear them apart."""
+    kept: frozenset[Index] = frozenset()
+    for side, other in ((delta.left, delta.right), (delta.right, delta.left)):
+        places = row_major_places(side)
+        if places is None or not places[0].issubset(indices) or not places[0].isdisjoint(other.free):
+            continue
+        beside, bare = row_major_places(other), other.bare
+        if (beside is not None and beside[1] == places[1]) or (bare is not None and bare.size == places[1]):
+            kept = kept | places[0]
+    return kept
+
+
+# -- ranges --------------------------------------------------------------------------------------------------------------
+
+
+def is_within(sub: Affine, size: Size) -> bool:
+    """Say whether 0 ≤ ``sub`` < ``size`` is certain, whatever the sizes (each at least 1).
+
+    >>> i = Index("i", Size.of("A"))
+    >>> is_within(Affine.of(i), Size.of("A") + Size.of("B")), is_within(Affine.of(i) - 1, Size.of("A"))
+    (True, False)
+    """
+    low = high = sub.const
+    for atom, coefficient in sub.terms:
+        if not isinstance(atom, Index):
+            return False
+        reach = coefficient * (atom.size - 1)
+        if is_nonnegative(coefficient):
+            high = high + reach
+        elif is_nonnegative(coefficient * -1):
+            low = low + reach
+        else:
+            return False
+    return is_nonnegative(low) and is_nonnegative(size - high - 1)
+
+
+def is_nonnegative(size: Size) -> bool:
+    """Say whether a size polynomial is at least 0 at all sizes ≥ 1: no coefficient in terms of (name − 1) is below 0."""
+    shifted = size.substitute({name: Size.of(name) + 1 for name in size.names()})
+    return all(coefficient > 0 and all(isinstance(atom, str) for atom in monomial) for monomial, coefficient in shifted.terms)
