@@ -24,7 +24,7 @@ def read_layout(name: str) -> Layout:
     'mixed'
     """
     for layout in LAYOUTS:
-        if name == layout:
+        if str(name) == layout:
             return layout
     raise DerivkitError(
         f"unknown layout '{echo(name)}'", code="DK031", hint=did_you_mean(str(name), LAYOUTS) or f"one of {', '.join(LAYOUTS)}"

@@ -49,7 +49,11 @@ WRONG: dict[str, tuple[Callable[[], object], str, str]] = {
     "a name twice": (lambda: dk.derive(GREEK, "x").evaluate({"δ": 1, "delta": 2, **POINT}), "DK010", "given twice"),
     "an unknown name": (lambda: dk.derive(SQUARE, "x").evaluate(POINT, y=2), "DK008", "'y' is no input"),
     "a check that is a word": (lambda: dk.derive(SQUARE, "x", check="no"), "DK010", "check= is True or False"),  # type: ignore[arg-type]
-    "a direction": (lambda: dk.derive(SQUARE, "x", along="v"), "DK031", "along="),
+    "a direction of a gradient": (lambda: dk.derive(SQUARE, "x", along="v"), "DK031", "along="),
+    "batch that is no name": (lambda: dk.compile(SQUARE, "x", batch=1.5), "DK010", "batch= is a name or several"),  # type: ignore[arg-type]
+    "expand that is no name": (lambda: dk.derive(SQUARE, "x", expand=[None]), "DK010", "expand= is a name"),  # type: ignore[list-item]
+    "a kind that is an array": (lambda: dk.derive(SQUARE, "x", kind=np.ones(2)), "DK031", "unknown kind"),  # type: ignore[arg-type]
+    "a layout that is an array": (lambda: dk.derive(SQUARE, "x", layout=np.ones(2)), "DK031", "unknown layout"),  # type: ignore[arg-type]
     "zero over zero": (lambda: dk.derive("x: N\nE = sum(x)*0/0", "x"), "DK005", "division by zero"),
     "a sum over zero": (lambda: dk.derive("x: N\nE = sum(x)/0", "x"), "DK005", "division by zero"),
     "a zero by arithmetic": (lambda: dk.derive("x: N\nE = sum(x)/(1 - 1)", "x"), "DK005", "division by zero"),

@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen import REDUCED, Module, Program, generate, program_of
 from derivkit.symbolic.derive import differentiate
-from derivkit.symbolic.given import by_name, fix_sizes
+from derivkit.symbolic.given import by_name, fix_sizes, words_of
 from derivkit.symbolic.graph import Graph, Input
-from derivkit.symbolic.parse.lexer import ascii_name
 from derivkit.symbolic.steps import Derivation
 
 Array = NDArray[Any]
@@ -50,7 +49,7 @@ def compile(
     (1.0, [-4.0, -6.0])
     """
     derivation = _derived(program, wrt, shapes, kind, along)
-    names = _names(batch)
+    names = words_of("batch", batch)
     if reduce is not None and (not names or derivation.kind not in REDUCED):
         why = "there is no batch" if not names else f"a {derivation.kind} is not reduced"
         raise DerivkitError(f"reduce='{echo(reduce)}' means nothing here: {why}", code="DK010", hint="leave reduce= out")
@@ -73,11 +72,6 @@ def _derived(
     if wrt is None:
         raise DerivkitError("nothing to differentiate with respect to", code="DK010", hint="give a name: wrt='W1'")
     return differentiate(program, wrt=wrt, shapes=shapes, kind=kind, along=along)
-
-
-def _names(batch: str | Iterable[str]) -> tuple[str, ...]:
-    words = (word.strip() for word in batch.split(",") if word.strip()) if isinstance(batch, str) else batch
-    return tuple(ascii_name(word) if isinstance(word, str) else word for word in words)
 
 
 @dataclass(frozen=True)

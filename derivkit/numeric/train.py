@@ -80,6 +80,10 @@ def fit(
     size = _batch_size(kernel, batch_size, count)
     epochs, seed = _whole("epochs", epochs, 1), _whole("seed", seed, 0)
     lr = _rate(lr)
+    if callback is not None and not callable(callback):
+        raise DerivkitError("callback is a function of the epoch, the loss and the parameters", code="DK010")
+    if progress is not None and not hasattr(progress, "isatty"):
+        raise DerivkitError("progress is a stream", code="DK010", hint="progress=sys.stderr")
     evidence = check(kernel, inputs, trained, seed)
     predict = _accuracy(kernel, {**inputs, **by_name(test)})
     meter = _Progress(progress, epochs)
@@ -162,6 +166,9 @@ def _samples(kernel: Kernel, inputs: Mapping[str, Any]) -> int:
     missing = [name for name in kernel.batch if name not in inputs]
     if missing:
         raise DerivkitError(f"no data for '{missing[0]}'", code="DK041", hint=f"data={{'{missing[0]}': ...}}")
+    for name in counts:
+        if np.ndim(inputs[name]) == 0:
+            raise DerivkitError(f"'{name}' is one number, and the kernel is batched over it", code="DK040", hint="samples first")
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} has {n}" for name, n in counts.items())
         raise DerivkitError(f"the data have different numbers of samples: {said}", code="DK040")

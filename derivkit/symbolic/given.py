@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import index
 from typing import Any
 
@@ -33,6 +33,22 @@ def by_name(*given: Mapping[str, Any] | None) -> dict[str, Any]:
                 raise DerivkitError(f"'{echo(word)}' is given twice", code="DK010")
             found[name] = value
     return found
+
+
+def words_of(option: str, given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names given to an option, one text with commas or several, each in its one spelling.
+
+    >>> words_of("batch", "x, δ"), words_of("batch", ["x"])
+    (('x', 'delta'), ('x',))
+    """
+    if isinstance(given, str):
+        words = [word.strip() for word in given.split(",") if word.strip()]
+    else:
+        words = list(given) if isinstance(given, Iterable) else [given]
+    for word in words:
+        if not isinstance(word, str):
+            raise DerivkitError(f"{option}= is a name or several, not {echo(repr(word))}", code="DK010", hint=f"{option}='x'")
+    return tuple(map(ascii_name, words))
 
 
 def real_arrays(values: Mapping[str, Any]) -> dict[str, Array]:

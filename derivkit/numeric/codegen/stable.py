@@ -284,7 +284,7 @@ def _expm1(expr: Expr, look: _Look) -> Expr | None:
 
 
 def _erfc(expr: Expr, _: _Look) -> Expr | None:
-    """c - c erf(z), and c + c erf(z), also beside other terms: of the 1 nothing is left far out."""
+    """1 - erf(z) and 1 + erf(z), with any factor, also beside other terms: of the 1 nothing is left far out."""
     if not isinstance(expr, Add):
         return None
     for number in expr.args:

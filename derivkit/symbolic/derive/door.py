@@ -18,6 +18,7 @@ from derivkit.symbolic.derive.narrate import narrate
 from derivkit.symbolic.derive.reverse import Pass
 from derivkit.symbolic.derive.selfcheck import selfcheck
 from derivkit.symbolic.expr import Expr, Fn, Name, Prim
+from derivkit.symbolic.given import words_of
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.parse import read_program
 from derivkit.symbolic.parse.lexer import ascii_name
@@ -70,7 +71,7 @@ def derive(
     if not isinstance(check, bool):
         raise DerivkitError(f"check= is True or False, not {echo(repr(check))}", code="DK010")
     read_layout(layout)
-    graph = expanded(_read(program, shapes), expand)
+    graph = expanded(_read(program, shapes), words_of("expand", expand))
     found = _differentiated(graph, wrt, kind, along)
     lemmas = _lemmas(found)
     steps = narrate(found.passes, {one.op: one.number for one in lemmas})
@@ -115,7 +116,7 @@ def differentiate(
 def _differentiated(
     graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: str | None, along: str | Iterable[str] | None
 ) -> Differentiated:
-    return differentiated(graph, _names(graph, wrt), chosen_kind(graph, kind), along)
+    return differentiated(graph, _names(graph, wrt), chosen_kind(graph, None if kind is None else str(kind)), along)
 
 
 def _through(found: Differentiated, linear: bool = True) -> Iterator[Expr]:
