@@ -61,9 +61,19 @@ ROOMS = [
     *rooms(1, "shared", NUMPY, "numeric.finite_difference", "numeric.data"),
     *in_folder(
         "checking",
-        rooms(1, "checking", NUMPY, "report trees residual"),
+        rooms(1, "checking", NUMPY, "report trees"),
         rooms(
-            2, "checking", NUMPY, "diagnose", "problem", "contract", "directions", "evidence kinks precision resolution", "check"
+            2,
+            "checking",
+            NUMPY,
+            "line",
+            "residual",
+            "diagnose",
+            "problem",
+            "contract",
+            "directions",
+            "evidence kinks precision resolution",
+            "check",
         ),
         rooms(3, "checking", NUMPY | {"hypothesis"}, "strategies"),
         rooms(4, "both", SYMPY, "verify verify.*"),
