@@ -38,7 +38,7 @@ COMMANDS: tuple[Command, ...] = (
             _SHAPE,
             Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS, later=("hessian", "hvp", "jvp")),
             Option("--layout", "LAYOUT", "the axis order of a derivative (default: mixed)", LAYOUTS),
-            Option("--notation", "NOTATION", "how to write the result (default: both)", ("index", "matrix", "both")),
+            Option("--notation", "NOTATION", "how to write the result (default: both)", ("index", "matrix", "both", "operator")),
             Option("--steps", "STEPS", "how many of the steps to print (default: full)", ("full", "brief", "none")),
             Option("--lemmas", "", "append each lemma with its proof"),
             Option("--style", "STYLE", "write a Jacobian with δ (default), or by cases", ("delta", "cases")),

@@ -13,7 +13,7 @@ from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.lines import Block, Row
 from derivkit.symbolic.render.mathml import MATHML, among_words, by_cases, mark, math
-from derivkit.symbolic.render.page import NOTATIONS, LemmaPart, Outcome, Page, in_matrix, option, page, with_results
+from derivkit.symbolic.render.page import LemmaPart, Outcome, Page, in_matrix, page, with_results
 from derivkit.symbolic.render.styles import Style
 from derivkit.symbolic.steps import Derivation
 
@@ -28,6 +28,7 @@ _STYLE = """
 .derivkit .line, .derivkit .left, .derivkit .right { overflow-x: auto; overflow-y: hidden; padding: 0.3em 0; }
 .derivkit .note, .derivkit .why { opacity: 0.8; }
 .derivkit .why, .derivkit .note { font-size: 0.92em; }
+.derivkit .why math { font-size: 1.2em; }
 .derivkit .step { display: grid; grid-template-columns: 2.2em fit-content(32%) minmax(0, 1fr) 16em; column-gap: 0.6em;
   align-items: baseline; padding: 0.35em 0; border-top: 1px solid rgba(128, 128, 128, 0.3); }
 .derivkit .number { grid-column: 1; text-align: right; opacity: 0.7; }
@@ -37,9 +38,8 @@ _STYLE = """
 .derivkit details { margin: 0.6em 0; padding: 0.2em 0.8em; border: 1px solid rgba(128, 128, 128, 0.4); border-radius: 0.4em; }
 .derivkit summary { cursor: pointer; }
 @media (max-width: 46rem) {
-  .derivkit .step { grid-template-columns: 1.6em minmax(0, 1fr); }
-  .derivkit .left, .derivkit .right, .derivkit .why { grid-column: 2; }
-  .derivkit .why { padding-left: 1.2em; }
+  .derivkit .step { grid-template-columns: 1.6em fit-content(35%) minmax(0, 1fr); column-gap: 0.4em; }
+  .derivkit .why { grid-column: 3; }
 }
 """
 _PAGE_STYLE = """
@@ -105,8 +105,7 @@ def _page(
     title: str | None,
     labels: Mapping[str, str] | None,
 ) -> Page:
-    option("notation", notation, NOTATIONS)
-    return page(derivation, MATHML, layout, steps, lemmas, style, title, labels)
+    return page(derivation, MATHML, layout, steps, lemmas, style, title, labels, notation=notation)
 
 
 def _plain_title(derivation: Derivation) -> str:

@@ -9,12 +9,10 @@ from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.lines import Block, Row
 from derivkit.symbolic.render.page import (
-    NOTATIONS,
     LemmaPart,
     Outcome,
     Page,
     in_matrix,
-    option,
     page,
     with_results,
 )
@@ -72,8 +70,7 @@ def to_latex(
     \begin{align*}
     ...
     """
-    option("notation", notation, NOTATIONS)
-    made = page(derivation, "latex", layout, steps, lemmas, style, title, labels)
+    made = page(derivation, "latex", layout, steps, lemmas, style, title, labels, notation=notation)
     parts = [
         *([rf"\textbf{{{_ascii(made.title)}}}"] if made.title else []),
         *_header(made),

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from derivkit.symbolic.render.latex import cases_of, shape_of, space_of
 from derivkit.symbolic.render.lines import Block
-from derivkit.symbolic.render.page import NOTATIONS, LemmaPart, in_matrix, option, page, with_results
+from derivkit.symbolic.render.page import LemmaPart, in_matrix, page, with_results
 from derivkit.symbolic.render.styles import LATEX
 from derivkit.symbolic.steps import Derivation
 
@@ -60,8 +60,7 @@ def to_markdown(
     >>> print(to_markdown(derive("E = sum(x**2)", "x", {"x": "D"}, check=False), title="squares").splitlines()[0])
     # squares
     """
-    option("notation", notation, NOTATIONS)
-    made = page(derivation, MARKDOWN, layout, steps, lemmas, style, title, labels)
+    made = page(derivation, MARKDOWN, layout, steps, lemmas, style, title, labels, notation=notation)
     parts = [f"# {escaped(made.title)}"] if made.title else []
     parts += [_display([spelt(d)]) for d in made.definitions]
     shapes = ", ".join(_dollars(shape_of(o, made.style)) for o in made.outcomes)

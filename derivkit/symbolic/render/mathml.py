@@ -137,7 +137,7 @@ def among_words(text: str) -> list[str | ET.Element]:
 
 _TOKEN = re.compile(rf"{_BEGIN}[a-z]+|{_NEXT}|{_END}|[0-9]+(?:\.[0-9]+)?|[A-Za-z]{{2,}}|\s+|.", re.DOTALL)
 _OPENING, _CLOSING = {"(": ")", "[": "]", "{": "}", "⌊": "⌋"}, frozenset(")]}⌋")
-_OPERATORS = frozenset("+−=<>≥≤≠⊙⊘·,∈×;∘:/…" + _COMMA)
+_OPERATORS = frozenset("+−=<>≥≤≠⊙⊘⊗·,∈×;∘:/…" + _COMMA)
 _SIGNED = frozenset("+−")  # in front of an operand these are no operators between two
 
 
@@ -180,8 +180,11 @@ def _leaf(tag: str, text: str, attributes: Mapping[str, str] = _PLAIN, parent: E
     return element
 
 
-def _bar(form: str) -> dict[str, str]:
-    return {"fence": "true", "form": form, "stretchy": "true"}
+_TALL = frozenset({"mfrac", "munder", "mtable"})
+
+
+def _bar(form: str, tall: bool = True) -> dict[str, str]:
+    return {"fence": "true", "form": form, "stretchy": "true" if tall else "false"}
 
 
 class _Reader:
@@ -232,13 +235,10 @@ class _Reader:
     def brackets(self, opening: str) -> ET.Element:
         """Return a pair of brackets with what it holds."""
         closing = _OPENING[opening]
-        group = ET.Element("mrow", {"class": "brackets"})
-        _leaf("mo", opening, _PLAIN, group)
-        group.extend(self.row(frozenset({closing, _NEXT, _END})))
-        if self.at < len(self.tokens) and self.tokens[self.at] == closing:
-            self.at += 1
-            _leaf("mo", closing, _PLAIN, group)
-        return group
+        held = self.row(frozenset({closing, _NEXT, _END}))
+        closed = self.at < len(self.tokens) and self.tokens[self.at] == closing
+        self.at += closed
+        return _fenced(opening, held, closing if closed else "", "brackets")
 
     def marked(self, kind: str) -> ET.Element:
         """Return the element of a mark, whose kind was read."""
@@ -300,10 +300,17 @@ def _sum(slots: Slots, _: list[str]) -> ET.Element:
 
 
 def _fence(slots: Slots, texts: list[str]) -> ET.Element:
-    group = ET.Element("mrow")
-    _leaf("mo", texts[0], _bar("prefix"), group)
-    group.extend(slots[1])
-    _leaf("mo", texts[2], _bar("postfix"), group)
+    return _fenced(texts[0], slots[1], texts[2], "bars")
+
+
+def _fenced(opening: str, held: list[ET.Element], closing: str, kind: str) -> ET.Element:
+    """Return what stands between two signs; they grow with what is tall, and only then: browsers space them wider."""
+    tall = any(e.tag in _TALL for one in held for e in one.iter())
+    group = ET.Element("mrow", {"class": kind})
+    _leaf("mo", opening, _bar("prefix", tall), group)
+    group.extend(held)
+    if closing:
+        _leaf("mo", closing, _bar("postfix", tall), group)
     return group
 
 

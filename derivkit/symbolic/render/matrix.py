@@ -11,8 +11,9 @@ from collections.abc import Callable
 from derivkit.layout import Layout, axis_order
 from derivkit.symbolic.arrays import Array, NoArrayForm, plan
 from derivkit.symbolic.arrays.dialects import program_text
+from derivkit.symbolic.arrays.linear import with_solves
 from derivkit.symbolic.derive.forms import expand, opened_terms, polished
-from derivkit.symbolic.expr import Delta, Expr, Name, walk
+from derivkit.symbolic.expr import Delta, Expr, Name, Prim, walk
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.render.formula import formula, row_formula
@@ -54,6 +55,20 @@ def math_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: 
     return None if piece is None else piece.text
 
 
+def jacobian_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: Style = TEXT) -> str | None:
+    """Return an expression with a δ as the matrix that reads best, or ``None``: ``diag(y) − y yᵀ``."""
+    node = _shortest(expr, order, graph.shape)
+    piece = None if node is None else formula(node, style)
+    return None if piece is None else piece.text
+
+
+def row_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: Style = TEXT) -> str | None:
+    """Return a vector over the names of ``graph`` as a row, or ``None``: ``−(t ⊘ y)ᵀ``."""
+    node = _plan(expr, order, graph.shape)
+    piece = None if node is None else row_formula(node, style)
+    return None if piece is None else piece.text
+
+
 def _mathematics(result: Result, layout: Layout, style: Style) -> str | None:
     node = _planned(result, layout)
     is_row = layout == "numerator" and not result.outputs and len(result.inputs) == 1  # as the gradient of a scalar is
@@ -67,7 +82,9 @@ def _planned(result: Result, layout: Layout) -> Array | None:
     order = tuple(natural[a] for a in axis_order(layout, len(result.outputs), len(result.inputs)))
     shared = {d.name: d.shape for d in result.shared}
     shape = result.graph.shape
-    return _shortest(result.expr, order, lambda name: shared[name] if name in shared else shape(name))
+    node = _shortest(result.expr, order, lambda name: shared[name] if name in shared else shape(name))
+    solving = any(isinstance(n, Prim) and n.op == "solve" for d in result.graph.definitions for n in walk(d.rhs))
+    return with_solves([node])[0] if node is not None and solving else node  # in the words of the program
 
 
 def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name], tuple[Size, ...]]) -> Array | None:

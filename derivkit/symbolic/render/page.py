@@ -19,10 +19,11 @@ from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.lines import Block, Row, conditioned, definition_text, reason, step_block
 from derivkit.symbolic.render.matrix import matrix_in
 from derivkit.symbolic.render.notation import Notation
+from derivkit.symbolic.render.operator import operator_blocks
 from derivkit.symbolic.render.styles import Style, style_for
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
-NOTATIONS = ("index", "matrix", "both")
+NOTATIONS = ("index", "matrix", "both", "operator")
 STEPS = ("full", "brief", "none")
 STYLES = ("delta", "cases")
 TITLE = 200  # the most characters of a title
@@ -128,33 +129,40 @@ def page(
     delta_style: str,
     title: str | None = None,
     labels: Mapping[str, str] | None = None,
+    *,
+    notation: str = "both",
 ) -> Page:
     """Return the page of a derivation, its expressions printed in ``style`` with ``labels`` for names."""
-    chosen = read_layout(layout or derivation.layout)
+    operators = option("notation", notation, NOTATIONS) == "operator"
+    if operators and layout not in (None, "numerator"):
+        raise DerivkitError("operator notation is in numerator layout", code="DK031", hint="leave the layout out")
+    chosen = read_layout("numerator" if operators else layout or derivation.layout)
     detail = option("steps", steps, STEPS)
     split = option("style", delta_style, STYLES) == "cases"
     known = read_labels(labels, names_of(derivation.graph))
     letters = Letters((*Letters.of(derivation.graph).taken, *letters_of(known)))
     _announce(derivation, letters)
-    notation = Notation(labelled(style_for(style, letters.taken), known), letters, ranks(derivation.graph))
-    shown = derivation.steps if detail != "none" else ()
-    blocks = tuple(step_block(notation, s, detail == "brief", split) for s in shown)
-    outcomes = tuple(_outcome(notation, r, chosen, derivation.steps if shown else (), split) for r in derivation.results.values())
+    writer = Notation(labelled(style_for(style, letters.taken), known), letters, ranks(derivation.graph))
+    shown = derivation.steps if detail != "none" and not operators else ()
+    blocks = tuple(step_block(writer, s, detail == "brief", split) for s in shown)
+    if operators:
+        blocks = operator_blocks(derivation, writer)
+    outcomes = tuple(_outcome(writer, r, chosen, derivation.steps if shown else (), split) for r in derivation.results.values())
     return Page(
-        definitions=tuple(definition_text(notation, d, derivation.primal) for d in _told(derivation)),
+        definitions=tuple(definition_text(writer, d, derivation.primal) for d in _told(derivation)),
         layout=chosen,
         meaning=MEANING[chosen],
         inputs=tuple(derivation.primal.inputs.values()),
-        lets=tuple(definition_text(notation, d, derivation.primal) for d in derivation.lets),
+        lets=tuple(definition_text(writer, d, derivation.primal) for d in derivation.lets),
         assumed=derivation.primal.assumed,
         blocks=blocks,
         outcomes=outcomes,
-        facts=_facts(notation, derivation),
-        told=detail == "full",
+        facts=_facts(writer, derivation),
+        told=detail == "full" and not operators,
         conventions=derivation.conventions,
         checked=derivation.checked,
         title=echo(title, TITLE) if title is not None else "",
-        style=notation.style,
+        style=writer.style,
         lemmas=tuple(_lemma(style, one) for one in derivation.lemmas) if lemmas else (),
     )
 

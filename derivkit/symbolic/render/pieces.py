@@ -138,8 +138,8 @@ def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, 
     for n in reversed(bottoms):
         rank = min(ranks.get(n, len(rest)), len(rest))
         cut = len(rest) - rank
-        below = named(style, ranks, n, rest[cut:])
-        shown.insert(0, style.paren(below) if n.kind == "adjoint" else below)
+        bottom_text = named(style, ranks, n, rest[cut:])
+        shown.insert(0, style.paren(bottom_text) if n.kind == "adjoint" else bottom_text)
         rest = rest[:cut]
     top = output if moved is None else Name("tangent", "", of=output)  # the derivative of ∂E/∂w along v is ∂Ė/∂w
     return style.derivative(named(style, ranks, top, rest), tuple(shown))

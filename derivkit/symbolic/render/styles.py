@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -63,6 +64,7 @@ class Style:
     last: bool = True
     constants: dict[str, str] = field(default_factory=dict)
     entrywise: tuple[str, str] = ("⊙", "⊘")
+    kronecker: str = " ⊗ "
     top: str = "ᵀ"
     transposed: Callable[[str], str] = lambda t: f"{t}ᵀ"
     inverse: Callable[[str], str] = lambda t: f"{t}⁻¹"
@@ -115,9 +117,11 @@ def _size(size: Size, style: Style) -> str:
 
     text = ""
     for monomial, c in size.terms:
-        names = " ".join(atom(a) for a in monomial) if style.name == "latex" else "".join(atom(a) for a in monomial)
+        counts = Counter(monomial)
+        atoms = [atom(a) if n == 1 else style.power(atom(a), str(n), True) for a, n in counts.items()]
+        names = (" " if style.name == "latex" else "").join(atoms)
         if style.name == "text" and any(isinstance(a, str) and len(a) > 1 for a in monomial):
-            names = "·".join(atom(a) for a in monomial)
+            names = "·".join(atoms)
         sign = style.minus if c < 0 else "+" if text else ""
         count = "" if abs(c) == 1 and names else str(abs(c))
         text += sign + count + (" " if count and style.name == "latex" and names else "") + names
@@ -272,6 +276,7 @@ LATEX = Style(
     decimal=_latex_decimal,
     constants={"pi": r"\pi", "inf": r"\infty"},
     entrywise=(r"\odot", r"\oslash"),
+    kronecker=r" \otimes ",
     top=r"^\top",
     transposed=lambda t: rf"{t}^\top",
     inverse=lambda t: f"{t}^{{-1}}",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.lines import Block, Row
-from derivkit.symbolic.render.page import NOTATIONS, LemmaPart, Outcome, Page, in_matrix, option, page, with_results
+from derivkit.symbolic.render.page import LemmaPart, Outcome, Page, in_matrix, page, with_results
 from derivkit.symbolic.render.styles import Style
 from derivkit.symbolic.steps import Derivation
 
@@ -43,8 +43,7 @@ def to_text(
     <BLANKLINE>
      1  ∂E/∂x = 2 x    ...
     """
-    option("notation", notation, NOTATIONS)
-    made = page(derivation, "text", layout, steps, lemmas, style, title, labels)
+    made = page(derivation, "text", layout, steps, lemmas, style, title, labels, notation=notation)
     blocks = list(with_results(made, lambda outcome: in_matrix(outcome, made, notation)))
     below = [] if made.told or not made.facts else [f"used: {'; '.join(made.facts)}"]
     below += [f"at kinks: {', '.join(made.conventions)}"] if made.conventions else []
