@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.derive.conditioning import matrices, well_conditioned
 from derivkit.symbolic.evaluate import evaluate_graph
 from derivkit.symbolic.graph import Graph, Input
 
@@ -51,7 +52,7 @@ _SAMPLERS = ("spread", "positive", "unit")
 
 def points(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, count: int) -> Iterator[dict[str, Array]]:
     """Yield ``count`` points at which every node of the program is finite; none when none is found."""
-    for sampler in _SAMPLERS:
+    for sampler in ("dominant", *_SAMPLERS) if any(matrices(graph)) else _SAMPLERS:
         found = []
         for _ in range(count):
             values = _finite_point(graph, sizes, rng, sampler)
@@ -70,11 +71,15 @@ def _finite_point(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generat
             env = evaluate_graph(graph, values, sizes)
         except (DerivkitError, ArithmeticError, ValueError, IndexError):
             return None
-    return values if all(np.all(np.isfinite(a)) for a in env.values() if a.dtype.kind in "fc") else None
+        finite = all(np.all(np.isfinite(a)) for a in env.values() if a.dtype.kind in "fc")
+        return values if finite and well_conditioned(graph, env, sizes) else None
 
 
 def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str = "spread") -> Array:
-    """Return a random array of an input's kind and shape; ``sampler`` is where reals lie: spread, positive or unit."""
+    """Return a random array of an input's kind and shape; ``sampler`` is where reals lie: spread, positive or unit.
+
+    A ``dominant`` square matrix has a diagonal that outweighs its rows: it has an inverse and a positive determinant.
+    """
     shape = tuple(s.evaluate(sizes) for s in given.shape)
     kind = given.kind
     if kind == "label":
@@ -86,7 +91,9 @@ def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sam
     if kind == "simplex":
         raw = rng.uniform(0.2, 1.0, shape)
         return np.asarray(raw / raw.sum(axis=-1, keepdims=True))
-    values = _reals(shape, rng, "positive" if kind == "positive" and sampler == "spread" else sampler)
+    values = _reals(shape, rng, "positive" if kind == "positive" and sampler in ("spread", "dominant") else sampler)
+    if sampler == "dominant" and len(shape) > 1 and shape[-1] == shape[-2] and kind != "positive":
+        values = values + (shape[-1] + 1) * np.eye(shape[-1])
     return np.asarray((values + np.swapaxes(values, -1, -2)) / 2) if kind == "symmetric" else values
 
 

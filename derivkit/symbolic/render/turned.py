@@ -50,7 +50,7 @@ def _allowed(node: Array, done: Done) -> int:
 
 
 def _marks(piece: Piece, style: Style) -> int:
-    return piece.text.count(style.top)
+    return piece.text.count(style.top) - piece.text.count(f"⁻{style.top}")  # X⁻ᵀ reads as well as X⁻¹
 
 
 def _matmul(node: Array, done: Done, style: Style, write: Write, depth: int) -> Piece | None:
