@@ -8,9 +8,9 @@ from derivkit.cli.files import helped, read_program
 from derivkit.errors import echo
 
 #: The printing options that mean something for each format; any other one given is a mistake worth saying.
+_PAGE = ("--layout", "--notation", "--steps", "--lemmas", "--style", "--title", "--label")
 _PRINTING = {
-    "text": ("--layout", "--notation", "--steps", "--lemmas", "--style"),
-    "latex": ("--layout", "--notation", "--steps", "--lemmas", "--style"),
+    **dict.fromkeys(("text", "latex", "markdown", "html"), _PAGE),
     "program": ("--layout", "--notation"),
     "json": (),
     "python": (),
@@ -34,6 +34,10 @@ def run(arguments: Arguments) -> tuple[str, int]:
             written = derivation.to_json()
         case "latex":
             written = derivation.latex(**printing)
+        case "markdown":
+            written = derivation.markdown(**printing)
+        case "html":
+            written = derivation.html(**printing)
         case "program":
             written = derivation.program(**printing)
         case _:
@@ -44,12 +48,27 @@ def run(arguments: Arguments) -> tuple[str, int]:
 def _printing(arguments: Arguments, style: str) -> dict[str, object]:
     """Return the printing options as keywords; those not given keep the default of the Python call."""
     known = _PRINTING[style]
-    for name in _PRINTING["text"]:
+    for name in _PAGE:
         if arguments.has(name) and name not in known:
             raise usage(f"{name} has no meaning with --format {style}")
     if style == "program" and arguments.get("--notation") == "both":
         raise usage("--notation both has no meaning with --format program", "one of index, matrix")
-    return {name[2:]: name == "--lemmas" or arguments.get(name) for name in known if arguments.has(name)}
+    given = [name for name in known if arguments.has(name)]
+    return {_KEYWORDS.get(name, name[2:]): _value(arguments, name) for name in given}
+
+
+#: The keyword of an option, where it is another word.
+_KEYWORDS = {"--label": "labels"}
+
+
+def _value(arguments: Arguments, name: str) -> object:
+    """Return the value of a printing option as the Python call takes it."""
+    match name:
+        case "--lemmas":
+            return True
+        case "--label":
+            return read_pairs(arguments, "--label", "NAME=TEX", r"--label 'W1=\mathbf{W}_1'")
+    return arguments.get(name)
 
 
 def required_wrt(arguments: Arguments) -> list[str]:
@@ -66,12 +85,17 @@ def read_shapes(arguments: Arguments) -> dict[str, str]:
     >>> read_shapes(Arguments(None, {"--shape": ["W1=M, D", "t = onehot K"]}))
     {'W1': 'M, D', 't': 'onehot K'}
     """
-    shapes: dict[str, str] = {}
-    for given in arguments.all("--shape"):
-        name, equals, sizes = (part.strip() for part in given.partition("="))
+    return read_pairs(arguments, "--shape", "NAME=SIZES", "--shape W1=M,D or --shape 't=onehot K'")
+
+
+def read_pairs(arguments: Arguments, option: str, form: str, example: str) -> dict[str, str]:
+    """Return the values of an option that repeats, each ``NAME=...``, as a mapping."""
+    pairs: dict[str, str] = {}
+    for given in arguments.all(option):
+        name, equals, value = (part.strip() for part in given.partition("="))
         if not name or not equals:
-            raise usage(f"--shape needs NAME=SIZES, not '{echo(given)}'", "--shape W1=M,D or --shape 't=onehot K'")
-        if name in shapes:
-            raise usage(f"--shape was given twice for '{echo(name)}'")
-        shapes[name] = sizes
-    return shapes
+            raise usage(f"{option} needs {form}, not '{echo(given)}'", example)
+        if name in pairs:
+            raise usage(f"{option} was given twice for '{echo(name)}'")
+        pairs[name] = value
+    return pairs

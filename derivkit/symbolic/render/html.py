@@ -17,6 +17,7 @@ from derivkit.symbolic.render.page import LemmaPart, Outcome, Page, in_matrix, p
 from derivkit.symbolic.render.styles import Style
 from derivkit.symbolic.steps import Derivation
 
+LONG = 50  # characters: a longer formula has its reason below, not beside
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 #: A step is a grid: its number, its left side, ``= ...``, the reason; on a narrow page they stand below one another.
@@ -35,11 +36,12 @@ _STYLE = """
 .derivkit .left { grid-column: 2; }
 .derivkit .right { grid-column: 3; }
 .derivkit .why { grid-column: 4; }
+.derivkit .long { grid-column: 3 / 5; }
 .derivkit details { margin: 0.6em 0; padding: 0.2em 0.8em; border: 1px solid rgba(128, 128, 128, 0.4); border-radius: 0.4em; }
 .derivkit summary { cursor: pointer; }
 @media (max-width: 46rem) {
   .derivkit .step { grid-template-columns: 1.6em fit-content(35%) minmax(0, 1fr); column-gap: 0.4em; }
-  .derivkit .why { grid-column: 3; }
+  .derivkit .why, .derivkit .long { grid-column: 3; }
 }
 """
 _PAGE_STYLE = """
@@ -150,7 +152,8 @@ def _step(block: Block) -> ET.Element:
     if block.left:
         step.append(_boxed("left", math(block.left, display=True)))
     for row in block.rows:
-        step.append(_boxed("right", _right(row)))
+        formula = _right(row)
+        step.append(_boxed("right long" if _length(formula) > LONG else "right", formula))
         if row.reason:
             _words(_add(step, "div", **{"class": "why"}), row.reason)
     return step
@@ -158,6 +161,12 @@ def _step(block: Block) -> ET.Element:
 
 def _right(row: Row) -> ET.Element:
     return by_cases("=", row.by_cases) if row.by_cases else math(f"= {row.right}", display=True)
+
+
+def _length(element: ET.Element) -> int:
+    """Return about how many characters a formula is wide: of a fraction, or of cases, the longest line."""
+    inner = [_length(e) for e in element]
+    return len(element.text or "") + (max(inner, default=0) if element.tag in ("mfrac", "mtable") else sum(inner))
 
 
 def _lemma(part: LemmaPart, style: Style) -> ET.Element:
