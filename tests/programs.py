@@ -37,6 +37,11 @@ LOSSES = [
 ]  # fmt: skip
 
 
+#: Slices of an axis of size N, with the sizes that they leave, and positions.
+SLICES = [("1:", "{0}-1"), (":-1", "{0}-1"), ("::2", "({0}+1)//2"), ("::-1", "{0}"), ("1:-1", "{0}-2"), ("-1", None), ("0", None)]
+EINSUMS = ["i,i->i", "i,j->ij", "ij,j->i", "ij,ij->i", "ij,kj->ik", "ij,ji->", "ii->i", "i,l->i", "ij->ji", "ij,k->kij"]
+
+
 @dataclass
 class Program:
     """A program that grows: declared inputs, lines, and the shapes of all names."""
@@ -52,7 +57,7 @@ class Program:
 
     def define(self, expression: str, shape: Shape) -> None:
         name = f"v{len(self.lines)}"
-        self.lines.append(f"{name} = {expression}")
+        self.lines.append(f"{name}{expression}" if expression.startswith("[") else f"{name} = {expression}")
         self.shapes[name] = shape
 
     @property
@@ -129,9 +134,59 @@ def steps(program: Program, one: str, two: str) -> dict[str, list[tuple[str, Sha
     return found
 
 
+def wider(program: Program, one: str, two: str) -> dict[str, list[tuple[str, Shape]]]:
+    """Return lines that the oracle's interpreter cannot run: slices, stacks, einsums, reductions over indices, labels."""
+    a, b = program.shapes[one], program.shapes[two]
+    found: dict[str, list[tuple[str, Shape]]] = {}
+    plain = [n for n, size in enumerate(a) if size.isalpha()]
+    colons = [":"] * len(a)
+    found["slice"] = [
+        (f"{one}[{', '.join([*colons[:n], part, *colons[n + 1 :]])}]", a[:n] + (() if left is None else (left.format(a[n]),)) + a[n + 1 :])
+        for n in plain for part, left in SLICES
+    ]  # fmt: skip
+    if a == b and len(a) < 3:
+        found["stack"] = [(f"stack({one}, {two}, axis={n})", (*a[:n], "2", *a[n:])) for n in range(len(a) + 1)]
+        found["stack"] += [(f"sum(stack({one}, {two}**2, {one})**2, axis=0)", a)]
+    found["einsum"] = [made for made in (einsum(program, spec, one, two) for spec in EINSUMS) if made is not None]
+    if len(a) == 1 and a[0].isalpha():
+        size = a[0]
+        found["index"] = [
+            (f"sum[k1]({one}[k1]**2)", ()), (f"max[k1](sin({one}[k1]))", ()), (f"logsumexp[k1](2*{one}[k1])", ()),
+            (f"prod[k1](tanh({one}[k1]))", ()), (f"norm[k1]({one}[k1] + 1)", ()), (f"softmax[k1]({one}[k1]**2)", a),
+            (f"{one}[argmax({one})]*3", ()), (f"onehot(argmax({one}), {size})*{one}", a), (f"{one}*logsumexp(ones({size}))", a),
+            (f"{one} + logsumexp(ones(B))", a), (f"prod({one} + 2)*{one}", a),
+        ]  # fmt: skip
+        if len(b) == 1 and b[0].isalpha():
+            found["window"] = [("[i1] = sum[j1]({1}[j1]*{0}[i1+j1])*{0}[i1]", a), ("[i1] = sum[j1]({1}[j1]*{0}[2*i1+j1])*{0}[i1]", a),
+                ("[i1] = sum[j1]({1}[j1]*{0}[i1-j1])*{0}[i1]", a), ("[i1] = max[j1]({1}[j1]*{0}[i1])", a)]  # fmt: skip
+            found["window"] = [(text.format(one, two), shape) for text, shape in found["window"]]
+    if len(a) == 2 and all(n.isalpha() for n in a):
+        found["index"] = [
+            ("[i1] = max[j1]({0}[i1,j1]**2)", a[:1]), ("[j1,i1] = {0}[i1,j1]*delta[0,i1]", a[::-1]),
+            ("[i1] = logsumexp[j1]({0}[i1,j1]) + prod[j1]({0}[i1,j1] + 2)", a[:1]),
+        ]  # fmt: skip
+        found["index"] = [(text.format(one), shape) for text, shape in found["index"]]
+    return {family: made for family, made in found.items() if made}
+
+
+def einsum(program: Program, spec: str, one: str, two: str) -> tuple[str, Shape] | None:
+    """Return a call of einsum, where the shapes fit."""
+    left, _, right = spec.partition("->")
+    names = (one, two)[: left.count(",") + 1]
+    sizes: dict[str, str] = {}
+    for letters, name in zip(left.split(","), names, strict=True):
+        shape = program.shapes[name]
+        if len(letters) != len(shape) or any(sizes.setdefault(c, n) != n for c, n in zip(letters, shape, strict=True)):
+            return None
+    return f"einsum('{spec}', {', '.join(names)})", tuple(sizes[c] for c in right)
+
+
 @st.composite
-def programs(draw: Any, most_lines: int = 6) -> Program:
-    """Draw a program of 1 to ``most_lines`` lines over 1 to 4 inputs; its output has at most two axes."""
+def programs(draw: Any, most_lines: int = 6, wide: bool = False) -> Program:
+    """Draw a program of 1 to ``most_lines`` lines over 1 to 4 inputs; its output has at most two axes.
+
+    A ``wide`` one has lines that only the reader understands.
+    """
     p = Program()
     for n, shape in enumerate(draw(st.lists(st.sampled_from(INPUTS), min_size=1, max_size=4))):
         p.declare("xyzw"[n], shape)
@@ -143,7 +198,10 @@ def programs(draw: Any, most_lines: int = 6) -> Program:
     for _ in range(draw(st.integers(1, most_lines))):
         names = list(p.shapes)
         recent = names[-3:] * 2 + names  # later lines are read more often
-        options = steps(p, draw(st.sampled_from(recent)), draw(st.sampled_from(recent)))
+        one, two = draw(st.sampled_from(recent)), draw(st.sampled_from(recent))
+        options = steps(p, one, two)
+        if wide and (more := wider(p, one, two)) and draw(st.booleans()):
+            options = more
         family = options[draw(st.sampled_from(sorted(options)))]
         p.define(*draw(st.sampled_from(family)))
     last = f"v{len(p.lines) - 1}"

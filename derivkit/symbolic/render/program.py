@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace as replaced
 
+from derivkit import limits
 from derivkit.errors import DerivkitError
 from derivkit.layout import axis_order, read_layout
-from derivkit.symbolic.expr import Add, Expr, Inside, Name, Prim, Ref, key, references, replace, user
+from derivkit.symbolic.expr import Add, Expr, Inside, Name, Prim, Ref, freshen, key, references, replace, substitute, user
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import ONE, Affine, Index
 from derivkit.symbolic.render.letters import Letters
@@ -18,6 +20,8 @@ from derivkit.symbolic.render.pieces import Shapes
 from derivkit.symbolic.render.source import equation
 from derivkit.symbolic.render.spelling import spelled
 from derivkit.symbolic.steps import Derivation, Result
+
+_TOKEN = re.compile(r"\w+|\*\*|\S|\n")
 
 
 def to_program(derivation: Derivation, *, notation: str = "matrix", layout: str | None = None) -> str:
@@ -33,15 +37,40 @@ def to_program(derivation: Derivation, *, notation: str = "matrix", layout: str 
     dE_dx = 2 * x
     """
     option("notation", notation, ("index", "matrix"))
-    results = _told_apart(derivation)
+    text = _program(derivation, _told_apart(derivation), notation, layout or derivation.layout)
+    if _is_readable(text):
+        return text
+    return _program(derivation, _told_apart(_in_names(derivation)), notation, layout or derivation.layout)
+
+
+def _program(derivation: Derivation, results: list[Result], notation: str, layout: str) -> str:
     used = {n for r in results for e in (r.expr, *(d.best for d in r.shared)) for n in references(e)}
     shown = _shown(derivation.primal, used)
     entries = _Entries(derivation.graph)
     lines = [_declaration(i) for i in _declared(derivation, used)]
     lines += [_author_line(entries, d) for d in shown]
     for result in results:
-        lines += entries.lines(result, notation, layout or derivation.layout)
+        lines += entries.lines(result, notation, layout)
     return "\n".join(dict.fromkeys(lines))
+
+
+def _is_readable(text: str) -> bool:
+    return len(text) <= limits.TEXT_BYTES and len(_TOKEN.findall(text)) <= limits.TOKENS
+
+
+def _in_names(derivation: Derivation) -> Derivation:
+    """Return the derivation with its results in the names of its steps, a line for each, since written out they are too long."""
+    graph = {d.name: d for d in derivation.graph}
+    results = {}
+    for wrt, result in derivation.results.items():
+        d = graph.get(result.name)
+        natural = (*result.outputs, *result.inputs)
+        if d is None or len(d.indices) != len(natural):
+            results[wrt] = result
+            continue
+        pairs = {a: Affine.of(b) for a, b in zip(d.indices, natural, strict=True) if a is not None and b is not None}
+        results[wrt] = replaced(result, expr=substitute(freshen(d.best), pairs), shared=())
+    return replaced(derivation, results=results)
 
 
 def result_program(result: Result, notation: str = "matrix", layout: str = "mixed") -> str:
