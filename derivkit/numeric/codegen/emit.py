@@ -20,7 +20,7 @@ _LONG = 72
 
 _STATIC = frozenset({"number", "size", "constant"})
 _CHEAP = _STATIC | {"name", "transpose", "expand", "index", "arange", "diagonal"}
-_VIEWS = frozenset({"name", "transpose", "expand", "broadcast", "index", "diagonal", "window"})
+_VIEWS = frozenset({"name", "transpose", "expand", "broadcast", "index", "diagonal", "window", "reshape"})
 _MATH = frozenset({"sqrt", "log", "exp", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh"})
 
 
@@ -283,7 +283,7 @@ class _Writer:
         """Return whether an array is a view of one that has a name, or cannot be written to."""
         if node.op not in _VIEWS or node.op == "name":
             return False
-        while node.op in ("transpose", "expand"):
+        while node.op in ("transpose", "expand", "reshape"):
             node = node.args[0]
         return node.op in _VIEWS or self.uses[self.numbers(node)] > 1
 

@@ -80,6 +80,7 @@ PROGRAM = Dialect(
         "broadcast": _no_word,  # rewritten with ones: see for_reading
         "gather": _no_word,  # rewritten with one-hot rows: see for_reading
         "onehot": _onehot,
+        "reshape": lambda node, args: f"reshape({args[0]}, {_lengths(node)})",
         **dict.fromkeys(("window", "scatter", "entries", "tensordot", "add_rows"), _no_word),
         "einsum": _einsum(""),
         "transpose": lambda node, args: "",
@@ -182,6 +183,7 @@ NUMPY = Dialect(
         "arange": lambda node, _: f"np.arange({node.shape[0]})",
         "broadcast": lambda node, args: f"np.broadcast_to({args[0]}, {_shape(node)})",
         "window": _np_windows,
+        "reshape": lambda node, args: f"np.reshape({args[0]}, {_shape(node)})",
         "scatter": _np_scatter,
         "entries": plain_call("entries"),
         "add_rows": lambda node, args: f"add_rows({args[0]}, {args[1]}, {node.shape[0]})",

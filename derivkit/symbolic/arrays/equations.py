@@ -12,18 +12,30 @@ from typing import NamedTuple
 from derivkit.symbolic.arrays import nodes
 from derivkit.symbolic.arrays.affine import ALONG, inside, is_window, positions, windowed
 from derivkit.symbolic.arrays.contract import Operand, align, straight
-from derivkit.symbolic.arrays.lengths import at_least, shorter, unit, within
+from derivkit.symbolic.arrays.lengths import at_least, reach, shorter, unit, within
 from derivkit.symbolic.expr import Delta, Expr, Inside, Num, Pow, Prim, Ref, replace
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import inside as range_of
 
 
 class Equation(NamedTuple):
-    """A δ with a summed index that it fixes (``eliminate``), or with an axis that it is scattered into."""
+    """A δ with a summed index that it fixes (``eliminate``), or with an axis that it is scattered into, or both.
+
+    With ``outer`` the axis ``into`` is one of our own, of the values of ``outer``, at which it is then read.
+    """
 
     delta: Delta
     eliminate: Index | None = None
     into: Index | None = None
+    outer: Affine | None = None
+
+
+class Scatter(NamedTuple):
+    """Σ over the indices of ``sub`` of the product goes to ``into`` = ``sub``, which is then read at ``outer``."""
+
+    into: Index
+    sub: Affine
+    outer: Affine | None
 
 
 def value_of(index: Index, delta: Delta) -> Affine:
@@ -80,16 +92,39 @@ def solve(delta: Delta, summed: Sequence[Index]) -> Equation:
     if not is_window(gap):
         return Equation(delta)
     ones = [i for i in gap.indices() if unit(gap.coefficient(i))]
-    inner = [i for i in ones if i in summed]
-    if inner:
-        best = inner[0]
-        for i in inner[1:]:
-            best = i if shorter(best.size, i.size) < 0 else best
-        return Equation(delta, eliminate=best)
+    inner = [i for i in gap.indices() if i in summed]
     outer = [i for i in gap.indices() if i not in summed]
-    if len(outer) == 1 and outer[0] in ones and len(gap.terms) > 1:
-        return Equation(delta, into=outer[0])
-    return Equation(delta)
+    best = longest([i for i in inner if i in ones])
+    steep = longest([i for i in inner if i not in ones])
+    wasteful = best is None or (steep is not None and shorter(best.size, steep.size) <= 0)
+    if inner and len(outer) == 1 and outer[0] in ones:
+        return Equation(delta, into=outer[0], eliminate=None if wasteful else best)
+    if inner and len(outer) > 1 and (wasteful or steep is not None) and len({_sign(gap.coefficient(i)) for i in outer}) == 1:
+        return _flattened(delta, outer)
+    return Equation(delta, eliminate=best)
+
+
+def _sign(step: Size) -> int:
+    return 1 if at_least(step) else -1 if at_least(step * -1) else 0
+
+
+def _flattened(delta: Delta, outer: Sequence[Index]) -> Equation:
+    """Return a δ with several kept indices as one with an axis for all of them, as reshaping reads and writes it."""
+    gap = delta.left - delta.right
+    gap = gap if _sign(gap.coefficient(outer[0])) > 0 else gap.scaled(-1)
+    places = Affine(((i, gap.coefficient(i)) for i in outer), Size.of(0))
+    low, high = reach(places)
+    into = Index("m", high - low + 1)
+    rest = places - gap
+    return Equation(Delta(Affine.of(into) + low, rest), into=into, outer=places - low)
+
+
+def longest(indices: Sequence[Index]) -> Index | None:
+    """Return the index over the longest range as a rule, the first of equal ones."""
+    best: Index | None = None
+    for i in indices:
+        best = i if best is None or shorter(best.size, i.size) < 0 else best
+    return best
 
 
 def unsolved(
@@ -105,7 +140,8 @@ def unsolved(
         sub, length, (how, index) = found
         p = Index("p", length)
         summed.append(p)
-        equations.append(Equation(Delta(Affine.of(p), sub), **{how: index}))
+        made = Equation(Delta(Affine.of(p), sub))
+        equations.append(made._replace(**{how: index}))
         factors = [(reread(f, sub, Affine.of(p)), inverse) for f, inverse in factors]
 
 
@@ -142,25 +178,27 @@ def reread(expr: Expr, old: Affine, new: Affine) -> Expr:
 
 def resolved(
     operands: list[Operand], equations: Sequence[Equation], summed: list[Index], label: Callable[[Expr], Operand]
-) -> tuple[list[Operand], list[tuple[Index, Affine]]]:
+) -> tuple[list[Operand], list[Scatter]]:
     """Use each equation to window the operands, or set it aside as a scatter, or put it in as a mask."""
-    scatters: list[tuple[Index, Affine]] = []
+    scatters: list[Scatter] = []
     pending = sorted(equations, key=lambda e: e.eliminate is None)
     for n in range(len(pending)):
-        delta, index, into = pending[n]
+        delta, index, into, outer = pending[n]
         others = pending[n + 1 :]
-        if index is not None and index in summed:
+        free = into is not None and _is_free(into, value_of(into, delta), operands, others, scatters, summed)
+        used = any(index in o.axes for o in operands)
+        if index is not None and index in summed and (used or not free):
             value = value_of(index, delta)
             summed.remove(index)
-            if not any(index in o.axes for o in operands):
+            if not used:
                 operands.append(inside(Inside(value, index.size), label))
             operands = [windowed(straight(o), {index: value}) if index in o.axes else o for o in operands]
             pending[n + 1 :] = [_renamed(e, {index: value}, summed) for e in others]
-        elif into is not None and _is_free(into, value_of(into, delta), operands, others, scatters, summed):
-            scatters.append((into, value_of(into, delta)))
+        elif into is not None and free:
+            scatters.append(Scatter(into, value_of(into, delta), outer))
         else:
-            a, b = (positions(s, label) for s in (delta.left, delta.right))
-            (x, y), axes = align([a, b])
+            sides = (delta.left, delta.right) if outer is None else (outer, value_of(into, delta) if into else outer)
+            (x, y), axes = align([positions(s, label) for s in sides])
             operands.append(Operand(nodes.fn("equal", x, y), axes))
     return operands, scatters
 
@@ -168,7 +206,7 @@ def resolved(
 def _renamed(equation: Equation, mapping: Mapping[Index, Affine], summed: Sequence[Index]) -> Equation:
     """Return the equation without an index that another one eliminated."""
     delta = equation.delta
-    if delta.free.isdisjoint(mapping):
+    if delta.free.isdisjoint(mapping) or equation.outer is not None:
         return equation
     new = Delta(delta.left.substitute(mapping), delta.right.substitute(mapping))
     return solve(new, summed)
@@ -179,12 +217,12 @@ def _is_free(
     sub: Affine,
     operands: Sequence[Operand],
     others: Sequence[Equation],
-    scatters: Sequence[tuple[Index, Affine]],
+    scatters: Sequence[Scatter],
     summed: Sequence[Index],
 ) -> bool:
     """Return whether a δ can be a scatter: nothing else has the axis, and no other one uses up its indices."""
     if any(into in o.axes for o in operands) or any(into in e.delta.free for e in others):
         return False
-    if any(into in s.free or into is a or not s.free.isdisjoint(sub.free) for a, s in scatters):
+    if any(into in s.free or into is a or not s.free.isdisjoint(sub.free) for a, s, _ in scatters):
         return False
     return all(i in summed for i in sub.indices())

@@ -279,9 +279,32 @@ def window(x: Array, starts: Sequence[Size], axes: Sequence[tuple[int, Size, Siz
     whole = tuple((n, ONE, length) for n, length in enumerate(x.shape))
     if tuple(axes) == whole and not any(s.terms for s in starts):
         return x
+    if not any(s.terms for s in starts) and _splits(x.shape, axes):
+        return reshape(x, [length for _, _, length in axes])
     if x.op == "window":
         starts, axes, x = _composed(x, starts, axes)
     return Array("window", (x,), tuple(length for _, _, length in axes), (tuple(starts), tuple(axes)))
+
+
+def _splits(shape: Sequence[Size], axes: Windows) -> bool:
+    """Return whether axes of windows cut each axis into rows, one after the other: i and j of the place W·i + j."""
+    if [a for a, _, _ in axes] != sorted(a for a, _, _ in axes):
+        return False
+    for n, length in enumerate(shape):
+        step = ONE
+        for _, each, count in reversed([view for view in axes if view[0] == n]):
+            if each != step:
+                return False
+            step = step * count
+        if step != length:
+            return False
+    return True
+
+
+def reshape(x: Array, shape: Sequence[Size]) -> Array:
+    """Return the same entries in another shape."""
+    x = x.args[0] if x.op == "reshape" else x
+    return x if tuple(shape) == x.shape else Array("reshape", (x,), tuple(shape))
 
 
 Windows = Sequence[tuple[int, Size, Size]]
@@ -309,6 +332,11 @@ def scatter(x: Array, axes: Sequence[int], steps: Sequence[Size], start: Size, l
     ``axes[0]`` becomes the axis of positions, the other ``axes`` go; what lies out of range is dropped.
     """
     shape = tuple(length if n == axes[0] else s for n, s in enumerate(x.shape) if n == axes[0] or n not in axes)
+    order = sorted(range(len(axes)), key=lambda n: axes[n])
+    first, count = min(axes), len(axes)
+    views = [(0, steps[n], x.shape[axes[n]]) for n in order]
+    if not start.terms and sorted(axes) == list(range(first, first + count)) and _splits((length,), views):
+        return reshape(x, [*x.shape[:first], length, *x.shape[first + count :]])
     return Array("scatter", (x,), shape, (tuple(axes), tuple(steps), start))
 
 

@@ -160,12 +160,13 @@ class _Planner:
         equations += [solve(f, left) for f, _ in rest if isinstance(f, Delta) and _is_affine(f)]
         operands = [self.factor(f, inverse, hint) for f, inverse in rest if not _is_affine(f)]
         operands, scatters = resolved(operands, equations, left, self.visit)
-        gone = {i for _, sub in scatters for i in sub.indices()}
+        gone = {i for each in scatters for i in each.sub.indices()}
         left = [i for i in left if i not in gone]
         sizes = [i.size for i in left if not any(i in o.axes for o in operands)]  # Σ over what nothing depends on
         core = contract(operands, frozenset(left), hint)
-        for into, sub in scatters:
+        for into, sub, outer in scatters:
             core = scattered(_with_axes(core, sub.indices()), into, sub)
+            core = core if outer is None else windowed(core, {into: outer})
         for i, j in diagonals:
             core = _placed(core, i, j, hint)
         outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]
@@ -352,9 +353,11 @@ def _has_affine(body: Expr) -> bool:
 
 
 def _with_axes(x: Operand, needed: Sequence[Index]) -> Operand:
-    """Return the operand with all the axes ``needed``, in front where it lacked them."""
-    axes = (*(i for i in needed if i not in x.axes), *x.axes)
-    return Operand(_filled(x, axes), axes)
+    """Return the operand with all the axes ``needed``, those that it lacks behind the first that it has."""
+    axes = list(x.axes)
+    place = min((axes.index(i) + 1 for i in needed if i in axes), default=0)
+    axes[place:place] = [i for i in needed if i not in axes]
+    return Operand(_filled(x, tuple(axes)), tuple(axes))
 
 
 def _solved(delta: Delta, summed: Sequence[Index]) -> tuple[Index, Affine] | None:

@@ -36,6 +36,7 @@ OPS: dict[str, str] = {
     "arange": "0, 1, ... along one axis",
     "window": "(starts, (axis, step, length) for each axis of the result): the operand read at starts + steps, 0 outside",
     "scatter": "(axes, steps, start): axes[0] becomes the axis of start + Σ steps · positions, the other axes are added up",
+    "reshape": "the same entries in the shape of the result",
     "entries": "as gather, 0 where a position is out of range",
     "onehot": "(label or Size,): 1 where the last axis equals the label",
     "einsum": "(spec,)",
