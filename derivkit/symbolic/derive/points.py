@@ -13,6 +13,7 @@ from derivkit.errors import DerivkitError
 from derivkit.symbolic.derive.conditioning import matrices, well_conditioned
 from derivkit.symbolic.evaluate import evaluate_graph
 from derivkit.symbolic.graph import Graph, Input
+from derivkit.symbolic.index import FloorDiv, Size
 
 Array = NDArray[Any]
 LARGEST = 1_000_000  # entries of an array: fixed sizes beyond that are not evaluated
@@ -21,13 +22,14 @@ LARGEST = 1_000_000  # entries of an array: fixed sizes beyond that are not eval
 def size_sets(graph: Graph) -> list[dict[str, int]]:
     """Return sets of sizes for a program: twice all distinct, once all ones (where the program allows it)."""
     names: dict[str, None] = {}
+    subtracted = {n for d in graph.definitions for s in d.shape for n in _subtracted(s)}
     for given in (*graph.inputs.values(), *graph.extra.values()):
         for size in (*given.shape, *(() if given.range is None else (given.range,))):
             names.update(dict.fromkeys(size.names()))
     for d in graph.definitions:
         for size in d.shape:
             names.update(dict.fromkeys(size.names()))
-    order = list(names)
+    order = sorted(names, key=lambda name: name not in subtracted)  # the window P of L − P + 1 is small
     distinct = {n: 3 + i for i, n in enumerate(order)}
     other = {n: 2 + (i + 1) % len(order) for i, n in enumerate(order)} if len(order) > 1 else dict.fromkeys(order, 5)
     choices = [distinct, other, dict.fromkeys(order, 1)] if order else [{}]
@@ -37,6 +39,17 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
             break
         found = [moved for c in choices[:2] if _possible(graph, moved := {n: v + larger for n, v in c.items()})]
     return found
+
+
+def _subtracted(size: Size) -> set[str]:
+    """Return the names that make a size smaller: those that stand with a minus sign alone."""
+    parts = [size, *(atom.numerator for monomial, _ in size.terms for atom in monomial if isinstance(atom, FloorDiv))]
+    found: dict[str, bool] = {}
+    for monomial, coefficient in (term for part in parts for term in part.terms):
+        for atom in monomial:
+            if isinstance(atom, str):
+                found[atom] = found.get(atom, True) and coefficient < 0
+    return {name for name, only in found.items() if only}
 
 
 def _possible(graph: Graph, sizes: Mapping[str, int]) -> bool:

@@ -210,9 +210,9 @@ class Habits:
 
 
 def _by_letter(name: str) -> int:
-    """Upper case is a matrix, lower case a vector, a Greek letter a scalar."""
+    """Upper case is a matrix, lower case a vector, a Greek letter a scalar (``eps`` is ε)."""
     stem = name.split("_")[0].rstrip("0123456789")
-    if stem in GREEK.values():
+    if stem in GREEK.values() or stem == "eps":
         return 0
     return 2 if name[0].isupper() else 1
 
