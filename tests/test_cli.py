@@ -136,9 +136,15 @@ def test_layouts(layout: str, terminal: Terminal) -> None:
 def test_a_kind_is_chosen(terminal: Terminal) -> None:
     assert terminal.done("derive", "h = W @ x", "--wrt", "x", "--kind", "vjp", "--format", "program").endswith("W.T @ h_bar\n")
     assert "gradient is of a scalar" in terminal.refused("derive", "h = W @ x", "--wrt", "x", "--kind", "gradient")
-    for kind in ("hessian", "hvp", "jvp"):
-        error = terminal.refused("derive", "sum(x)", "--wrt", "x", "--kind", kind)
-        assert f"unknown kind '{kind}': it comes with a later release" in error
+    shape = ("--shape", "x=N", "--shape", "v=N")
+    for kind, along, last in (
+        ("hessian", (), "diag(exp(x))"),
+        ("hvp", ("--along", "v"), "exp(x) * v"),
+        ("jvp", (), "exp(x) @ x_dot"),
+    ):
+        printed = terminal.done("derive", "sum(exp(x))", "--wrt", "x", *shape, "--kind", kind, *along, "--format", "program")
+        assert printed.endswith(f" = {last}\n")
+    assert "along= means nothing to a gradient" in terminal.refused("derive", "sum(x)", "--wrt", "x", *shape, "--along", "v")
 
 
 @pytest.mark.parametrize("reduce", ["mean", "sum"])

@@ -101,8 +101,12 @@ USAGE = {
     "value for a flag": (["derive", "sum(x)", "--lemmas=yes"], "--lemmas takes no value"),
     "twice": (["derive", "sum(x)", "--wrt", "x", "--wrt", "y"], "--wrt was given twice"),
     "choice": (["derive", "sum(x)", "--wrt", "x", "--layout", "numerater"], "--layout cannot be 'numerater'"),
-    "later kind": (["derive", "x", "--wrt", "x", "--kind", "hessian"], "unknown kind 'hessian': it comes with a later release"),
-    "later format": (["derive", "x", "--wrt", "x", "--format=html"], "unknown format 'html': it comes with a later release"),
+    "a kind that is none": (["derive", "x", "--wrt", "x", "--kind", "hesian"], "--kind cannot be 'hesian'"),
+    "an empty direction": (["derive", "x", "--wrt", "x", "--along", ","], "--along needs names"),
+    "operators as a program": (
+        ["derive", "x", "--wrt", "x", "--format", "program", "--notation", "operator"],
+        "--notation operator has no meaning with --format program",
+    ),
     "later option": (["derive", "x", "--wrt", "x", "--at", "x=1"], "unknown option '--at': it comes with a later release"),
     "later command": (["verify", "notes.tex"], "unknown command 'verify': it comes with a later release"),
     "two programs": (["derive", "sum(x)", "sum(y)", "--wrt", "x"], "unexpected argument 'sum(y)'"),
@@ -149,7 +153,7 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], message: str, 
 
 
 def test_the_kinds_offered_are_those_that_exist() -> None:
-    assert set(KINDS) == set(import_module("derivkit.symbolic.derive.door").KINDS)
+    assert set(KINDS) == set(import_module("derivkit.symbolic.derive.kinds").KINDS)
 
 
 def test_debug_shows_the_traceback() -> None:

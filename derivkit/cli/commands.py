@@ -5,8 +5,8 @@ from __future__ import annotations
 from derivkit.cli.arguments import Command, Option
 from derivkit.layout import LAYOUTS
 
-#: The kinds of ``derive`` (``derivkit.symbolic.derive.door.KINDS``, which costs SymPy to import; a test holds them equal).
-KINDS = ("gradient", "jacobian", "vjp")
+#: The kinds of ``derive`` (``derivkit.symbolic.derive.kinds.KINDS``, which costs SymPy to import; a test holds them equal).
+KINDS = ("gradient", "jacobian", "vjp", "jvp", "hessian", "hvp")
 
 #: Commands that come with a later release.
 LATER = ("check", "verify", "cost")
@@ -29,14 +29,15 @@ COMMON = (
 COMMANDS: tuple[Command, ...] = (
     Command(
         "derive",
-        "Derive a gradient or a Jacobian at symbolic sizes, step by step.",
+        "Derive a gradient, a Jacobian, a Hessian or a product with them at symbolic sizes, step by step.",
         "PROGRAM",
         _PROGRAM,
         (
             _WRT,
             _FILE,
             _SHAPE,
-            Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS, later=("hessian", "hvp", "jvp")),
+            Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS),
+            Option("--along", "NAMES", "the directions of a jvp or an hvp, one for each of --wrt (default: NAME_dot)"),
             Option("--layout", "LAYOUT", "the axis order of a derivative (default: mixed)", LAYOUTS),
             Option("--notation", "NOTATION", "how to write the result (default: both)", ("index", "matrix", "both", "operator")),
             Option("--steps", "STEPS", "how many of the steps to print (default: full)", ("full", "brief", "none")),
@@ -45,7 +46,7 @@ COMMANDS: tuple[Command, ...] = (
             Option(
                 "--format",
                 "FORMAT",
-                "default: text; latex is a fragment for a document with amsmath, html a page of its own",
+                "default: text; latex is a fragment for amsmath, html a page of its own",
                 ("text", "latex", "markdown", "html", "json", "python", "program"),
             ),
             Option("--title", "TEXT", "what stands above the derivation"),
@@ -54,7 +55,7 @@ COMMANDS: tuple[Command, ...] = (
             *COMMON,
         ),
         "derivkit.cli.derive",
-        later=("--at", "--along"),
+        later=("--at",),
     ),
     Command(
         "kernel",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
 from derivkit.cli.files import helped, read_program
@@ -24,11 +26,13 @@ def run(arguments: Arguments) -> tuple[str, int]:
     text = read_program(arguments, "derive")
     wrt = required_wrt(arguments)
     shapes = read_shapes(arguments)
-    kind = arguments.get("--kind")
+    options: dict[str, Any] = {"wrt": wrt, "shapes": shapes, "kind": arguments.get("--kind")}
+    if arguments.has("--along"):
+        options["along"] = arguments.names("--along")
     with helped(arguments.positional, "derive"):
         if style == "python":
-            return dk.compile(text, wrt=wrt, shapes=shapes, batch=(), kind=kind).source, 0
-        derivation = dk.derive(text, wrt=wrt, shapes=shapes, kind=kind)
+            return dk.compile(text, batch=(), **options).source, 0
+        derivation = dk.derive(text, **options)
     match style:
         case "json":
             written = derivation.to_json()
@@ -51,8 +55,9 @@ def _printing(arguments: Arguments, style: str) -> dict[str, object]:
     for name in _PAGE:
         if arguments.has(name) and name not in known:
             raise usage(f"{name} has no meaning with --format {style}")
-    if style == "program" and arguments.get("--notation") == "both":
-        raise usage("--notation both has no meaning with --format program", "one of index, matrix")
+    notation = arguments.get("--notation")
+    if style == "program" and notation not in (None, "index", "matrix"):
+        raise usage(f"--notation {notation} has no meaning with --format program", "one of index, matrix")
     given = [name for name in known if arguments.has(name)]
     return {_KEYWORDS.get(name, name[2:]): _value(arguments, name) for name in given}
 
