@@ -168,3 +168,11 @@ def test_an_undeclared_name_near_another_is_said_to_be(text: str) -> None:
     assert SLIPS[text] in str(d)
     assert d.latex()
     assert dk.derive("E = sum(hiden*hidden)", "hidden").primal.assumed[0] == "hiden: a vector of size D"
+
+
+@pytest.mark.parametrize("line", ["stack(a, b)[0] @ b", "sum(exp(stack(b, a))[1]*b)", "stack(b, 2*a)[-1] @ stack(a, b)[1]"])
+def test_an_entry_of_a_stack_is_the_operand_in_a_kernel_too(line: str) -> None:
+    point = {"a": np.array([1.0, 2.0]), "b": np.array([0.5, -1.0])}
+    text = f"a: N\nb: N\nE = {line}"
+    for name in "ab":
+        np.testing.assert_allclose(dk.compile(text, name)(point)[1][name], dk.derive(text, name).evaluate(point))
