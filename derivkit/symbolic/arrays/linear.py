@@ -147,9 +147,12 @@ def around(node: Array) -> Array:
         return node
     (p, a), (q, b) = (each.args for each in node.args)
     first, second = inverted(p), inverted(q)
-    if first is None or second is None or a.rank != 1 or b.rank != 1 or first[1] == second[1]:
+    if first is None or second is None or a.rank != 1 or b.rank != 1:
+        return node
+    if first[1] == second[1] and not first[0].params:  # of a symmetric matrix it is all one
         return node
     numbers = Numbering()
     if numbers(first[0]) != numbers(second[0]):
         return node
-    return nodes.matmul(nodes.matmul(p, nodes.outer(a, b)), transpose(q, (1, 0)))
+    after = q if first[0].params else transpose(q, (1, 0))
+    return nodes.matmul(nodes.matmul(p, nodes.outer(a, b)), after)

@@ -36,7 +36,7 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
     if x.op == "transpose":
         return -1, x.args[0]
     if x.op == "inv":
-        return 0, plain[1]  # X⁻ᵀ reads as well as X⁻¹
+        return 0, x if x.params else plain[1]  # X⁻ᵀ reads as well as X⁻¹; of a symmetric matrix it is the same
     if x.op in ("diag", "eye"):
         return 0, (x if x.op == "diag" else eye(x.shape[1], x.shape[0]))
     if x.op in ("ones", "zeros"):

@@ -17,6 +17,7 @@ from derivkit.symbolic.derive.lemmas import has_lemma, lemma
 from derivkit.symbolic.derive.narrate import narrate
 from derivkit.symbolic.derive.reverse import Pass
 from derivkit.symbolic.derive.selfcheck import selfcheck
+from derivkit.symbolic.derive.symmetry import without_solutions
 from derivkit.symbolic.expr import Expr, Fn, Name, Prim
 from derivkit.symbolic.given import words_of
 from derivkit.symbolic.graph import Graph
@@ -188,7 +189,7 @@ def _lemmas(found: Differentiated) -> tuple[Lemma, ...]:
 
 def _results(found: Differentiated, layout: str) -> dict[str, Result]:
     """Return each result over the program's own names: adjoints, tangents and anonymous nodes are opened."""
-    opened = [p for p in found.primal.definitions if p.name.kind == "anon" and p.name not in found.wrt]
+    opened = [without_solutions(p) for p in found.primal.definitions if p.name.kind == "anon" and p.name not in found.wrt]
     for done in found.passes:
         if isinstance(done, Pass):
             opened += [a.definition for a in done.adjoints if a.contributions]

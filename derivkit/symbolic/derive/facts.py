@@ -1,4 +1,4 @@
-"""Facts: Σ over an axis is 1 or 0, a matrix is symmetric.  Declared with an input, or proved from the definitions.
+"""Facts: Σ over an axis is 1 or 0, a matrix is symmetric (see ``symmetry``).  Declared, or proved from the definitions.
 
 A declared fact holds at the point, not around it: a form that used one must not be differentiated again.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from derivkit.symbolic.expr import Add, Expr, Name, Ref, Sum, references, replace
 from derivkit.symbolic.graph import Graph
-from derivkit.symbolic.index import Affine, Index
+from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import add, factors_of, mul, normal, num, sum_over
 
 
@@ -33,27 +33,6 @@ def declared_facts(graph: Graph) -> list[Fact]:
             word = "one-hot" if given.kind == "onehot" else "a distribution"
             facts.append(Fact(given.name, len(given.shape) - 1, 1, True, f"{given.name} is {word}: {{0}} = 1"))
     return facts
-
-
-def symmetric_facts(graph: Graph) -> tuple[Fact, ...]:
-    """Return that the inputs declared symmetric are."""
-    given = (i for i in graph.inputs.values() if i.kind == "symmetric")
-    return tuple(Fact(i.name, -1, 0, True, f"{i.name} is symmetric: {i.name}ᵀ = {i.name}") for i in given)
-
-
-def oriented(expr: Expr, fact: Fact) -> Expr:
-    """Return ``expr`` with every entry of a symmetric matrix read with the expression's own indices first."""
-
-    def place(sub: Affine) -> tuple[bool, int]:
-        return (not sub.free <= expr.free, min((i.uid for i in sub.free), default=-1))
-
-    def change(node: Expr) -> Expr | None:
-        if not isinstance(node, Ref) or node.name != fact.name:
-            return None
-        *batch, row, column = node.subs
-        return Ref(node.name, (*batch, *sorted((row, column), key=place)))
-
-    return normal(replace(expr, change))
 
 
 def use_facts(expr: Expr, known: tuple[Fact, ...], declared: bool) -> tuple[Expr, tuple[tuple[Fact, Expr], ...]]:

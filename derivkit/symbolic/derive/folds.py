@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import cached_property
 
-from derivkit.symbolic.derive.facts import Fact, declared_facts, symmetric_facts, use_facts
+from derivkit.symbolic.derive.facts import Fact, declared_facts, use_facts
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.derive.probe import sums_to_prove
+from derivkit.symbolic.derive.symmetry import symmetric_facts, without_solutions
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -154,6 +155,8 @@ def knowledge(graph: Graph) -> Knowledge:
             continue
         rhs = normal(d.rhs)
         whole.append(Definition(d.name, d.shape, d.indices, rhs))
+        if isinstance(d.rhs, Prim) and d.rhs.op == "solve":
+            whole.append(replace_fields(whole[-1], rhs=normal(without_solutions(d).rhs)))
         solved += _solved(d, rhs)
         relation = _relation(d, rhs)
         if relation is not None:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from derivkit.symbolic.derive.facts import oriented
 from derivkit.symbolic.derive.folds import Knowledge
 from derivkit.symbolic.derive.forms import cost, polished, shortest
+from derivkit.symbolic.derive.symmetry import oriented, turned_inverses
 from derivkit.symbolic.expr import Expr, Name, Ref, replace
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.normal import normal
@@ -139,7 +139,7 @@ class Flattener:
         short, facts = shortest(made, self._known), []
         for fact in self._known.symmetric:
             turned = shortest(oriented(made, fact), self._known)
-            if cost(turned) < cost(short):
+            if (cost(turned), turned_inverses(turned)) < (cost(short), turned_inverses(short)):
                 short = turned
                 facts.append(fact.sentence)
         plain = polished(made)

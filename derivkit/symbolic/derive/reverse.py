@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from derivkit import limits
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.derive.differentiate import partial
-from derivkit.symbolic.derive.facts import Fact, oriented, use_facts
+from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
 from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
 from derivkit.symbolic.derive.local import Term, diagonal, is_linear, joined, open_terms, renaming
+from derivkit.symbolic.derive.symmetry import oriented
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,

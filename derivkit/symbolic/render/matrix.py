@@ -12,7 +12,9 @@ from derivkit.layout import Layout, axis_order
 from derivkit.symbolic.arrays import Array, NoArrayForm, plan
 from derivkit.symbolic.arrays.dialects import program_text
 from derivkit.symbolic.arrays.linear import with_solves
+from derivkit.symbolic.arrays.symmetric import symmetrised
 from derivkit.symbolic.derive.forms import expand, opened_terms, polished
+from derivkit.symbolic.derive.symmetry import symmetric_facts
 from derivkit.symbolic.expr import Delta, Expr, Name, Prim, walk
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
@@ -84,7 +86,10 @@ def _planned(result: Result, layout: Layout) -> Array | None:
     shape = result.graph.shape
     node = _shortest(result.expr, order, lambda name: shared[name] if name in shared else shape(name))
     solving = any(isinstance(n, Prim) and n.op == "solve" for d in result.graph.definitions for n in walk(d.rhs))
-    return with_solves([node])[0] if node is not None and solving else node  # in the words of the program
+    if node is None:
+        return None
+    node = symmetrised(node, {f.name for f in symmetric_facts(result.graph)})
+    return with_solves([node])[0] if solving else node  # in the words of the program
 
 
 def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name], tuple[Size, ...]]) -> Array | None:

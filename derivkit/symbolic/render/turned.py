@@ -143,7 +143,9 @@ def _operand(arg: Array, node: Array, made: dict[int, Piece | None], style: Styl
 
 
 def _inverse(node: Array, done: Done, style: Style, _: Write, __: int) -> Piece | None:
-    """Return ``A⁻ᵀ``."""
+    """Return ``A⁻ᵀ``, of a symmetric matrix ``A⁻¹``."""
+    if node.params:
+        return done[id(node)]
     piece = done[id(node.args[0])]
     return None if piece is None else Piece(style.turned_inverse(within(piece, ATOM, style)), POWER)
 
