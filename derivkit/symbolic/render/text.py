@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from unicodedata import combining
 
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
@@ -126,7 +127,7 @@ def _space(declared: Input, style: Style) -> str:
 
 def _set(blocks: list[Block]) -> Iterator[str]:
     """Yield the lines of the blocks, aligned: numbers, left sides, ``=``, reasons."""
-    left = max((len(b.left) for b in blocks), default=0)
+    left = max((_wide(b.left) for b in blocks), default=0)
     if left > WIDTH // 3:
         left = WIDTH // 3
     digits = max((len(str(b.number)) for b in blocks), default=1) + 1
@@ -136,18 +137,27 @@ def _set(blocks: list[Block]) -> Iterator[str]:
         for n, row in enumerate(block.rows):
             number = str(block.number) if n == 0 and block.number else ""
             first, *more = broken(_right(row), _LINE - indent - 3)
-            start = f"{number:>{digits}}  {block.left if n == 0 else '':<{left}} = {first}"
+            start = f"{number:>{digits}}  {_padded(block.left if n == 0 else '', left)} = {first}"
             *before, last = [start, *(f"{'':{indent + 5}}{text}" for text in more)]
             lines += [*((line, "") for line in before), (last, row.reason)]
-    column = min(max((len(line) for line, _ in lines if len(line) <= _REASONS), default=0), _REASONS) + 4
+    column = min(max((_wide(line) for line, _ in lines if _wide(line) <= _REASONS), default=0), _REASONS) + 4
     for line, why in lines:
-        if len(line) < column:
-            yield f"{line:<{column}}{why}".rstrip()
-        elif len(line) + len(why) + 4 <= LONG:
+        if _wide(line) < column:
+            yield f"{_padded(line, column)}{why}".rstrip()
+        elif _wide(line) + len(why) + 4 <= LONG:
             yield f"{line}    {why}".rstrip()
         else:  # too long for a column: the reason stands below
             yield line
             yield f"{'':<{indent + 3}}({why})"
+
+
+def _wide(text: str) -> int:
+    """Return how many columns a text takes: the accent on a letter takes none."""
+    return sum(not combining(c) for c in text)
+
+
+def _padded(text: str, columns: int) -> str:
+    return text + " " * (columns - _wide(text))
 
 
 _OPENING, _CLOSING, _BREAKS = "([{", ")]}", (" + ", " − ", ",  ")
