@@ -79,6 +79,9 @@ class Flattener:
         uses = self._total_uses(expr)
         if any(n.kind == "anon" for n in uses) or any(u > 1 for u in uses.values()):
             return self._one_by_one(expr)
+        for name in self._order:  # each reads only names before it: a long chain is opened without recursion
+            if name in uses and name not in self._chains:
+                self._chains[name] = self._along_chain(self._table[name].best)
         made = self._along_chain(expr)
         if made.nodes > RESULT_NODES or _counts(made, self._table):  # something was too long to be opened
             return self._one_by_one(expr)
@@ -99,10 +102,7 @@ class Flattener:
         def change(node: Expr) -> Expr | None:
             if not isinstance(node, Ref) or node.name not in self._table:
                 return None
-            d = self._table[node.name]
-            if node.name not in self._chains:
-                self._chains[node.name] = self._along_chain(d.best)
-            body = self._chains[node.name]
+            d, body = self._table[node.name], self._chains[node.name]
             return d.at(node.subs, body) if body.nodes <= RESULT_NODES else node
 
         return replace(expr, change)
