@@ -418,10 +418,10 @@ ROUGH = {
     ),
     "convolution": (lambda w: float(conv(w)), conv_grad, np.array([1.0, -2.0, 0.3])),
     "tree": (tree, tree_grad, {"layers": [X5, X34, np.array(0.3)], "head": (1.5, -2.0)}),
-    "two hundred leaves": (
+    "sixty leaves": (
         lambda p: sum(math.sin(v) * (k + 1) for k, v in enumerate(p)),
         lambda p: [math.cos(v) * (k + 1) for k, v in enumerate(p)],
-        RNG.normal(size=200).tolist(),
+        RNG.normal(size=60).tolist(),
     ),
     "thirty arrays": (
         lambda *p: float(sum(np.sum(v**2) * 4.0**-k for k, v in enumerate(p))),

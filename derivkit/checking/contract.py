@@ -131,6 +131,8 @@ def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) 
     if (repeat := repeats(flat, again, max(loose, 1e-14))) is not None:
         why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
         return Finding(repeat, f"the gradient gives another result when called again: {why}")
+    if (finding := _layout(task, point, cotangent, outer, flat, max(loose, 1e-14))) is not None:
+        return finding
     if task.kind == "vjp":
         _f_again(task, point)
         _, scaled = _claim_once(task, point, (-2.5 * cotangent).astype(cotangent.dtype), outer)
@@ -139,6 +141,24 @@ def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) 
         if not np.all(np.abs(_flat(scaled) + 2.5 * flat) <= max(1e-9, 100 * loose) * max(float(np.max(np.abs(flat))), 1e-300)):
             return Finding("cotangent", "the pullback is not linear in its cotangent")
     return kept
+
+
+def _layout(task: Task, point: Point, cotangent: Array, outer: tuple[int, ...], flat: Floats, loose: float) -> Finding | None:
+    """Ask for the same with the arrays in Fortran order: same numbers, other memory."""
+    if all(a.ndim < 2 for a in (*point, cotangent)):
+        return None
+    _f_again(task, point)
+    turned, seed = tuple(np.array(p, order="F") for p in point), np.array(cotangent, order="F")
+    sentence = "the gradient is wrong for arrays in Fortran order (a transpose is one): does it count on the memory's order?"
+    try:
+        _, other = _claim_once(task, turned, seed, outer)
+    except DerivkitError as error:
+        return Finding("layout", f"{sentence} {error}")
+    if isinstance(other, Finding):
+        return other if other.code == "mutates-input" else Finding("layout", sentence)
+    size = max(float(np.max(np.abs(flat), initial=0.0)), 1e-300)
+    # sums run in another order, so rounding may differ; a wrong order does not stay below a thousandth
+    return None if np.all(np.abs(_flat(other) - flat) <= max(1e-3, 1e3 * loose) * size) else Finding("layout", sentence)
 
 
 def _flat(claims: Sequence[Array | None]) -> Floats:
@@ -150,7 +170,7 @@ def _equal(a: Array | None, b: Array | None) -> bool:
 
 
 def _claim_once(task: Task, point: Point, cotangent: Array, outer: tuple[int, ...]) -> tuple[Any, list[Array | None] | Finding]:
-    given, seed = rebuild(task.args, task.leaves, point), cotangent.copy()
+    given, seed = rebuild(task.args, task.leaves, point), cotangent.copy(order="K")
     inputs = (seed[()] if seed.ndim == 0 else seed, *given) if task.kind == "vjp" else given
     raw = call(task, "the gradient", task.claim, *inputs)
     if not same(given, rebuild(task.args, task.leaves, point)) or not np.array_equal(seed, cotangent):

@@ -7,7 +7,7 @@ are measured entry by entry, large ones along a few random directions, so the co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -75,6 +75,7 @@ def _lone(e: Evidence) -> bool:
 
 def diagnose(evidence: Evidence) -> tuple[str, str]:
     """Return ``(code or code:detail, sentence)`` of the first suspect that explains ``evidence``."""
+    evidence = _of_one(evidence)
     for suspect in SUSPECTS:
         detail = suspect.hypothesis(evidence)
         if detail is not None:
@@ -83,6 +84,16 @@ def diagnose(evidence: Evidence) -> tuple[str, str]:
             of = "times" if inverse and abs(float(detail)) > 1 else "of"
             return code, suspect.sentence.format(name=evidence.name, detail=detail, inverse=inverse, of=of)
     raise AssertionError("the last suspect explains everything")
+
+
+def _of_one(e: Evidence) -> Evidence:
+    """Return the evidence in units of its largest slope: squares of large and of tiny ones would leave the floats."""
+    largest = float(np.max(np.abs(e.measured), initial=float(np.max(np.abs(e.claim), initial=0.0))))
+    if not 0 < largest < np.inf or 1e-60 < largest < 1e60:
+        return e
+    unit = 2.0 ** -float(np.floor(np.log2(largest)))
+    others = tuple(o * unit for o in e.others)
+    return replace(e, claim=e.claim * unit, measured=e.measured * unit, bars=e.bars * unit, others=others)
 
 
 def fit(evidence: Evidence, terms: list[Floats], least: int = 2) -> Floats | None:
@@ -196,6 +207,67 @@ def _missing_term(e: Evidence) -> str | None:
     return _when(any(fit(e, [np.asarray(term, dtype=np.float64)]) is not None for term in terms if np.any(term)))
 
 
+#: Local factors that a chain rule may have lost: derivatives of common functions, at the argument itself.
+LOCAL: tuple[Callable[[Floats], Floats], ...] = (
+    lambda x: x,
+    lambda x: 1 - np.tanh(x) ** 2,
+    lambda x: 1 - x**2,
+    lambda x: 0.25 * (1 - np.tanh(x / 2) ** 2),
+    lambda x: x * (1 - x),
+    lambda x: x**2,
+    np.exp,
+    np.cos,
+    np.sin,
+)
+
+
+def _missing_factor(e: Evidence) -> str | None:
+    """Return whether truth and claim differ by a factor that is a function of the argument, or constant along an axis."""
+    if e.claim.size < 3 or _lone(e):
+        return None
+    if e.point.shape == e.claim.shape:
+        with np.errstate(all="ignore"):
+            factors = [factor(e.point) for factor in LOCAL]
+            guesses = [guess for f in factors for guess in (e.claim * f, e.claim / f)]
+        if any(_proportional(e, guess) for guess in guesses):
+            return ""
+    return _when(e.rows is None and e.claim.ndim > 1 and any(_factor_along(e, axis) for axis in range(e.claim.ndim)))
+
+
+def _proportional(e: Evidence, guess: Floats) -> bool:
+    if not np.all(np.isfinite(guess)) or not np.any(guess):
+        return False
+    predicted = e.project(guess)
+    return e.agrees(float(predicted @ e.measured) / float(predicted @ predicted) * guess)
+
+
+def _factor_along(e: Evidence, axis: int) -> bool:
+    """Return whether the truth is the claim times one number for each index of the other axes."""
+    if e.claim.shape[axis] < 3:
+        return False
+    truth = e.measured.reshape(e.claim.shape)
+    weight = np.sum(e.claim**2, axis, keepdims=True)
+    factor = np.sum(e.claim * truth, axis, keepdims=True) / np.where(weight > 0, weight, 1.0)
+    return bool(np.all(factor != 0)) and e.agrees(factor * e.claim)
+
+
+def _mask(e: Evidence) -> str | None:
+    """Return whether the truth is the claim where a mask lets it through and zero elsewhere, or the masks exclude each other."""
+    if e.point.shape == e.claim.shape:
+        sides = (e.point > 0, e.point < 0, np.abs(e.point) < 1, np.abs(e.point) > 1)
+        if any(not side.all() and np.any(e.claim[side]) and e.agrees(np.where(side, e.claim, 0.0)) for side in sides):
+            return ""
+    if e.rows is not None or e.claim.size < 4:
+        return None
+    truth = e.measured.reshape(e.claim.shape)
+    size = float(np.max(np.abs(truth), initial=0.0))
+    through = np.abs(truth) > e.allowed().reshape(truth.shape) + 1e-9 * size
+    few = int(np.sum(~through & (e.claim != 0))) <= _few_limit(truth.size)
+    if through.all() or not through.any() or few:
+        return None
+    return _when(e.agrees(np.where(through, e.claim, 0.0)) or not np.any(through & (e.claim != 0)))
+
+
 def wrong_part(e: Evidence) -> Mask | None:
     """Return the entries on which the claim is wrong, or ``None`` when they are too many or too spread to be found.
 
@@ -272,10 +344,12 @@ SUSPECTS: tuple[Suspect, ...] = (
     Suspect("transpose", "{name}'s gradient is right but transposed", _transpose),
     Suspect("permutation", "{name}'s gradient has the right entries in the wrong order (flip, roll, reshape?)", _permutation),
     Suspect("wrong-axis", "{name}'s gradient is summed or averaged over the wrong axis", _wrong_axis),
+    Suspect("mask", "{name}'s gradient ignores or misuses a mask, clip or threshold", _mask),
     Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
     Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
     Suspect("regulariser", "{name}'s gradient lacks, or has too much of, a multiple of {name} or of its sign", _regulariser),
     Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
+    Suspect("missing-factor", "{name}'s gradient lacks a local factor, or has it at the wrong point", _missing_factor),
     Suspect("zero", "{name}'s gradient is zero where the true one is not: is a branch detached?", _partly_zero),
     Suspect("precision", "{name}'s gradient is right only to low precision: is there an inner cast?", _precision),
     Suspect("dense", "{name}'s gradient is wrong in no recognised way", lambda e: ""),

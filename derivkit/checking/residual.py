@@ -28,6 +28,8 @@ QUICK, STRIDE = 5, 3
 SHARP = 1e-8
 #: A function whose fine structure is lower than this share of a full-size move is noisy; higher, it is meant.
 RIPPLE = 1e-3
+#: A move that grows by more than this from one step to the next says nothing about the point (exp of a large number).
+RUNAWAY = 1e5
 #: Steps that start here are used when a full-size move of tiny arguments does not move the function.
 WIDEST = 1e10
 
@@ -61,13 +63,14 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One extrapolation to step zero, from rungs ``start`` to ``stop`` (exclusive), and how many finer rungs confirm it."""
+    """One extrapolation to step zero: rungs ``start`` to ``stop`` (exclusive), how many finer ones confirm it, the top step."""
 
     value: float
     error_bar: float
     start: int
     stop: int
     confirmed: int
+    top: float
 
     def vanishes(self, tolerance: float, bars: float = 2.0) -> bool:
         """Return whether the residual is zero as far as can be told."""
@@ -98,7 +101,7 @@ def measure(line: Line, scale: float, tolerance: float) -> Residual:
         _descend(line, rungs, _steps(line, range(40)), claim)
     found, best = _weigh(line, rungs, claim, noise)
     if found.verdict == "wrong" and best is not None and not _plain(best):
-        found = _second_opinion(line, rungs, claim, noise, found, best)
+        found = _second_opinion(line, claim, noise, found, best)
     if found.verdict == "unclear" and not found.gap and _unmoved(line, rungs):
         return _widened(line, rungs, claim, noise, found)
     return found
@@ -217,7 +220,7 @@ def _windows(steps: Sequence[float], values: Floats, errors: Floats, power: int)
         # what a rung is off by truncation falls with the step: finer ones are nearer than the last of the window
         agree = np.abs(values[stop:] - value) <= abs(values[stop - 1] - value) + 3 * bar + 4 * informative
         confirmed = int(np.sum(informative < 0.1 * abs(value)))
-        every.append(Window(value, bar, start, stop, confirmed))
+        every.append(Window(value, bar, start, stop, confirmed, steps[start]))
         if np.all(agree):
             settled.append(every[-1])
     return every, settled
@@ -226,10 +229,17 @@ def _windows(steps: Sequence[float], values: Floats, errors: Floats, power: int)
 def _reference(line: Line, rungs: Sequence[Rung], claim: Claim, best: Window, side: str) -> float:
     """Return the slope to hold a bar against: the claimed, the measured, or what F does over a full-size move."""
     coarse = [r for r in rungs if r.step > 1e-3]
-    moves = [abs(v - line.base) / r.step for r in coarse for v in (r.above, r.below) if math.isfinite(v)]
+    moves = [0.0]
+    for r in reversed(coarse):  # the finest first
+        sides = [abs(v - line.base) / r.step for v in (r.above, r.below) if math.isfinite(v)]
+        largest = max(sides, default=0.0)
+        if largest * r.step > 10 * abs(line.base) and largest > RUNAWAY * moves[-1] > 0:
+            break
+        moves.append(largest)
     # a claim of zero for a constant has no scale of its own
     constant = abs(line.base) if claim.slope == claim.scale == 0 else 0.0
-    return float(max([claim.scale, abs(best.value + claim.slope), constant, *(abs(getattr(r, side)) for r in coarse), *moves]))
+    off = [abs(getattr(r, side)) for r in coarse[len(coarse) + 1 - len(moves) :]]
+    return float(max([claim.scale, abs(best.value + claim.slope), constant, *off, *moves]))
 
 
 def _verdict(best: Window, claim: Claim, resolved: float) -> tuple[str, Window]:
@@ -284,10 +294,9 @@ def _plain(best: Window) -> bool:
     return best.error_bar <= 1e-6 * abs(best.value) and best.confirmed >= 3
 
 
-def _second_opinion(line: Line, rungs: list[Rung], claim: Claim, noise: float, found: Residual, best: Window) -> Residual:
+def _second_opinion(line: Line, claim: Claim, noise: float, found: Residual, best: Window) -> Residual:
     """Ask once more, at other steps around the window that says wrong: nothing is called wrong on one ladder."""
-    top = rungs[best.start].step
-    others = [rung(line, t) for k in range(-1, 4) if (t := 0.57 * top * RATIO**k) >= line.finest]
+    others = [rung(line, t) for k in range(-1, 4) if (t := 0.57 * best.top * RATIO**k) >= line.finest]
     again, _ = _weigh(line, others, claim, noise)
     apart = abs(again.value - found.value)
     if again.verdict == "wrong" and apart <= 5 * (again.error_bar + found.error_bar) + 0.05 * abs(found.value):
