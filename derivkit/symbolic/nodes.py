@@ -19,7 +19,8 @@ class Name:
     """The structured name of a node.
 
     ``kind`` is ``user`` (the author's word), ``anon`` (made for a step that needs one), ``adjoint`` (∂``output``/∂``of``),
-    ``cotangent`` or ``tangent`` (of ``of``) or ``local`` (``of`` differentiated with respect to ``output``).
+    ``cotangent`` or ``tangent`` (of ``of``) or ``local`` (``of`` differentiated with respect to ``output``).  An anonymous
+    name that the formula of an operation gives (the ``n`` of a layer norm) is ``of`` that operation: results keep it.
     """
 
     kind: str
@@ -47,6 +48,11 @@ class Name:
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle without the hash, which another process makes anew."""
         return (Name, (self.kind, self.label, self.of, self.output))
+
+    @property
+    def opened(self) -> bool:
+        """Whether results write out what it stands for: nobody has given it."""
+        return self.kind == "anon" and self.of is None
 
     def __str__(self) -> str:
         """Return the program spelling: ``h``, ``dE_dh``."""

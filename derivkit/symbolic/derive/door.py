@@ -189,7 +189,7 @@ def _lemmas(found: Differentiated) -> tuple[Lemma, ...]:
 
 def _results(found: Differentiated, layout: str) -> dict[str, Result]:
     """Return each result over the program's own names: adjoints, tangents and anonymous nodes are opened."""
-    opened = [without_solutions(p) for p in found.primal.definitions if p.name.kind == "anon" and p.name not in found.wrt]
+    opened = [without_solutions(p) for p in found.primal.definitions if p.name.opened and p.name not in found.wrt]
     for done in found.passes:
         if isinstance(done, Pass):
             opened += [a.definition for a in done.adjoints if a.contributions]

@@ -129,12 +129,12 @@ class Knowledge:
         return found
 
     def named_by_author(self) -> Knowledge:
-        """Return the folds that lead to the author's own names only, for results."""
+        """Return the folds that lead to the author's own names (and those of formulas) only, for results."""
         return replace_fields(
             self,
-            whole=tuple(d for d in self.whole if d.name.kind == "user"),
-            relations=tuple(r for r in self.relations if r.definition.name.kind == "user"),
-            solved=tuple(o for o in self.solved if o.definition.name.kind == "user"),
+            whole=tuple(d for d in self.whole if not d.name.opened),
+            relations=tuple(r for r in self.relations if not r.definition.name.opened),
+            solved=tuple(o for o in self.solved if not o.definition.name.opened),
         )
 
 

@@ -10,7 +10,7 @@ from itertools import chain, count
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
-from derivkit.symbolic.expr import Const, Expr, Fn, Mul, Name, Num, Prim, Ref, SizeOf, Sum, freshen, key, substitute, walk
+from derivkit.symbolic.expr import Const, Expr, Fn, Mul, Name, Num, Prim, Ref, SizeOf, Sum, freshen, key, substitute, user, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import ONE, Affine, Index, Size
 from derivkit.symbolic.ops import COMPARISONS, FUNCTIONS
@@ -193,10 +193,13 @@ class Context:
         pattern = tuple(None if axis is None else indices.index(axis) for axis in axes)
         self._known.setdefault(_alpha_key(indices, expr), (name, pattern))
 
-    def named(self, expr: Expr, hint: str, order: Sequence[Index] | None = None, always: bool = False) -> Expr:
+    def named(
+        self, expr: Expr, hint: str, order: Sequence[Index] | None = None, always: bool = False, of: str | None = None
+    ) -> Expr:
         """Return a reference to ``expr`` under a name: the one it has, or a new one.
 
         ``order`` are its axes, in order; by default its free indices by age.  A constant is only named if ``always``.
+        A name ``of`` an operation is one that results keep.
         """
         if not self.naming or not (always or holds(expr, Ref)):
             return expr
@@ -206,7 +209,7 @@ class Context:
             name, pattern = known
             return Ref(name, tuple(Affine.of(0 if slot is None else axes[slot]) for slot in pattern))
         own = tuple(axis.fresh() for axis in axes)
-        name = Name("anon", self.label(hint))
+        name = Name("anon", self.label(hint), None if of is None else user(of))
         self.define(Definition(name, tuple(a.size for a in own), own, substitute(expr, pairs(axes, own)), line=self.line))
         return Ref(name, tuple(Affine.of(a) for a in axes))
 
@@ -227,9 +230,9 @@ class Context:
             return value
         return self.renamed(value, HINTS.get(value.expr.op, "u"))
 
-    def renamed(self, value: Value, hint: str) -> Value:
+    def renamed(self, value: Value, hint: str, of: str | None = None) -> Value:
         """Return ``value`` under a name, with the same axes."""
-        expr = self.named(value.expr, hint, ordered(value.expr.free, value.indices))
+        expr = self.named(value.expr, hint, ordered(value.expr.free, value.indices), of=of)
         return Value(value.axes, expr, value.place, value.label, value.number)
 
     def without_sums(self, expr: Expr, axes: Sequence[Index], wanted: frozenset[Index] | None = None) -> Expr:

@@ -32,7 +32,7 @@ def _attention(context: Context, arguments: Arguments) -> Value:
         masked = algebra.apply(context, "where", [may, scores, Value((), _NOWHERE, place)], place)
         scores = context.renamed(masked, "S")
     weights = algebra.primitive(context, "softmax", scores, (len(scores.axes) - 1,), False, place)
-    return algebra.matmul(context, context.renamed(weights, "A"), v, place)
+    return algebra.matmul(context, context.renamed(weights, "A", arguments.function), v, place)
 
 
 LAYER_ROWS: dict[str, Row] = {"attention": Row(_attention, frozenset())}

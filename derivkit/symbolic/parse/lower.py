@@ -345,7 +345,7 @@ class Lowering:
             with self.context.inside(arguments.place):
                 for name, tree in trees:
                     made = self.lower(tree)
-                    values[name] = self.context.renamed(made, name) if name else made
+                    values[name] = self.context.renamed(made, name, op.name) if name else made
         finally:
             self.scope = outer
         return Value(made.axes, made.expr, arguments.place)
