@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
-from derivkit.symbolic.arrays import linear
+from derivkit.symbolic.arrays import convolution, linear
 from derivkit.symbolic.arrays.nodes import matmul, mul, onehot, ones, outer, reduce
 from derivkit.symbolic.arrays.text import (
     ATOM,
@@ -80,6 +80,9 @@ PROGRAM = Dialect(
         "broadcast": _no_word,  # rewritten with ones: see for_reading
         "gather": _no_word,  # rewritten with one-hot rows: see for_reading
         "onehot": _onehot,
+        "conv": convolution.words,
+        "turn": lambda node, args: f"{args[0]}.T" if node.params == (1, 0) else f"transpose({args[0]}, {node.params})",
+        "flip": lambda node, args: f"flip({args[0]}{options(node.params, node.rank)})",  # type: ignore[arg-type]
         "reshape": lambda node, args: f"reshape({args[0]}, {_lengths(node)})",
         **dict.fromkeys(("window", "scatter", "entries", "tensordot", "add_rows"), _no_word),
         "einsum": _einsum(""),
@@ -225,6 +228,11 @@ def _is_pick(node: Array) -> bool:
 
 
 def _readable(node: Array) -> Array:
+    found = convolution.convolution(node)
+    if found is not None:
+        return found
+    if node.op == "transpose" and node.rank > 2 and any(n.op == "conv" for n in postorder(node)):
+        return convolution.turn(node.args[0], node.params)  # type: ignore[arg-type]
     if node.op == "matmul" and node.rank == 0 and node.args[0].op == "matmul":
         (matrix, x), y = node.args[0].args, node.args[1]
         if matrix.rank == 2 and x.rank == 1:

@@ -140,8 +140,8 @@ def unsolved(
         sub, length, (how, index) = found
         p = Index("p", length)
         summed.append(p)
-        made = Equation(Delta(Affine.of(p), sub))
-        equations.append(made._replace(**{how: index}))
+        delta = Delta(Affine.of(p), sub)
+        equations.append(Equation(delta, into=index) if how == "into" else Equation(delta, eliminate=index))
         factors = [(reread(f, sub, Affine.of(p)), inverse) for f, inverse in factors]
 
 

@@ -5,6 +5,7 @@ The planner says what is computed in the words of a reader (``einsum``, ``onehot
 
 from __future__ import annotations
 
+from derivkit.symbolic.arrays.convolution import is_panel, letters_of
 from derivkit.symbolic.arrays.lengths import at_least, shorter
 from derivkit.symbolic.arrays.nodes import add_rows, arange, fn, size, tensordot, window
 from derivkit.symbolic.arrays.transposes import transpose
@@ -27,7 +28,7 @@ def for_running(root: Array) -> Array:
 
 def _contraction(node: Array) -> Array | None:
     """Write a contraction of two arrays without a common kept axis as one matrix product (einsum has none)."""
-    letters = _letters(node)
+    letters = letters_of(node)
     if letters is None:
         return None
     a, b, result = letters
@@ -35,9 +36,9 @@ def _contraction(node: Array) -> Array | None:
     gone = [c for c in a if c in b and c not in result]
     if not gone or set(a) & set(b) & set(result):
         return None
-    if _is_panel(x) and not _is_panel(y):
+    if is_panel(x) and not is_panel(y):
         x, y, a, b = y, x, b, a
-    if _is_panel(y) and b[_run(y)] in gone:  # the panel is copied in runs along its last axis
+    if is_panel(y) and b[_run(y)] in gone:  # the panel is copied in runs along its last axis
         x, y, a, b = y, x, b, a
         gone = [c for c in a if c in gone]
     else:
@@ -52,29 +53,6 @@ def _turns(node: Array) -> Array | None:
     if node.op != "transpose" or node.args[0].op != "transpose":
         return None
     return transpose(node.args[0], node.params)  # type: ignore[arg-type]
-
-
-def _letters(node: Array) -> tuple[str, str, str] | None:
-    """Return the letters of two operands and of the result, of an einsum or of a product with windows in it."""
-    if len(node.args) != 2:
-        return None
-    if node.op == "einsum":
-        operands, result = str(node.params[0]).split("->")
-        a, b = operands.split(",")
-        return (a, b, result) if len(set(a)) == len(a) and len(set(b)) == len(b) else None
-    if node.op == "matmul" and any(_is_panel(x) for x in node.args):
-        x, y = node.args
-        if y.rank > 2 or (x.rank == 1 and y.rank == 1):
-            return None
-        a = "abcdefgh"[: x.rank - 1] + "k"
-        b = "kz"[: y.rank]
-        return a, b, a[:-1] + b[1:]
-    return None
-
-
-def _is_panel(node: Array) -> bool:
-    base = node.args[0] if node.op == "transpose" else node
-    return base.op == "window" and len(base.params[1]) > base.args[0].rank  # type: ignore[arg-type]
 
 
 def _run(node: Array) -> int:

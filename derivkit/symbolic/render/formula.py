@@ -9,7 +9,7 @@ from derivkit.symbolic.arrays import Array, postorder
 from derivkit.symbolic.arrays.dialects import for_reading
 from derivkit.symbolic.arrays.nodes import parts, reduce
 from derivkit.symbolic.index import ONE, Size
-from derivkit.symbolic.render import inverses, leaves
+from derivkit.symbolic.render import convolutions, inverses, leaves
 from derivkit.symbolic.render.joins import (
     ATOM,
     ENTRYWISE,
@@ -378,6 +378,9 @@ _WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
     "along": _along,
     "index": _index,
     "onehot": _onehot,
+    "conv": convolutions.convolution,
+    "flip": convolutions.flipped,
+    "window": convolutions.part,
     "inv": inverses.inverse,
     "solve": inverses.solution,
     "det": _word("det"),

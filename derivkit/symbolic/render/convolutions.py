@@ -1,0 +1,50 @@
+"""Convolutions, flips and slices as mathematics: ``conv(g, flip(w), padding=K−1)``, ``x[1:]``."""
+
+from __future__ import annotations
+
+from derivkit.symbolic.arrays import Array
+from derivkit.symbolic.arrays.slices import slices
+from derivkit.symbolic.index import ONE, ZERO, Size
+from derivkit.symbolic.render.joins import ATOM, Piece, axis_option, within
+from derivkit.symbolic.render.styles import Style
+from derivkit.symbolic.render.turned import Done
+
+
+def convolution(node: Array, done: Done, style: Style) -> Piece | None:
+    """Return ``conv(x, w)`` with what of stride, padding and dilation is not usual."""
+    pieces = [done[id(a)] for a in node.args]
+    texts = [p.text for p in pieces if p is not None]
+    if len(texts) < len(pieces):
+        return None
+    for name, values, usual in zip(("stride", "padding", "dilation"), node.params, (ONE, ZERO, ONE), strict=True):
+        sizes: tuple[Size, ...] = values  # type: ignore[assignment]
+        if any(s != usual for s in sizes):
+            inner = ", ".join(style.size(s) for s in sizes)
+            texts.append(_option(name, style) + (style.size(sizes[0]) if len(set(sizes)) == 1 else f"({inner})"))
+    return Piece(_word("conv", style) + style.paren(", ".join(texts)))
+
+
+def flipped(node: Array, done: Done, style: Style) -> Piece | None:
+    """Return ``flip(w)``: backwards along all axes, or those named."""
+    piece, axes = done[id(node.args[0])], node.params
+    if piece is None:
+        return None
+    some = "" if len(axes) == node.rank else axis_option(axes, style)  # type: ignore[arg-type]
+    return Piece(_word("flip", style) + style.paren(piece.text + some))
+
+
+def part(node: Array, done: Done, style: Style) -> Piece | None:
+    """Return a slice, ``x[1:]``; other windows have no notation."""
+    piece, inner = done[id(node.args[0])], slices(node)
+    if piece is None or inner is None:
+        return None
+    base = within(piece, ATOM, style)
+    return Piece(f"{base}[{inner.replace('-', style.minus)}]" if style.name == "text" else f"{base}_{{{inner}}}")
+
+
+def _word(word: str, style: Style) -> str:
+    return word if style.name == "text" else rf"\operatorname{{{word}}}"
+
+
+def _option(word: str, style: Style) -> str:
+    return f"{word}=" if style.name == "text" else rf"\text{{{word}}}="
