@@ -92,7 +92,7 @@ FORWARDS = [
     ("derivkit.symbolic.steps", "derivkit.symbolic.render*"),
     ("derivkit.symbolic.steps", "derivkit.symbolic.derive*"),
     ("derivkit.symbolic.derive*", "derivkit.symbolic.render*"),
-    ("derivkit.symbolic.derive*", "derivkit.numeric.trace"),
+    ("derivkit.symbolic.steps", "derivkit.numeric.trace"),
     ("derivkit.symbolic.derive*", "derivkit.checking.verify*"),
     ("derivkit.numeric.kernel", "derivkit.checking.structured"),
     ("derivkit.numeric.kernel", "derivkit.numeric.cost"),

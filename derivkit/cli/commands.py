@@ -38,6 +38,7 @@ COMMANDS: tuple[Command, ...] = (
             _SHAPE,
             Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS),
             Option("--along", "NAMES", "the directions of a jvp or an hvp, one for each of --wrt (default: NAME_dot)"),
+            Option("--at", "VALUES", "also the value and derivatives of every node at a point: 'x0=1, w=[0.3, 0.1]'"),
             Option("--layout", "LAYOUT", "the axis order of a derivative (default: mixed)", LAYOUTS),
             Option("--notation", "NOTATION", "how to write the result (default: both)", ("index", "matrix", "both", "operator")),
             Option("--steps", "STEPS", "how many of the steps to print (default: full)", ("full", "brief", "none")),
@@ -55,7 +56,6 @@ COMMANDS: tuple[Command, ...] = (
             *COMMON,
         ),
         "derivkit.cli.derive",
-        later=("--at",),
     ),
     Command(
         "kernel",

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
 from derivkit.cli.files import helped, read_program
 from derivkit.errors import echo
+from derivkit.symbolic.ops import FUNCTIONS
+from derivkit.symbolic.parse.statements import parse_program
 
 #: The printing options that mean something for each format; any other one given is a mistake worth saying.
 _PAGE = ("--layout", "--notation", "--steps", "--lemmas", "--style", "--title", "--label")
@@ -29,10 +34,16 @@ def run(arguments: Arguments) -> tuple[str, int]:
     options: dict[str, Any] = {"wrt": wrt, "shapes": shapes, "kind": arguments.get("--kind")}
     if arguments.has("--along"):
         options["along"] = arguments.names("--along")
+    point = read_point(arguments.get("--at") or "") if arguments.has("--at") else None
+    if point is not None and style != "text":
+        raise usage(f"--at has no meaning with --format {style}", "it prints a table, with --format text")
     with helped(arguments.positional, "derive"):
         if style == "python":
             return dk.compile(text, batch=(), **options).source, 0
+        if point is not None:
+            shapes |= _scalars(text, point, shapes)
         derivation = dk.derive(text, **options)
+        table = "" if point is None else f"\n\n{derivation.at(point)}"
     match style:
         case "json":
             written = derivation.to_json()
@@ -45,8 +56,60 @@ def run(arguments: Arguments) -> tuple[str, int]:
         case "program":
             written = derivation.program(**printing)
         case _:
-            written = derivation.text(**printing)
+            written = derivation.text(**printing) + table
     return written, 0
+
+
+def read_point(text: str) -> dict[str, object]:
+    """Return the values of ``--at`` by name: numbers, and lists of them in brackets.
+
+    >>> read_point("x0=1, w=[0.3, -0.1]")
+    {'x0': 1, 'w': [0.3, -0.1]}
+    """
+    point: dict[str, object] = {}
+    example = "--at 'x0=1, w=[0.3, 0.1]'"
+    for part in _at_commas(text):
+        name, equals, value = (p.strip() for p in part.partition("="))
+        if not name.isidentifier() or not equals:
+            raise usage(f"--at needs NAME=VALUE, not '{echo(part.strip())}'", example)
+        if name in point:
+            raise usage(f"--at has '{echo(name)}' twice")
+        try:
+            point[name] = json.loads(value.replace("−", "-"), parse_constant=_no_number)
+        except (ValueError, RecursionError):
+            point[name] = _plain_number(name, value, example)
+    if not point:
+        raise usage("--at is empty", example)
+    return point
+
+
+def _plain_number(name: str, value: str, example: str) -> float:
+    """Return a number that JSON does not write: ``.5``, ``+1``."""
+    if not re.fullmatch(r"[+−-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", value):
+        raise usage(f"'{echo(value)}' is no value for '{echo(name)}'", example)
+    return float(value.replace("−", "-"))
+
+
+def _no_number(word: str) -> object:
+    raise ValueError(word)
+
+
+def _at_commas(text: str) -> list[str]:
+    """Return the parts between the commas that stand in no brackets."""
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "[") - (character == "]")
+        if character == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [p for p in parts if p.strip()]
+
+
+def _scalars(text: str, point: Mapping[str, object], shapes: Mapping[str, str]) -> dict[str, str]:
+    """Return that names given a number are scalars, where the program does not say what they are."""
+    told = {getattr(s, "name", "") for s in parse_program(text, FUNCTIONS).statements}
+    return {n: "" for n, value in point.items() if not isinstance(value, list) and n not in told and n not in shapes}
 
 
 def _printing(arguments: Arguments, style: str) -> dict[str, object]:

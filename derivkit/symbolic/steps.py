@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
@@ -13,6 +13,9 @@ from derivkit.layout import axis_order, read_layout
 from derivkit.symbolic.expr import Expr, Name
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Index, Size
+
+if TYPE_CHECKING:
+    from derivkit.numeric.trace import Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +198,12 @@ class Derivation:
         from derivkit.symbolic.render.notebook import mime_bundle
 
         return mime_bundle(self, include, exclude)
+
+    def at(self, values: Mapping[str, Any] | None = None, /, *, sizes: Mapping[str, int] | None = None, **named: Any) -> Trace:
+        """Return the table of every node's value and derivatives at given arrays; see ``derivkit.numeric.trace``."""
+        from derivkit.numeric.trace import trace
+
+        return trace(self, values, sizes, named)
 
     def __str__(self) -> str:
         """Return the derivation as plain text."""

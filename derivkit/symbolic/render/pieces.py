@@ -141,8 +141,8 @@ def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, 
         bottom_text = named(style, ranks, n, rest[cut:])
         shown.insert(0, style.paren(bottom_text) if n.kind == "adjoint" else bottom_text)
         rest = rest[:cut]
-    top = output if moved is None else Name("tangent", "", of=output)  # the derivative of ∂E/∂w along v is ∂Ė/∂w
-    return style.derivative(named(style, ranks, top, rest), tuple(shown))
+    numerator = output if moved is None else Name("tangent", "", of=output)  # the derivative of ∂E/∂w along v is ∂Ė/∂w
+    return style.derivative(named(style, ranks, numerator, rest), tuple(shown))
 
 
 def dotted(name: Name) -> str:
