@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from derivkit.numeric.codegen.emit import Assignment, Module, emit, needed
 from derivkit.numeric.codegen.lift import REDUCED, Program, lift, program_of, scores_of
 from derivkit.numeric.codegen.stable import stabilise
-from derivkit.symbolic.arrays import plan
+from derivkit.symbolic.arrays import plan, postorder
+from derivkit.symbolic.arrays.linear import with_solves
 from derivkit.symbolic.arrays.running import for_running
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.graph import Definition
@@ -20,7 +22,7 @@ def generate(program: Program, batch: Iterable[str] = (), reduce: str | None = N
     """Return the lifted program and its module.  This is the pipeline: read it from top to bottom."""
     lifted = lift(program, batch, reduce)
     stable = stabilise(lifted)
-    planned = choose_contractions(stable)
+    planned = solve_systems(stable, choose_contractions(stable))
     return lifted, emit(lifted, planned)  # emit shares common terms, by value numbers
 
 
@@ -32,6 +34,17 @@ def choose_contractions(program: Program) -> list[Assignment]:
         d = program.definitions[place]
         result.append(Assignment(d.name, for_running(plan(d.rhs, d.indices, shapes)), comment(program, d)))
     return result
+
+
+def solve_systems(program: Program, planned: list[Assignment]) -> list[Assignment]:
+    """Return the assignments without the inverses that only multiply: linear systems are solved instead."""
+    returned = {program.value, *program.gradients.values()}
+    named = {a.name: a.node for a in planned if a.node.op == "inv" and a.name.kind == "anon" and a.name not in returned}
+    others = [a for a in planned if a.name not in named]
+    solved = [replace(a, node=n) for a, n in zip(others, with_solves([a.node for a in others], named), strict=True)]
+    read = {n.params[0] for a in solved for n in postorder(a.node) if n.op == "name"}
+    made = {a.name: a for a in solved}
+    return [made.get(a.name, a) for a in planned if a.name in made or a.name in read]
 
 
 def comment(program: Program, d: Definition) -> str:

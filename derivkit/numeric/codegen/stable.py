@@ -105,9 +105,12 @@ def _minus(expr: Expr) -> Expr:
 def _log_softmax(expr: Expr, look: _Look) -> Expr | None:
     inner = _log_argument(expr)
     prim = None if inner is None else look.through(inner)
-    if isinstance(prim, Prim) and prim.op == "softmax":
-        return Prim("log_softmax", prim.bound, prim.args, prim.at)
+    if isinstance(prim, Prim) and prim.op in _LOGS:
+        return Prim(_LOGS[prim.op], prim.bound, prim.args, prim.at)
     return None
+
+
+_LOGS = {"softmax": "log_softmax", "det": "logdet"}  # a determinant overflows long before its logarithm
 
 
 def _log_sigmoid(expr: Expr, look: _Look) -> Expr | None:
@@ -338,7 +341,7 @@ def _complemented(expr: Expr, look: _Look) -> Expr:
 #: The rows, in the order in which they are tried.
 TABLE: tuple[Row, ...] = (
     Row("formula", "an operation without a NumPy form is its formula", _formula),
-    Row("log softmax", "log(softmax(z)) = log_softmax(z)", _log_softmax),
+    Row("log softmax", "log(softmax(z)) = log_softmax(z), log(det(A)) = logdet(A)", _log_softmax),
     Row("log sigmoid", "log(sigmoid(z)) = -softplus(-z), log(1 - sigmoid(z)) = -softplus(z)", _log_sigmoid),
     Row("log product", "log(p q) = log(p) + log(q) for a probability p", _log_product),
     Row("logsumexp", "log(sum(exp(z))) = logsumexp(z)", _logsumexp),
