@@ -28,7 +28,7 @@ POINTS = 2
 LONG_NODES = 300  # a longer derivation is checked at one point of each set of sizes, which costs half and sees the same
 LARGEST_TOTAL = 4_000_000  # entries of all arrays together: fixed sizes beyond that are not evaluated
 SHORT_AXIS = 30
-VERY_LONG_NODES = 3_000  # beyond, the second set of distinct sizes is left out; the line that is printed says how many
+VERY_LONG_NODES = 3_000  # beyond, two sets of sizes are enough; the line that is printed says how many there were
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,11 @@ def selfcheck(
     rng = np.random.default_rng(20)
     nodes = sum(line.after.nodes for s in steps for line in s.substeps)
     count = 1 if nodes > LONG_NODES else POINTS
-    for sizes in size_sets(primal)[:: 2 if nodes > VERY_LONG_NODES else 1]:
-        if _entries(full, steps, sizes) > LARGEST_TOTAL:
+    sets, enough = size_sets(primal), 3
+    if nodes > VERY_LONG_NODES:
+        sets, enough = [*sets[:1], *sets[:0:-1]], 2  # sizes of 1 before a second set of distinct ones
+    for sizes in sets:
+        if done == enough or _entries(full, steps, sizes) > LARGEST_TOTAL:
             continue
         found = list(points(primal, sizes, rng, count))
         done += bool(found)
