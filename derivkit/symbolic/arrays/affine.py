@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from derivkit.symbolic.arrays import nodes
+from derivkit.symbolic.arrays import nodes, views
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, letter
 from derivkit.symbolic.arrays.lengths import at_least, reach, shorter
 from derivkit.symbolic.arrays.tree import Array
@@ -28,7 +28,7 @@ def windowed(x: Operand, reads: Mapping[Index, Affine]) -> Operand:
         for atom in sub.indices():
             axes.append((n, sub.coefficient(atom), atom.size))
             letters.append(atom)
-    return with_distinct_axes(nodes.window(x.node, starts, axes), tuple(letters))
+    return with_distinct_axes(views.window(x.node, starts, axes), tuple(letters))
 
 
 def with_distinct_axes(array: Array, axes: Axes) -> Operand:
@@ -91,7 +91,7 @@ def scattered(x: Operand, into: Index, sub: Affine) -> Operand:
         first = i if shorter(first.size, i.size) < 0 else first
     over = [first, *(i for i in over if i is not first)]
     axes = [x.axes.index(i) for i in over]
-    node = nodes.scatter(x.node, axes, [sub.coefficient(i) for i in over], sub.const, into.size)
+    node = views.scatter(x.node, axes, [sub.coefficient(i) for i in over], sub.const, into.size)
     return Operand(node, tuple(into if a is first else a for a in x.axes if a is first or a not in over))
 
 

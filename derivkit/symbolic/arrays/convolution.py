@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from derivkit.symbolic.arrays.lengths import at_least
-from derivkit.symbolic.arrays.nodes import expand, mul, parts, window
+from derivkit.symbolic.arrays.nodes import expand, mul, parts
 from derivkit.symbolic.arrays.tree import Array
+from derivkit.symbolic.arrays.views import window
 from derivkit.symbolic.index import ONE, ZERO, Size
 
 Axis = tuple[int, Size, Size]

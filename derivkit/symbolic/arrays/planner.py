@@ -279,7 +279,7 @@ class _Planner:
             return Operand(node, (*kept[:n], *label.axes, *kept[n:]))
         operands = [labels[n] if b is None else Operand(nodes.arange(b.size), (b,)) for n, b in enumerate(bares)]
         places, axes = align(operands)
-        return Operand((nodes.entries if free else nodes.gather)(array, places), axes)
+        return Operand((views.entries if free else nodes.gather)(array, places), axes)
 
     def primitive(self, expr: Prim) -> Operand:
         """Return a primitive: a reduction of its bound axes, or an operation along them that is then read."""

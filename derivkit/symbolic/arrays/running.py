@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from derivkit.symbolic.arrays.convolution import is_panel, letters_of
 from derivkit.symbolic.arrays.lengths import at_least, shorter
-from derivkit.symbolic.arrays.nodes import add_rows, arange, fn, size, tensordot, window
+from derivkit.symbolic.arrays.nodes import add_rows, arange, fn, size, tensordot
 from derivkit.symbolic.arrays.transposes import transpose
 from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
+from derivkit.symbolic.arrays.views import window
 from derivkit.symbolic.index import ONE, ZERO, Size
 
 

@@ -10,7 +10,8 @@ from derivkit.symbolic.index import Size
 def slices(node: Array) -> str | None:
     """Return what stands between the brackets of a window that is a slice, else ``None``.
 
-    >>> from derivkit.symbolic.arrays.nodes import window, zeros
+    >>> from derivkit.symbolic.arrays.nodes import zeros
+    >>> from derivkit.symbolic.arrays.views import window
     >>> L, ONE = Size.of("L"), Size.of(1)
     >>> slices(window(zeros((L,)), (ONE,), ((0, ONE, L - 1),))), slices(window(zeros((L,)), (L - 1,), ((0, ONE * -1, L),)))
     ('1:', '::-1')
