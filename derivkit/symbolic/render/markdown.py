@@ -101,7 +101,7 @@ def _steps(blocks: Iterable[Block]) -> Iterator[str]:
         told = [row for row in block.rows if row.reason]
         for row in block.rows:
             right = cases_of(row.by_cases) if row.by_cases else row.right
-            letter = f"({chr(ord('a') + told.index(row))})" if row.reason and len(told) > 1 else ""
+            letter = f"({chr(ord('a') + told.index(row))})" if row.reason and len(block.rows) > 1 else ""
             lines.append(f"{block.left if not lines else ''} &= {right}".strip() + (rf" && \text{{{letter}}}" if letter else ""))
             reasons += [f"{letter} {row.reason}".strip()] if row.reason else []
         head = " ".join([*([f"**({block.number})**"] if block.number else []), *(["; ".join(reasons)] if reasons else [])])

@@ -123,7 +123,7 @@ def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, 
     """Return a name with subscripts; an adjoint or a local derivative as a quotient of differentials, each with its own."""
     moved = name.of if name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint" else None
     if style is PROGRAM or (name.kind not in {"adjoint", "local"} and moved is None):
-        return style.subscripted(dotted(name) if style.name == "text" else str(name), subs)
+        return style.subscripted(dotted(name) if style.name == "text" and str(name) not in style.labels else str(name), subs)
     if name.kind == "local" and name.of is not None and name.output is not None:
         top, bottom = ranks.get(name.of, len(subs)), ranks.get(name.output, len(subs))
         above, below = subs[:top], subs[len(subs) - min(bottom, len(subs)) :]  # on its diagonal both share the subscripts
