@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from derivkit.symbolic.derive.folds import Knowledge
 from derivkit.symbolic.derive.forms import cost, polished, shortest
 from derivkit.symbolic.derive.symmetry import oriented, turned_inverses
-from derivkit.symbolic.expr import Expr, Name, Ref, replace
+from derivkit.symbolic.expr import Add, Expr, Name, Ref, replace
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.normal import normal
 
@@ -17,6 +17,7 @@ SHOWN_NODES = 30
 RESULT_NODES = 400
 SIMPLIFY_NODES = 160
 SHORT_CHAIN_NODES = 30
+SHORT_SUM_NODES = 80
 
 
 class Writer:
@@ -85,8 +86,10 @@ class Flattener:
         made = self._along_chain(expr)
         if made.nodes > RESULT_NODES or _counts(made, self._table):  # something was too long to be opened
             return self._one_by_one(expr)
-        if made.nodes > SHORT_CHAIN_NODES:  # made short already, when the pass chose between names and values
-            return Flat(polished(normal(made)), ())
+        made = normal(made)
+        if made.nodes > (SHORT_SUM_NODES if isinstance(made, Add) else SHORT_CHAIN_NODES):
+            # made short already, when the pass chose between names and values; the terms of a sum meet only here
+            return Flat(polished(made), ())
         return Flat(*self._tidied(made))
 
     def _total_uses(self, expr: Expr) -> Counter[Name]:
