@@ -64,6 +64,7 @@ def _below(size: Size) -> dict[Monomial, Fraction] | None:
 def reach(sub: Affine) -> tuple[Size, Size]:
     """Return the smallest and the largest value of a subscript over indices with literal coefficients or provable signs.
 
+    >>> from derivkit.symbolic.index import Index
     >>> i, p = Index("i", Size.of("N")), Index("p", Size.of("P"))
     >>> [str(s) for s in reach(Affine.of(i) - p + 2)]
     ['-P+3', 'N+1']

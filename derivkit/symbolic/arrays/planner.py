@@ -26,6 +26,7 @@ from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, con
 from derivkit.symbolic.arrays.equations import resolved, solve, unsolved, value_of
 from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.tree import Array, NoArrayForm
+from derivkit.symbolic.arrays.views import entries
 from derivkit.symbolic.expr import (
     Add,
     Const,
@@ -279,7 +280,7 @@ class _Planner:
             return Operand(node, (*kept[:n], *label.axes, *kept[n:]))
         operands = [labels[n] if b is None else Operand(nodes.arange(b.size), (b,)) for n, b in enumerate(bares)]
         places, axes = align(operands)
-        return Operand((views.entries if free else nodes.gather)(array, places), axes)
+        return Operand((entries if free else nodes.gather)(array, places), axes)
 
     def primitive(self, expr: Prim) -> Operand:
         """Return a primitive: a reduction of its bound axes, or an operation along them that is then read."""
