@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from derivkit.checking.check import assert_gradient, check_gradient, check_jacobian, check_jvp, check_vjp
+    from derivkit.checking.many import check_many
     from derivkit.checking.report import Report
     from derivkit.errors import DerivationError, DerivkitError
     from derivkit.numeric.data import load_digits
@@ -35,6 +36,7 @@ __all__ = [
     "check_gradient",
     "check_jacobian",
     "check_jvp",
+    "check_many",
     "check_vjp",
     "compile",
     "derive",
@@ -57,6 +59,7 @@ _HOME: dict[str, str] = {
     "check_vjp": "derivkit.checking.check",
     "check_jvp": "derivkit.checking.check",
     "check_jacobian": "derivkit.checking.check",
+    "check_many": "derivkit.checking.many",
     "assert_gradient": "derivkit.checking.check",
     "Report": "derivkit.checking.report",
     "DerivkitError": "derivkit.errors",

@@ -74,6 +74,7 @@ ROOMS = [
             "directions",
             "evidence kinks precision resolution",
             "check",
+            "many",
         ),
         rooms(3, "checking", NUMPY | {"hypothesis"}, "strategies"),
         rooms(4, "both", SYMPY, "verify verify.*"),

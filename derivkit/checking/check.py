@@ -218,7 +218,7 @@ def _report(task: Task, *, ok: bool, worst: Residual | None = None, **fields: An
     if worst is not None:
         scale = worst.scale or 1.0
         numbers = (abs(worst.value) / scale, worst.error_bar / scale)
-    name = getattr(task.f, "__name__", type(task.f).__name__)
+    name = getattr(task.f, "__name__", type(task.f).__name__).replace("<lambda>", "f")
     return Report(
         ok=ok,
         error=numbers[0],

@@ -192,7 +192,11 @@ def _regulariser(e: Evidence) -> str | None:
         return None
     signs = np.sign(e.point)
     mixed = np.unique(signs[signs != 0]).size > 1  # of one sign, the penalty's slope is just a constant: a missing term
-    return _when(fit(e, [e.point]) is not None or (mixed and fit(e, [signs]) is not None))
+    for term, shown in ((e.point, e.name), *([(signs, f"sign({e.name})")] if mixed else [])):
+        if (found := fit(e, [term])) is not None:
+            much = f"{abs(float(found[0])):.6g} · {shown}"
+            return f"lacks {much}" if found[0] > 0 else f"has {much} too much"
+    return None
 
 
 def _missing_term(e: Evidence) -> str | None:
@@ -347,7 +351,7 @@ SUSPECTS: tuple[Suspect, ...] = (
     Suspect("mask", "{name}'s gradient ignores or misuses a mask, clip or threshold", _mask),
     Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
     Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
-    Suspect("regulariser", "{name}'s gradient lacks, or has too much of, a multiple of {name} or of its sign", _regulariser),
+    Suspect("regulariser", "{name}'s gradient {detail}: the slope of a penalty on {name}", _regulariser),
     Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
     Suspect("missing-factor", "{name}'s gradient lacks a local factor, or has it at the wrong point", _missing_factor),
     Suspect("zero", "{name}'s gradient is zero where the true one is not: is a branch detached?", _partly_zero),

@@ -87,7 +87,8 @@ class Report:
         numbers = [f"relative residual {self.error:.3g} ± {self.error_bar:.1g}"] if math.isfinite(self.error) else []
         numbers += [f"{self.evaluations} evaluations", f"seed {self.seed}"]
         sentence = ": ".join(part for part in (self.subject, self.summary) if part)
-        lines = [f"{self.verdict}: {sentence} ({', '.join(numbers)})"]
+        shown = f" ({', '.join(numbers)})"
+        lines = [_cut(f"{self.verdict}: {sentence}", WIDTH - len(shown)) + shown]
         if self.diagnosis:
             lines.append(f"  cause: {self.diagnosis}")
         lines += [f"  {'worst entry' if k == 0 else '       then'}: {entry}" for k, entry in enumerate(self.entries[:5])]
@@ -136,5 +137,5 @@ def _finite(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
-def _cut(line: str) -> str:
-    return line if len(line) <= WIDTH or line.startswith("  reproduce:") else line[: WIDTH - 1] + "…"
+def _cut(line: str, width: int = WIDTH) -> str:
+    return line if len(line) <= width or line.startswith("  reproduce:") else line[: width - 1] + "…"

@@ -194,10 +194,11 @@ def _weigh(line: Line, rungs: Sequence[Rung], claim: Claim, noise: float) -> tup
     # what F does over a full-size move is not known better than to its own epsilon
     claim = replace(claim, tolerance=claim.tolerance + 64 * line.unit * reference)
     resolved = (1e-2 if level > 1e-10 * abs(line.base) else 1e-3) * reference
-    gap = _gap(usable, errors, reference) if side == "central" else 0.0
+    # even a good function may answer for arguments that are an epsilon away
+    wide = np.maximum(errors, 2 * share * line.unit * claim.scale)
+    gap = _gap(usable, wide, reference) if side == "central" else 0.0
     verdict, shown = _verdict(best, claim, resolved)
-    if verdict == "wrong":  # even a good function may answer for arguments that are an epsilon away
-        wide = np.maximum(errors, 2 * share * line.unit * claim.scale)
+    if verdict == "wrong":
         _, again = _windows(steps, values, wide, power)
         verdict, shown = _verdict(min(again, key=lambda w: w.error_bar), claim, resolved)
     if verdict == "wrong" and (coarse := _above_ripple(every, best, steps, values, claim, reference, power)) is not None:
