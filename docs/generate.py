@@ -9,6 +9,7 @@ from pathlib import Path
 
 import derivkit as dk
 from derivkit.symbolic.ops import COMPARISONS, DEFINED, ELEMENTWISE, FUNCTIONS, OPS, PRIMITIVES, Op
+from derivkit.symbolic.ops_linear import LINEAR, MATRICES
 from derivkit.symbolic.parse.arguments import SIGNATURES
 
 PAGE = Path(__file__).parent / "reference" / "operations.md"
@@ -39,6 +40,19 @@ PRIMITIVES_HEAD = """\
 
 They act along `axis` (all axes, or the last for the softmax family). In the definition `i` is the position that is read
 and `k` is bound. The derivative is that of `y`, the operation on one vector `x` of size `K`, entry by entry.
+
+| operation | definition | derivative |
+|---|---|---|
+"""
+
+MATRICES_HEAD = """\
+## Inverses and determinants
+
+Of a square matrix `A`, or of each in a stack (the last two axes). The derivative is that of `y`, entry by entry, by each
+argument: `inv` and `solve` are differentiated through the equations `A @ inv(A) = I` and `A @ y = b`, `det` by Jacobi's formula.
+A singular matrix has no inverse: evaluation raises `DerivkitError` DK044, a kernel NumPy's `LinAlgError`. So does the gradient of
+`det` there, which is written with the inverse, and that of `logdet`. NumPy's `inv(A) @ b` and `solve(A, b)` are one thing here;
+a kernel solves the system either way.
 
 | operation | definition | derivative |
 |---|---|---|
@@ -91,6 +105,9 @@ SAID = {
     "max_pool2d": "`y[i,j] = max[p,q](x[stride*i+p,stride*j+q])`, likewise",
     "attention": "`softmax(Q @ K.T/sqrt(D)) @ V` with `D` the size of a key; where `mask` is 0 the score is -1e9",
     "transpose": "the axes in another order; all reversed without `axes`",
+    "inv": "`Z` with `A @ Z = I`",
+    "solve": "`x` with `A @ x = b`, `b` a vector or a matrix (stacks as in NumPy)",
+    "det": "the determinant",
 }
 
 
@@ -139,8 +156,19 @@ def elementwise() -> str:
 
 def primitives() -> str:
     """Return the table of the operations along an axis."""
-    rows = [f"| {call(op)} | {defined(op)} | {jacobian(op)} |\n" for op in PRIMITIVES.values() if op.name in FUNCTIONS]
+    rows = [f"| {call(op)} | {defined(op)} | {jacobian(op)} |\n" for op in PRIMITIVES.values() if op.name in FUNCTIONS - MATRICES]
     return PRIMITIVES_HEAD + "".join(rows)
+
+
+def matrices() -> str:
+    """Return the table of the operations on matrices."""
+    rows = []
+    for op in LINEAR:
+        declared = "A: N, N\nb: N\n" if len(op.parameters) > 1 else "A: N, N\n"
+        derivation = dk.derive(f"{declared}y = {op.name}({', '.join(op.parameters)})", wrt=op.parameters, check=False)
+        lines = derivation.program(notation="index").splitlines()[-len(op.parameters) :]
+        rows.append(f"| {call(op)} | {defined(op)} | {', '.join(map(code, lines))} |\n")
+    return MATRICES_HEAD + "".join(rows)
 
 
 def defined(op: Op) -> str:
@@ -162,7 +190,7 @@ Losses are sums over the last axis, one for each sample; divide by `N` yourself 
 
 def page() -> str:
     """Return the page's text."""
-    parts = [HEAD, elementwise(), primitives()]
+    parts = [HEAD, elementwise(), primitives(), matrices()]
     for group, title in GROUPS.items():
         parts.append(others(group, title) + (f"\n{LABELS}" if group == "loss" else ""))
     unknown = {op.group for op in OPS.values()} - {*GROUPS, "softmax", "hidden"}

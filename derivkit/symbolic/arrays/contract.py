@@ -94,8 +94,19 @@ def combine(operands: Sequence[Operand], hint: Axes = ()) -> Operand:
         if a.axes[0] in hint and b.axes[0] in hint and hint.index(b.axes[0]) < hint.index(a.axes[0]):
             a, b = b, a
         return Operand(multiplied([*scalars, (outer(a.node, b.node), False)]), a.axes + b.axes)
+    if _far_apart(merged):  # Z_iq Z_rp: in no order of its axes are these two arrays broadcast
+        order = hint if {*hint} == {a for o in merged for a in o.axes} else tuple(a for o in merged for a in o.axes)
+        whole = _einsum(merged, frozenset(), order)
+        return Operand(multiplied([*scalars, (whole.node, False)]), whole.axes)
     nodes, axes = align(merged, hint)
     return Operand(multiplied([*scalars, *((n, o.inverse) for n, o in zip(nodes, merged, strict=True))]), axes)
+
+
+def _far_apart(operands: Sequence[Operand]) -> bool:
+    """Say whether these are matrices (no identities, no divisors) that share no axis."""
+    axes = [a for o in operands for a in o.axes]
+    plain = all(len(o.axes) > 1 and not o.inverse and o.node.op != "eye" for o in operands)
+    return len(operands) > 1 and plain and len(set(axes)) == len(axes)
 
 
 def _merge(group: Sequence[Operand], hint: Axes) -> Operand:
@@ -272,12 +283,12 @@ def _batched(x: Operand, y: Operand, over: Index, batch: set[Index], hint: Axes)
     return Operand(node, (*stack, *left, *right))
 
 
-def _einsum(operands: Sequence[Operand], gone: frozenset[Index]) -> Operand:
+def _einsum(operands: Sequence[Operand], gone: frozenset[Index], order: Axes = ()) -> Operand:
     letters: dict[Index, str] = {}
     for axis in (a for o in operands for a in o.axes):
         if axis not in letters:
             letters[axis] = letter(axis, letters.values())
-    axes = tuple(a for a in letters if a not in gone)
+    axes = order or tuple(a for a in letters if a not in gone)
     spec = ",".join("".join(letters[a] for a in o.axes) for o in operands) + "->" + "".join(letters[a] for a in axes)
     return Operand(einsum(spec, [o.node for o in operands], tuple(a.size for a in axes)), axes)
 

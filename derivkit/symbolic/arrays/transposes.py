@@ -17,7 +17,11 @@ def transpose(x: Array, axes: Sequence[int]) -> Array:
         return x
     if x.rank == 2:
         cost, pushed = _transposed(x, 8)
-        return pushed if cost < 1 or x.op == "mul" else Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0))
+        return (
+            pushed
+            if cost < 1 or x.op == "mul" or _around_inverse(x)
+            else Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0))
+        )
     if x.op == "transpose":
         return transpose(x.args[0], [x.params[a] for a in axes])  # type: ignore[misc]
     return Array("transpose", (x,), tuple(x.shape[a] for a in axes), axes)
@@ -47,7 +51,7 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
         return plain
     if x.op == "matmul" and x.args[0].rank == 2 and x.args[1].rank == 2:
         (c1, a), (c2, b) = (_transposed(y, depth - 1) for y in x.args)
-        return (c1 + c2, matmul(b, a)) if c1 + c2 < 1 else plain
+        return (c1 + c2, matmul(b, a)) if c1 + c2 < 1 or (c1 + c2 == 1 and _around_inverse(x)) else plain
     if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape for a in x.args):
         pairs = [(0, a) if a.rank == 0 else _transposed(a, depth - 1) for a in x.args]
         cost = sum(c for c, _ in pairs)
@@ -55,3 +59,8 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
         if cost < 1 or (lone and cost == 1):
             return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
     return plain
+
+
+def _around_inverse(x: Array) -> bool:
+    """Say whether a factor is an inverse: X⁻ᵀ Aᵀ X⁻ᵀ is written, not (X⁻¹ A X⁻¹)ᵀ."""
+    return x.op == "matmul" and any(a.op == "inv" or (a.op == "transpose" and a.args[0].op == "inv") for a in x.args)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from derivkit.symbolic.gallery import functions, models, networks
+from derivkit.symbolic.gallery import functions, matrices, models, networks
 from derivkit.symbolic.gallery.networks import deep_sigmoid as deep_sigmoid
 
 DEEPEST = 10
@@ -13,7 +13,7 @@ gallery: dict[str, str] = {}
 #: The names that each program is worth deriving by.
 wrt: dict[str, tuple[str, ...]] = {}
 
-for _rows in (functions.ROWS, models.ROWS, networks.ROWS):
+for _rows in (functions.ROWS, models.ROWS, matrices.ROWS, networks.ROWS):
     for _row in _rows.strip().split("\n\n"):
         _head, _, _text = _row.partition("\n")
         _name, _, _names = _head.removeprefix("== ").partition("  wrt ")

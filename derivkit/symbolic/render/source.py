@@ -219,6 +219,11 @@ class _Lines:
                 return Term(Piece(f"{left} {transposed(args[1].piece, self.style).text}", PRODUCT), 2)
             case "transpose", 1:
                 return self.turned(first)
+            case "inv", 1:
+                return Term(Piece(self.style.inverse(within(first.piece, ATOM, self.style)), POWER), first.rank)
+            case "solve", 2:
+                inverse = self.style.inverse(within(first.piece, ATOM, self.style))
+                return Term(Piece(f"{inverse} {within(args[1].piece, PRODUCT, self.style)}", PRODUCT), args[1].rank)
             case "trace", 1:
                 return Term(Piece(self.style.word("tr") + self.style.paren(first.piece.text)), 0)
         return None
@@ -242,7 +247,7 @@ class _Lines:
             return ranks[0] if ranks else None
         if function in _WHOLE and len(args) == 1 and not given:
             return 0
-        return {"ones": len(args), "zeros": len(args), "eye": 2}.get(function)
+        return {"ones": len(args), "zeros": len(args), "eye": 2, "det": 0, "logdet": 0}.get(function)
 
     # -- subscripts and indices ---------------------------------------------------------------------------------------
 
