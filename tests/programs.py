@@ -41,6 +41,11 @@ LOSSES = [
 SLICES = [("1:", "{0}-1"), (":-1", "{0}-1"), ("::2", "({0}+1)//2"), ("::-1", "{0}"), ("1:-1", "{0}-2"), ("-1", None), ("0", None)]
 EINSUMS = ["i,i->i", "i,j->ij", "ij,j->i", "ij,ij->i", "ij,kj->ik", "ij,ji->", "ii->i", "i,l->i", "ij->ji", "ij,k->kij"]
 
+WINDOWS = [
+    "[i1] = sum[j1]({1}[j1]*{0}[i1+j1])*{0}[i1]", "[i1] = sum[j1]({1}[j1]*{0}[2*i1+j1])*{0}[i1]",
+    "[i1] = sum[j1]({1}[j1]*{0}[i1-j1])*{0}[i1]", "[i1] = max[j1]({1}[j1]*{0}[i1])", "[i1] = sum[j1]({1}[j1+0]*{0}[i1]*{0}[j1])",
+]  # fmt: skip
+
 
 @dataclass
 class Program:
@@ -140,10 +145,11 @@ def wider(program: Program, one: str, two: str) -> dict[str, list[tuple[str, Sha
     found: dict[str, list[tuple[str, Shape]]] = {}
     plain = [n for n, size in enumerate(a) if size.isalpha()]
     colons = [":"] * len(a)
-    found["slice"] = [
-        (f"{one}[{', '.join([*colons[:n], part, *colons[n + 1 :]])}]", a[:n] + (() if left is None else (left.format(a[n]),)) + a[n + 1 :])
-        for n in plain for part, left in SLICES
-    ]  # fmt: skip
+    found["slice"] = []
+    for n in plain:
+        for part, left in SLICES:
+            kept = () if left is None else (left.format(a[n]),)
+            found["slice"].append((f"{one}[{', '.join([*colons[:n], part, *colons[n + 1 :]])}]", (*a[:n], *kept, *a[n + 1 :])))
     if a == b and len(a) < 3:
         found["stack"] = [(f"stack({one}, {two}, axis={n})", (*a[:n], "2", *a[n:])) for n in range(len(a) + 1)]
         found["stack"] += [(f"sum(stack({one}, {two}**2, {one})**2, axis=0)", a)]
@@ -157,15 +163,23 @@ def wider(program: Program, one: str, two: str) -> dict[str, list[tuple[str, Sha
             (f"{one} + logsumexp(ones(B))", a), (f"prod({one} + 2)*{one}", a),
         ]  # fmt: skip
         if len(b) == 1 and b[0].isalpha():
-            found["window"] = [("[i1] = sum[j1]({1}[j1]*{0}[i1+j1])*{0}[i1]", a), ("[i1] = sum[j1]({1}[j1]*{0}[2*i1+j1])*{0}[i1]", a),
-                ("[i1] = sum[j1]({1}[j1]*{0}[i1-j1])*{0}[i1]", a), ("[i1] = max[j1]({1}[j1]*{0}[i1])", a)]  # fmt: skip
-            found["window"] = [(text.format(one, two), shape) for text, shape in found["window"]]
+            found["window"] = [(text.format(one, two), a) for text in WINDOWS]
+            found["layers"] = [(f"concat({one}, {two})[:{size}]", a), (f"conv1d({one}, {two}, padding='same')*{one}", a)]
+        found["turned"] = [
+            (f"{f}*{one}", a) for f in (f"flip({one})", f"pad({one}, 1)[1:-1]", f"std({one})", f"repeat({one}, 2)[::2]")
+        ]
     if len(a) == 2 and all(n.isalpha() for n in a):
         found["index"] = [
             ("[i1] = max[j1]({0}[i1,j1]**2)", a[:1]), ("[j1,i1] = {0}[i1,j1]*delta[0,i1]", a[::-1]),
             ("[i1] = logsumexp[j1]({0}[i1,j1]) + prod[j1]({0}[i1,j1] + 2)", a[:1]),
         ]  # fmt: skip
         found["index"] = [(text.format(one), shape) for text, shape in found["index"]]
+        rows, columns = a
+        found["layers"] = [
+            (f"inv({one} @ {one}.T + eye({rows}))", (rows, rows)), (f"logdet({one} @ {one}.T + eye({rows}))", ()),
+            (f"reshape({one}, ({columns}, {rows}))", a[::-1]), (f"max_pool1d({one}, 1)", a),
+            (f"concat({one}, {one}**2, axis=1)[:, :{columns}]", a),
+        ]  # fmt: skip
     return {family: made for family, made in found.items() if made}
 
 
