@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from derivkit.checking.many import check_many
     from derivkit.checking.report import Report
     from derivkit.errors import DerivationError, DerivkitError
+    from derivkit.numeric.cost import cost as cost
     from derivkit.numeric.data import load_digits
     from derivkit.numeric.kernel import compile
     from derivkit.numeric.train import fit
@@ -39,6 +40,7 @@ __all__ = [
     "check_many",
     "check_vjp",
     "compile",
+    "cost",
     "derive",
     "fit",
     "gallery",
@@ -53,6 +55,7 @@ _HOME: dict[str, str] = {
     "program": "derivkit.symbolic.derive",
     "gallery": "derivkit.symbolic.gallery",
     "compile": "derivkit.numeric.kernel",
+    "cost": "derivkit.numeric.cost",
     "fit": "derivkit.numeric.train",
     "load_digits": "derivkit.numeric.data",
     "check_gradient": "derivkit.checking.check",

@@ -9,7 +9,7 @@ from derivkit.layout import LAYOUTS
 KINDS = ("gradient", "jacobian", "vjp", "jvp", "hessian", "hvp")
 
 #: Commands that come with a later release.
-LATER = ("check", "verify", "cost")
+LATER = ("check", "verify")
 
 #: What ``train`` does when it is not told otherwise.
 NET, EPOCHS, BATCH_SIZE, RATE, SEED = "two_layer_tanh", 30, 32, 0.5, 0
@@ -72,6 +72,23 @@ COMMANDS: tuple[Command, ...] = (
             *COMMON,
         ),
         "derivkit.cli.kernel",
+    ),
+    Command(
+        "cost",
+        "Count parameters, operations and bytes, per node and in total.",
+        "PROGRAM",
+        _PROGRAM,
+        (
+            Option("--wrt", "NAMES", "the inputs that are learned (default: all but x, X, t, y, data, ...)"),
+            _FILE,
+            _SHAPE,
+            Option("--batch", "NAMES", "inputs with a batch axis in front, separated by commas"),
+            Option("--sizes", "SIZES", "numbers for sizes: 'D=784, N=64'"),
+            Option("--dtype", "TYPE", "what an entry is (default: float64)", ("float16", "float32", "float64")),
+            _OUTPUT,
+            *COMMON,
+        ),
+        "derivkit.cli.cost",
     ),
     Command(
         "gallery",

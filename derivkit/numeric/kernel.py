@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from derivkit.symbolic.derive import differentiate
 from derivkit.symbolic.given import by_name, fix_sizes, words_of
 from derivkit.symbolic.graph import Graph, Input
 from derivkit.symbolic.steps import Derivation
+
+if TYPE_CHECKING:
+    from derivkit.numeric.cost import Cost
 
 Array = NDArray[Any]
 
@@ -132,6 +135,13 @@ class Kernel:
         takes = ", ".join(f"{i.name}: {shaped(i.name)}" for i in self.program.inputs)
         gives = ", ".join(f"{word}: {shaped(name)}" for word, name in self.program.gradients.items())
         return f"{self.module.function}({takes}) -> {shaped(self.program.value)}, {{{gives}}}"
+
+    def cost(self, sizes: Mapping[str, int] | None = None, /, *, dtype: str = "float64", **named: int) -> Cost:
+        """Return what a call costs: operations, bytes and parameters, in the sizes or in numbers (``k.cost(N=64)``)."""
+        from derivkit.numeric.cost import cost_of
+
+        made = cost_of(self.program, self.derivation, dtype)
+        return made.at(sizes, **named) if sizes or named else made
 
     def __str__(self) -> str:
         """Return the source."""
