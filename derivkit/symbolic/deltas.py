@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
-from derivkit.symbolic.nodes import Delta, Expr, Num, Pow, Ref
+from derivkit.symbolic.nodes import Add, Delta, Expr, Mul, Num, Pow, Ref, Sum
 
 RENAME, IN_RANGE, OPEN = 0, 1, 2
 
@@ -49,10 +49,26 @@ def _is_label(value: Affine) -> bool:
     return coefficient == ONE and not isinstance(atom, Index)
 
 
-def reads(factor: Expr, index: Index) -> bool:
-    """Say whether a factor is 0 whenever ``index`` is out of its range: it reads an array barely at it."""
-    base = factor.base if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value > 0 else factor
-    return not index.part and isinstance(base, Ref) and any(s.bare is index and not s.part for s in base.subs)
+def vanishes(expr: Expr, index: Index) -> bool:
+    """Say whether an expression is 0 by itself whenever ``index`` is out of its range: it reads arrays barely at it."""
+    if isinstance(expr, Ref):
+        return not index.part and any(s.bare is index and not s.part for s in expr.subs)
+    if isinstance(expr, Mul):
+        return any(vanishes(factor, index) for factor in expr.args)
+    if isinstance(expr, Add):
+        return all(vanishes(term, index) for term in expr.args)
+    if isinstance(expr, Sum):
+        return vanishes(expr.body, index)
+    positive = isinstance(expr, Pow) and isinstance(expr.exponent, Num) and expr.exponent.value > 0
+    return positive and vanishes(expr.children[0], index)
+
+
+def may_leave(sub: Affine, index: Index) -> bool:
+    """Say whether a subscript in the place of ``index`` may be out of its range; a label or a position never is."""
+    bare = sub.bare
+    if bare is not None and bare.size == index.size:
+        return False
+    return sub.constant is None and not _is_label(sub) and not is_within(sub, index.size)
 
 
 # -- several indices as one: the positions of a reshape ------------------------------------------------------------------

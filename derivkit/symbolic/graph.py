@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from derivkit.symbolic.expr import Expr, Name, Ref, freshen, references
+from derivkit.symbolic.deltas import may_leave, vanishes
+from derivkit.symbolic.expr import Expr, Inside, Mul, Name, Ref, freshen, references
 from derivkit.symbolic.index import ONE, Affine, Index, Size
 
 #: The kinds an input may be declared to have (language.md); ``label`` is integer-valued, the others are real.
@@ -54,9 +55,12 @@ class Definition:
         return Ref(self.name, tuple(Affine.of(0 if i is None else i) for i in self.indices))
 
     def at(self, subs: tuple[Affine, ...], body: Expr | None = None) -> Expr:
-        """Return the right side (or ``body``) read at ``subs``, its bound indices new."""
+        """Return the right side (or ``body``) read at ``subs``, its bound indices new; 0 out of range, as the array is."""
         pairs = {i: s for i, s in zip(self.indices, subs, strict=True) if i is not None}
-        return freshen(self.rhs if body is None else body, pairs)
+        body = self.rhs if body is None else body
+        made = freshen(body, pairs)
+        ranges = [Inside(s, i.size) for i, s in pairs.items() if may_leave(s, i) and not vanishes(body, i)]
+        return Mul((made, *ranges)) if ranges else made
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import cast
 
-from derivkit.symbolic.deltas import OPEN, Solution, is_within, matched_digits, reads, solutions
+from derivkit.symbolic.deltas import OPEN, Solution, is_within, matched_digits, solutions, vanishes
 from derivkit.symbolic.elementary import fn, is_indicator, num
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -305,7 +305,7 @@ def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | N
     for n, factor in enumerate(factors):
         for solution in solutions(factor, indices) if isinstance(factor, Delta) else ():
             others = factors[:n] + factors[n + 1 :]
-            guarded = solution.preference == OPEN and not any(reads(f, solution.bound) for f in others)
+            guarded = solution.preference == OPEN and not any(vanishes(f, solution.bound) for f in others)
             rank = (solution.preference, guarded, n)
             if found is None or rank < found[0]:
                 found = (rank, solution)

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+from derivkit.symbolic.deltas import vanishes
 from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.expr import ZERO_EXPR, Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, freshen, references, walk
+from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.normal import add, factors_of, mul, sum_over
 
@@ -31,6 +33,15 @@ def joined(over: tuple[Index, ...], adjoint: Expr, terms: tuple[Term, ...]) -> E
         own = freshen(body, {i: Affine.of(f) for i, f in zip(indices, fresh, strict=True)})
         pieces.append(sum_over((*over, *fresh), mul((adjoint, own))))
     return add(pieces)
+
+
+def careful(adjoint: Ref, definition: Definition) -> Ref:
+    """Return an adjoint that says where it would not be 0 out of range once it is written out."""
+    subs = [
+        Affine(sub.terms, sub.const, part=True) if i is not None and not vanishes(definition.best, i) else sub
+        for sub, i in zip(adjoint.subs, definition.indices, strict=True)
+    ]
+    return Ref(adjoint.name, tuple(subs))
 
 
 def _is_affine(expr: Expr, target: Name) -> bool:

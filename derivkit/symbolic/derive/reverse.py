@@ -14,7 +14,7 @@ from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
 from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
-from derivkit.symbolic.derive.local import Term, diagonal, is_linear, joined, open_terms, renaming
+from derivkit.symbolic.derive.local import Term, careful, diagonal, is_linear, joined, open_terms, renaming
 from derivkit.symbolic.derive.symmetry import oriented
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -265,7 +265,9 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
         if local is ZERO_EXPR or (isinstance(local, Num) and not local.value):
             continue
         over = tuple(i for i in fresh if i is not None)
+        terms = open_terms(d.at(here.subs), name, indices)
         adjoint = Ref(run.name(d.name), reference(d.name, outputs + fresh).subs)
+        adjoint = careful(adjoint, run.done[d.name].definition) if terms else adjoint
         slope, over = diagonal(local, over, indices)
         if slope is not None:
             adjoint = adjoint.substituted(renaming(local, indices))
@@ -278,7 +280,7 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
                 over,
                 is_linear(d.rhs, d.name, local, name),
                 d.name == run.graph.output and run.seed is None,
-                open_terms(d.at(here.subs), name, indices) if slope is None else (),
+                terms if slope is None else (),
             )
         )
     return tuple(found)

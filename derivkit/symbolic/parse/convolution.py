@@ -101,7 +101,7 @@ def _convolution(dims: int) -> Row:
         sizes = [context.sizes.resolve(size) for size in w.shape[-dims:]]
         slides = _slides(context, arguments, sizes)
         if any((slide.before, slide.after) != (ZERO, ZERO) for slide in slides):
-            x = extended(context, x, range(len(x.axes) - dims, len(x.axes)))
+            x = extended(context, x, range(len(x.axes) - dims, len(x.axes)), arguments.function)
         return _correlated(context, arguments, x, w, slides)
 
     return Row(built, _CONV_OPTIONS)

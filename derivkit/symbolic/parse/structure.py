@@ -23,12 +23,12 @@ def _is_zero_outside(expr: Expr, axis: Index) -> bool:
     return isinstance(expr, Ref) and not axis.part and any(s.bare is axis and not s.part for s in expr.subs)
 
 
-def extended(context: Context, value: Value, numbers: Sequence[int]) -> Value:
+def extended(context: Context, value: Value, numbers: Sequence[int], function: str) -> Value:
     """Return ``value`` so that it reads as 0 beyond its axes at ``numbers``; under a name where it would not."""
     axes = [value.axes[n] for n in numbers]
     if all(a is None or a not in value.expr.free or _is_zero_outside(value.expr, a) for a in axes):
         return value
-    return context.renamed(value, "u")
+    return context.renamed(value, "u", function)
 
 
 def read_at(value: Value, number: int, position: Affine) -> Expr:
@@ -62,7 +62,7 @@ def _pad(context: Context, arguments: Arguments) -> Value:
     x = context.whole(arguments.x)
     widths = _pad_widths(context, arguments, len(x.axes))
     padded = [n for n, (low, high) in enumerate(widths) if (low, high) != (ZERO, ZERO)]
-    x = extended(context, x, padded)
+    x = extended(context, x, padded, arguments.function)
     for n in padded:
         low, high = widths[n]
         new = context.index(x.shape[n] + low + high)
@@ -134,7 +134,7 @@ def _concat(context: Context, arguments: Arguments) -> Value:
                 raise context.misfit(first, value, f"joined arrays have the same sizes but along axis {at}")
     if len(values) == 1:
         return Value(first.axes, first.expr, arguments.place)
-    values = [extended(context, value, (at,)) for value in values]
+    values = [extended(context, value, (at,), arguments.function) for value in values]
     values = [Value(v.axes, context.without_sums(v.expr, v.indices), v.place) for v in values]
     total = sum((v.shape[at] for v in values), ZERO)
     new = Index(next((a.hint for v in values if (a := v.axes[at]) is not None), "i"), context.sizes.resolve(total))

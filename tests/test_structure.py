@@ -1,0 +1,269 @@
+"""Convolution, pooling, structure and layers: values against loops and NumPy, derivatives against themselves, and how they read.
+
+Every derivation checks itself against complex steps; the kernel is held against reference evaluation of the derivation.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import derivkit as dk
+from derivkit.errors import DerivkitError
+from derivkit.symbolic.evaluate import evaluate_graph
+from derivkit.symbolic.index import Size
+from derivkit.symbolic.ops_tensor import TENSOR
+from derivkit.symbolic.parse import read_program
+
+RNG = np.random.default_rng(7)
+V1, V2, V3 = RNG.normal(size=7), RNG.normal(size=3), RNG.normal(size=4)
+M1, M2 = RNG.normal(size=(3, 4)), RNG.normal(size=(3, 2))
+IMAGE, FILTERS = RNG.normal(size=(2, 3, 6, 7)), RNG.normal(size=(4, 3, 3, 2))
+SOUND, BANK = RNG.normal(size=(2, 3, 9)), RNG.normal(size=(4, 3, 3))
+QUERY, KEY, VALUE = RNG.normal(size=(5, 4)), RNG.normal(size=(6, 4)), RNG.normal(size=(6, 3))
+MASK = np.tri(5, 6)
+
+
+# -- the same operations by loops --------------------------------------------------------------------------------------------
+
+
+def slid(x: Any, size: tuple[int, ...], stride: Any, dilation: Any, padding: Any) -> Any:
+    """Return the windows of the last axes: shape lead + outputs + size, zeros around."""
+    dims = len(size)
+    stride, dilation, padding = (v if isinstance(v, tuple) else (v,) * dims for v in (stride, dilation, padding))
+    x = np.pad(x, [(0, 0)] * (x.ndim - dims) + [(p, p) for p in padding])
+    counts = [(x.shape[a - dims] - dilation[a] * (size[a] - 1) - 1) // stride[a] + 1 for a in range(dims)]
+    found = np.empty((*x.shape[: x.ndim - dims], *counts, *size), dtype=x.dtype)
+    for at in itertools.product(*map(range, counts)):
+        for inside in itertools.product(*map(range, size)):
+            where = tuple(s * i + d * p for s, i, d, p in zip(stride, at, dilation, inside, strict=True))
+            found[(..., *at, *inside)] = x[(..., *where)]
+    return found
+
+
+def convolved(x: Any, w: Any, stride: Any = 1, dilation: Any = 1, padding: Any = 0) -> Any:
+    dims = w.ndim if w.ndim == x.ndim and w.ndim < 3 else w.ndim - 2
+    windows = slid(x, w.shape[-dims:], stride, dilation, padding)
+    if w.ndim == dims:
+        return np.tensordot(windows, w, dims)
+    windows = np.moveaxis(windows, -2 * dims - 1, -dims - 1)  # the channels beside the window
+    found = np.tensordot(windows, w, [range(-dims - 1, 0), range(1, w.ndim)])
+    return np.moveaxis(found, -1, -dims - 1)
+
+
+def normalised(x: Any, axis: int, eps: float = 1e-5) -> Any:
+    return (x - x.mean(axis, keepdims=True)) / np.sqrt(x.var(axis, keepdims=True) + eps)
+
+
+def attended(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
+    scores = q @ np.swapaxes(k, -1, -2) / np.sqrt(k.shape[-1])
+    scores = scores if mask is None else np.where(mask > 0, scores, -np.inf)
+    e = np.exp(scores - scores.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True) @ v
+
+
+# -- every row ---------------------------------------------------------------------------------------------------------------
+
+#: program, inputs, value; the last line is the output.
+CASES: list[tuple[str, dict[str, Any], Any]] = [
+    ("x: L\nw: P\ny = conv1d(x, w)", {"x": V1, "w": V2}, np.correlate(V1, V2, "valid")),
+    ("x: L\nw: P\ny = conv1d(x, w, padding='same')", {"x": V1, "w": V2}, np.correlate(V1, V2, "same")),
+    ("x: L\nw: P\ny = conv1d(x, w, padding=P-1)", {"x": V1, "w": V2}, np.correlate(V1, V2, "full")),
+    ("x: L\nw: 1\ny = conv1d(x, w)", {"x": V1, "w": V2[:1]}, V1 * V2[0]),
+    ("x: L\nw: P\ny = conv1d(tanh(x), w, 2, 1, 2)", {"x": V1, "w": V2}, convolved(np.tanh(V1), V2, 2, 2, 1)),
+    ("x: C,L\nw: O,C,P\ny = conv1d(x, w, stride=2)", {"x": SOUND[0], "w": BANK}, convolved(SOUND[0], BANK, 2)),
+    ("x: N,C,L\nw: O,C,P\ny = conv1d(x, w, dilation=2, padding=1)", {"x": SOUND, "w": BANK}, convolved(SOUND, BANK, 1, 2, 1)),
+    ("x: H,W\nw: P,Q\ny = conv2d(x, w)", {"x": IMAGE[0, 0], "w": FILTERS[0, 0]}, convolved(IMAGE[0, 0], FILTERS[0, 0])),
+    ("x: N,C,H,W\nw: O,C,P,Q\ny = conv2d(x, w)", {"x": IMAGE, "w": FILTERS}, convolved(IMAGE, FILTERS)),
+    ("x: N,C,H,W\nw: O,C,P,Q\ny = conv2d(exp(x), w, stride=(2,1), padding=(1,0))", {"x": IMAGE, "w": FILTERS},
+     convolved(np.exp(IMAGE), FILTERS, (2, 1), 1, (1, 0))),
+    ("x: N,C,H,W\nw: O,C,3,3\ny = conv2d(x, w, padding='same')", {"x": IMAGE, "w": FILTERS[..., [0, 1, 0]]},
+     convolved(IMAGE, FILTERS[..., [0, 1, 0]], 1, 1, 1)),
+    ("x: L\ny = avg_pool1d(x, 2)", {"x": V1}, slid(V1, (2,), 2, 1, 0).mean(-1)),
+    ("x: 2*M\ny = avg_pool1d(x, 2)", {"x": V1[:6]}, V1[:6].reshape(3, 2).mean(1)),
+    ("x: L\nw: P\ny = avg_pool1d(x, P, stride=1)*sum(w)", {"x": V1, "w": V2}, slid(V1, (3,), 1, 1, 0).mean(-1) * V2.sum()),
+    ("x: N,C,H,W\ny = avg_pool2d(x, (2,3))", {"x": IMAGE}, slid(IMAGE, (2, 3), (2, 3), 1, 0).mean((-1, -2))),
+    ("x: L\ny = max_pool1d(exp(x), 3, stride=2)", {"x": V1}, slid(np.exp(V1), (3,), 2, 1, 0).max(-1)),
+    ("x: N,C,H,W\ny = max_pool2d(x, 2)", {"x": IMAGE}, slid(IMAGE, (2, 2), 2, 1, 0).max((-1, -2))),
+    ("x: L\ny = max_pool1d(x, 1)", {"x": V1}, V1),
+    ("x: L\ny = pad(x, 2)", {"x": V1}, np.pad(V1, 2)),
+    ("x: L\ny = pad(exp(x), (1,2))", {"x": V1}, np.pad(np.exp(V1), (1, 2))),
+    ("x: N,D\ny = pad(x, ((0,1),(2,0)))*2", {"x": M1}, 2 * np.pad(M1, ((0, 1), (2, 0)))),
+    ("x: N,D\ny = flip(x)", {"x": M1}, np.flip(M1)),
+    ("x: N,D\ny = tanh(flip(x, axis=1))", {"x": M1}, np.tanh(np.flip(M1, 1))),
+    ("x: L\ny = repeat(x, 3)", {"x": V1}, np.repeat(V1, 3)),
+    ("x: N,D\nw: P\ny = repeat(exp(x), P, axis=0)*sum(w)", {"x": M1, "w": V2}, np.repeat(np.exp(M1), 3, 0) * V2.sum()),
+    ("x: L\nz: M\ny = concat(x, z)", {"x": V1, "z": V3}, np.concatenate([V1, V3])),
+    ("x: L\nz: M\ny = concat(exp(x), ones(1), ones(M), 2*z)", {"x": V1, "z": V3},
+     np.concatenate([np.exp(V1), np.ones(5), 2 * V3])),
+    ("x: N,D\nz: N,M\ny = tanh(concat([x, z], axis=1))", {"x": M1, "z": M2}, np.tanh(np.concatenate([M1, M2], 1))),
+    ("x: N,D\ny = concat(x, ones(N, 1), axis=-1)", {"x": M1}, np.concatenate([M1, np.ones((3, 1))], 1)),
+    ("x: N,C,H,W\ny = reshape(x, (N, C*H*W))", {"x": IMAGE}, IMAGE.reshape(2, -1)),
+    ("x: N,C,H,W\ny = exp(reshape(x, (C*N, -1)))", {"x": IMAGE}, np.exp(IMAGE.reshape(6, -1))),
+    ("x: N,H*K\nt: K\ny = reshape(x, (N, H, K))*t", {"x": M1, "t": V1[:2]}, M1.reshape(3, 2, 2) * V1[:2]),
+    ("x: A,2*B\ny = reshape(x, (2*A, B))", {"x": M1}, M1.reshape(6, 2)),
+    ("x: 12\ny = reshape(x, 3, 4)**2", {"x": M1.ravel()}, M1**2),
+    ("x: N,D\ny = layer_norm(x, gamma, beta)", {"x": M1, "gamma": V3, "beta": V1[:4]}, normalised(M1, -1) * V3 + V1[:4]),
+    ("x: D\ny = rms_norm(x, gamma, 0.1)", {"x": V3, "gamma": V1[:4]}, V3 / np.sqrt((V3**2).mean() + 0.1) * V1[:4]),
+    ("x: N,D\ny = batch_norm(x, gamma, beta, eps=0.1)", {"x": M1, "gamma": V3, "beta": V1[:4]},
+     normalised(M1, 0, 0.1) * V3 + V1[:4]),
+    ("Y = attention(Q, K, V)", {"Q": QUERY, "K": KEY, "V": VALUE}, attended(QUERY, KEY, VALUE)),
+    ("m: mask N,M\nY = attention(Q, K, V, m)", {"Q": QUERY, "K": KEY, "V": VALUE, "m": MASK},
+     attended(QUERY, KEY, VALUE, MASK)),
+    ("Q: H,N,D\nK: H,M,D\nV: H,M,F\nm: mask N,M\nY = attention(Q, K, V, mask=m)",
+     {"Q": np.stack([QUERY, 2 * QUERY]), "K": np.stack([KEY, KEY]), "V": np.stack([VALUE, -VALUE]), "m": MASK},
+     attended(np.stack([QUERY, 2 * QUERY]), KEY, np.stack([VALUE, -VALUE]), MASK)),
+]  # fmt: skip
+SWEEP = [pytest.param(*case, id=case[0].replace("\n", "; ")) for case in CASES]
+
+
+def wrt_of(text: str) -> list[str]:
+    return [str(n) for n, i in read_program(text).inputs.items() if i.kind == "real"]
+
+
+@pytest.mark.parametrize(("text", "inputs", "value"), SWEEP)
+def test_a_value_is_that_of_loops(text, inputs, value):
+    graph = read_program(text)
+    found = evaluate_graph(graph, inputs)[graph.output]
+    assert found.shape == value.shape
+    np.testing.assert_allclose(found, value, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize(("text", "inputs", "value"), SWEEP)
+def test_a_pullback_checks_itself_reads_back_and_compiles(text, inputs, value):
+    names = wrt_of(text)
+    derivation = dk.derive(text, wrt=names, kind="vjp")
+    assert derivation.checked.startswith("checked"), derivation.checked
+    assert derivation.latex()
+    seed = RNG.normal(size=value.shape)
+    given = {**inputs, f"{read_program(text).output}_bar": seed}
+    expected = {str(n): a for n, a in evaluate_graph(derivation.graph, given).items()}
+    for notation in ("matrix", "index"):
+        again = read_program(derivation.program(notation=notation))
+        found = {str(n): a for n, a in evaluate_graph(again, given).items()}
+        for name in names:
+            np.testing.assert_allclose(found[f"{name}_bar"], expected[f"{name}_bar"], rtol=1e-9, atol=1e-12)
+    made, gradients = dk.compile(text, wrt=names, kind="vjp")(**given)
+    np.testing.assert_allclose(made, value, rtol=1e-9, atol=1e-12)
+    for name in names:
+        np.testing.assert_allclose(gradients[name], expected[f"{name}_bar"], rtol=1e-9, atol=1e-12)
+
+
+def test_every_row_is_swept():
+    programs = " ".join(text for text, _, _ in CASES)
+    assert [op.name for op in TENSOR if f"{op.name}(" not in programs] == []
+
+
+# -- how the derivatives read ----------------------------------------------------------------------------------------------------
+
+CONV = "x: N,C,H,W\nw: O,C,P,Q\ng: N,O,H-P+1,W-Q+1\n"
+READS = {
+    CONV + "E = sum(g*conv2d(x, w))": {
+        "x": "dE_dx[n,c,i,j] = sum[o,p,q](g[n,o,i-p,j-q] * w[o,c,p,q])",
+        "w": "dE_dw[o,c,p,q] = sum[n,k,l](g[n,o,k,l] * x[n,c,k+p,l+q])",
+    },
+    CONV + "y[b,o,i,j] = sum[c,p,q](w[o,c,p,q]*x[b,c,i+p,j+q])\nE = sum(g*y)": {
+        "x": "dE_dx[b,c,i,j] = sum[o,p,q](g[b,o,i-p,j-q] * w[o,c,p,q])",
+    },
+    "x: L\nw: P\nE = sum(conv1d(x, w, stride=2))": {"x": "dE_dx[i] = sum[j](w[i-2*j]"},
+    "x: L\nw: P\nE = sum(exp(conv1d(x, w)))": {"x": "dE_dx[i] = sum[j](exp(sum[p](w[p] * x[j+p])) * w[i-j])"},
+    "x: L\ng: L\nw: P\nE = sum(g*conv1d(x, w, padding='same'))": {"x": "dE_dx[i] = sum[p](g[i-p+(P-1)//2] * w[p])"},
+    "x: A\nz: B\ng: A+B\nE = sum(g*concat(x, z))": {"x": "dE_dx = g[:A]", "z": "dE_dz = g[A:]"},
+    "x: H,W\ng: H*W\nE = sum(g*reshape(x, H*W))": {"x": "dE_dx[i,j] = g[W*i+j]"},
+    "x: L\ng: L\nE = sum(g*flip(x))": {"x": "dE_dx = g[::-1]"},
+    "x: L\ng: L+4\nE = sum(g*pad(x, 2))": {"x": "dE_dx = g[2:-2]"},
+    "x: L\ng: 3*L\nE = sum(g*repeat(x, 3))": {"x": "dE_dx[l] = sum[r](g[3*l+r])"},
+    "mask: mask N,M\nG: N,D\nE = sum(G*attention(Q, K, V, mask))": {"V": "dE_dV = A.T @ G"},
+    "x: N,D\nG: N,D\nE = sum(G*batch_norm(x, gamma, beta))": {
+        "x": "dE_dx = gamma * (N * G - sum(G, axis=0) - n * sum(G * n, axis=0)) / (N * s)",
+        "gamma": "dE_dgamma = sum(G * n, axis=0)",
+    },
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), READS.items(), ids=lambda v: v.splitlines()[-1] if isinstance(v, str) else "")
+def test_a_derivative_reads_as_in_a_book(text, wanted):
+    notation = "index" if any("[" in line.partition(" = ")[0] for line in wanted.values()) else "matrix"
+    results = dk.derive(text, wrt=list(wanted)).program(notation=notation).splitlines()
+    for name, line in wanted.items():
+        found = next(r for r in results if r.startswith(f"dE_d{name}"))
+        assert found.startswith(line), found
+
+
+def test_a_convolution_and_its_definition_by_indices_have_one_derivation():
+    called = dk.derive("x: L\nw: P\ny = conv1d(x, w)\nE = sum(y**2)", wrt="x")
+    written = dk.derive("x: L\nw: P\ny[i] = sum[p](w[p]*x[i+p])\nE = sum(y**2)", wrt="x")
+    assert [str(s.after) for s in called.steps] == [str(s.after) for s in written.steps] or (
+        called.program(notation="index").splitlines()[-1] == written.program(notation="index").splitlines()[-1]
+    )
+
+
+def test_a_hessian_through_a_part_of_an_axis_is_right():
+    text = "x: A\nz: B\nE = sum(concat(x, z)**3*concat(z, x))"
+    assert dk.derive(text, wrt="x", kind="hessian").checked.startswith("checked")
+
+
+# -- shapes and refusals -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("x: 2*M+P\nw: P\nconv1d(x, w, stride=2)", "M+1"),
+        ("x: H,W\nmax_pool2d(x, 2)", "H//2, W//2"),
+        ("x: P*M\navg_pool1d(x, P)", "M"),
+        ("x: N,C,H,W\nw: O,C,3,3\nconv2d(x, w, padding=1)", "N, O, H, W"),
+        ("w: O,C,P,Q\nconv2d(x, w)", "K, O, M-P+1, D-Q+1"),
+        ("conv1d(x, w)", "M-D+1"),
+        ("x: 2*M\nx[::2]*x[1::2]", "M"),
+    ],
+)
+def test_a_shape_is_exact(text, shape):
+    graph = read_program(text)
+    found = [str(s).removeprefix("(").replace(")//", "//") for s in graph.shape(graph.output)]
+    assert sorted(found) == sorted(shape.split(", ")) or ", ".join(found) == shape
+
+
+REFUSED = {
+    "conv1d(x, A)": ("DK010", "w has shape (N, D): expected P or O,C,P"),
+    "conv2d(x, A)": ("DK010", "for this w: expected H,W"),
+    "conv2d(A, A, stride=2, padding='same')": ("DK010", "padding 'same' is for a stride of 1"),
+    "conv2d(A, A, padding='full')": ("DK010", "padding is 'valid', 'same' or a number"),
+    "conv2d(A, A, padding=-1)": ("DK010", "expected an integer from 0 or a size"),
+    "conv2d(A, A, stride=(1,2,3))": ("DK010", "expected one number, or 2 of them"),
+    "conv1d(five, eight)": ("DK020", "a window of size 8 does not fit on an axis of size 5"),
+    "avg_pool2d(x, 2)": ("DK010", "expected at least 2 axes"),
+    "max_pool1d(five, 6)": ("DK020", "a window of size 6 does not fit on an axis of size 5"),
+    "max_pool1d(x, 0)": ("DK010", "expected an integer from 1 or a size"),
+    "pad(A, ((1,1),(1,1),(1,1)))": ("DK010", "such a pair for each of 2 axes"),
+    "repeat(A, 2)": ("DK010", "axis= says along which of 2 axes"),
+    "concat(x, A)": ("DK012", "joined arrays have the same number of axes"),
+    "concat(A, A.T)": ("DK012", "joined arrays have the same sizes but along axis 0"),
+    "concat()": ("DK010", "nothing to join"),
+    "reshape(five, (2, 3))": ("DK012", "5 entries of shape (5) as 6: (2, 3)"),
+    "reshape(A, (-1, -1))": ("DK010", "one size of -1 at most"),
+    "reshape(five, (2, -1))": ("DK010", "are no multiple of 2"),
+    "attention(x, A, A)": ("DK010", "expected a matrix, or a stack of them"),
+    "x[3::-1]": ("DK010", "a reversed part"),
+}
+
+
+@pytest.mark.parametrize("last", REFUSED)
+def test_a_refusal_says_what_was_expected_and_where(last):
+    with pytest.raises(DerivkitError) as caught:
+        read_program(f"x: D\nA: N,D\nfive: 5\neight: 8\n{last}")
+    code, message = REFUSED[last]
+    assert caught.value.code == code
+    text = f"{caught.value.message} {caught.value.hint}"
+    assert message in text, text
+    assert caught.value.line == 5
+
+
+def test_sizes_divide_exactly_where_they_can():
+    m, p = Size.of("M"), Size.of("P")
+    assert (m * p - p) // p + 1 == m
+    assert (m * 2 + 1) // 2 == m
+    assert str((m - 2) // 2 + 1) == "(M)//2"
