@@ -67,7 +67,7 @@ class Cost:
 
     >>> c = cost("A: M, K\nB: K, N\nC = A @ B", parameters="A")
     >>> str(c.flops), c.intensity, c.at(M=2, K=3, N=4).flops
-    ('2*K*M*N', '2KMN / (8 (KM+KN+MN))', 48)
+    ('4*K*M*N', '4KMN / (16 (KM+KN+MN))', 96)
     """
 
     parameters_by_name: Mapping[str, Size]
