@@ -281,6 +281,7 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
     if problem.claims is None:
         evidence = f"along one direction: yours {worst.claimed:.9g}, measured {worst.value + worst.claimed:.9g}"
         return _report(task, ok=False, worst=worst, diagnosis="dense", summary="is wrong", evidence=(evidence,))
+    problem = replace(problem, noise=max(problem.noise, min(r.noise for _, r in wrong)))
     rng = np.random.default_rng([task.seed, 4])
     blame = blamed(task, problem, [line for line, _ in wrong], rng)
     cases = [evidence_of(task, problem, k, rng) for k in blame[:4]]

@@ -91,7 +91,8 @@ def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
     every = [np.asarray(j, dtype=np.float64) for j in problem.jacobians if j is not None]
     claim = np.asarray(problem.jacobians[k], dtype=np.float64)
     others = tuple(j for j in every if j.shape == claim.shape and not np.array_equal(j, claim))
-    name = f"d({getattr(task.f, '__name__', 'f')})/d({task.leaves[k].name})"
+    function = getattr(task.f, "__name__", "f").replace("<lambda>", "f")
+    name = f"d({function})/d({task.leaves[k].name})"
     return Evidence(name, k, claim, np.zeros(0), None, truth.ravel(), bars.ravel(), others, lambda mask: True)
 
 

@@ -134,6 +134,7 @@ def _first_look(line: Line, claim: Claim) -> tuple[list[Rung], Residual | None]:
 def glance(line: Line) -> tuple[float, float] | None:
     """Return the slope along a smooth line and its bar in about ten function values, ``None`` where it takes more."""
     claimed = line.predict(line.direction)
+    enough = SHARP if line.noise <= 1e-10 * abs(line.base) else 1e-3
     rungs: list[Rung] = []
     for step in _steps(line, range(QUICK)):
         rungs.append(rung(line, step))
@@ -143,9 +144,10 @@ def glance(line: Line) -> tuple[float, float] | None:
             noise = max(r.rounding for r in rungs)
             steps, values = [r.step for r in rungs], np.array([r.central for r in rungs])
             value, bar = (float(n) for n in extrapolate(steps, values, noise))
-            if bar <= SHARP * abs(value + claimed):
+            size = max(abs(value + claimed), abs(claimed))
+            if bar <= enough * size:
                 near = rung(line, max(1e-6, line.finest))  # what is smooth only from afar shows here
-                seen = abs(near.central - value) <= bar + 8 * near.rounding / near.step + 1e-6 * abs(value + claimed)
+                seen = abs(near.central - value) <= bar + 8 * near.rounding / near.step + 1e-6 * size
                 return (value + claimed, bar) if seen else None
     return None
 
