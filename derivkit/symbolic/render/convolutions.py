@@ -20,8 +20,8 @@ def convolution(node: Array, done: Done, style: Style) -> Piece | None:
         sizes: tuple[Size, ...] = values  # type: ignore[assignment]
         if any(s != usual for s in sizes):
             inner = ", ".join(style.size(s) for s in sizes)
-            texts.append(_option(name, style) + (style.size(sizes[0]) if len(set(sizes)) == 1 else f"({inner})"))
-    return Piece(_word("conv", style) + style.paren(", ".join(texts)))
+            texts.append(style.keyword(name, style.size(sizes[0]) if len(set(sizes)) == 1 else f"({inner})"))
+    return Piece(style.word("conv") + style.paren(", ".join(texts)))
 
 
 def flipped(node: Array, done: Done, style: Style) -> Piece | None:
@@ -30,7 +30,7 @@ def flipped(node: Array, done: Done, style: Style) -> Piece | None:
     if piece is None:
         return None
     some = "" if len(axes) == node.rank else axis_option(axes, style)  # type: ignore[arg-type]
-    return Piece(_word("flip", style) + style.paren(piece.text + some))
+    return Piece(style.word("flip") + style.paren(piece.text + some))
 
 
 def part(node: Array, done: Done, style: Style) -> Piece | None:
@@ -39,12 +39,5 @@ def part(node: Array, done: Done, style: Style) -> Piece | None:
     if piece is None or inner is None:
         return None
     base = within(piece, ATOM, style)
-    return Piece(f"{base}[{inner.replace('-', style.minus)}]" if style.name == "text" else f"{base}_{{{inner}}}")
-
-
-def _word(word: str, style: Style) -> str:
-    return word if style.name == "text" else rf"\operatorname{{{word}}}"
-
-
-def _option(word: str, style: Style) -> str:
-    return f"{word}=" if style.name == "text" else rf"\text{{{word}}}="
+    shown = inner.replace("-", style.minus)
+    return Piece(f"{base}[{shown}]" if style.name == "text" else style.read(base, (shown,)))

@@ -26,7 +26,9 @@ _STYLE = """
 .derivkit math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", math; font-size: 1.1em; }
 .derivkit mi.name { font-style: italic; }
 .derivkit mtable.cases mtd { text-align: left; padding-right: 1em; }
-.derivkit .line, .derivkit .left, .derivkit .right { overflow-x: auto; overflow-y: hidden; padding: 0.3em 0; }
+.derivkit .line, .derivkit .left, .derivkit .right, .derivkit .why, .derivkit .note,
+.derivkit summary { overflow-x: auto; overflow-y: hidden; }
+.derivkit .line, .derivkit .left, .derivkit .right { padding: 0.3em 0; }
 .derivkit .note, .derivkit .why { opacity: 0.8; }
 .derivkit .why, .derivkit .note { font-size: 0.92em; }
 .derivkit .why math { font-size: 1.2em; }

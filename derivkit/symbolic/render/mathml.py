@@ -117,6 +117,7 @@ MATHML = Style(
     norm=_norm,
     keyword=lambda name, shown: f"{mark('word', name)}={shown}",
     literal=lambda w: mark("word", w),
+    beside=below,
     inline=lambda t: f"{_FORMULA}{t}{_WORDS}",
     bar=_BEGIN + "frac",
     above=_BEGIN + "sup",
@@ -278,6 +279,7 @@ def _with(tag: str, *children: ET.Element, **attributes: str) -> ET.Element:
     return element
 
 
+_FLAT = frozenset("^¯~ˇ˘")
 Slots = list[list[ET.Element]]
 
 
@@ -293,6 +295,12 @@ def _sub(slots: Slots, _: list[str]) -> ET.Element:
     if base.tag == "msup":
         return _with("msubsup", base[0], under, base[1])
     return _with("msub", base, under)
+
+
+def _over_letter(slots: Slots, texts: list[str]) -> ET.Element:
+    sign = _leaf("mo", texts[1], {"stretchy": "false"})
+    flat = {"accent": "true"} if texts[1] in _FLAT else {}  # a dot or an arrow set as an accent runs into the letter
+    return _with("mover", _one(slots[0]), sign, **flat)
 
 
 def _sum(slots: Slots, _: list[str]) -> ET.Element:
@@ -323,7 +331,7 @@ _MARKS: dict[str, Callable[[Slots, list[str]], ET.Element]] = {
     "sup": _sup,
     "sub": _sub,
     "sqrt": lambda slots, texts: _with("msqrt", *slots[0]),
-    "over": lambda slots, texts: _with("mover", _one(slots[0]), _leaf("mo", texts[1], {"stretchy": "false"}), accent="true"),
+    "over": _over_letter,
     "sum": _sum,
     "fence": _fence,
     "i": _identifier,

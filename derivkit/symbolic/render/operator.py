@@ -181,7 +181,7 @@ class _Chain:
                 return
         scope = tuple(i for i in (*f.rows, *f.columns) if i is not None)
         (entry,) = self.notation.line((f.local,), scope)
-        letters = "".join(self.notation.letters[i] for i in scope)
+        letters = self.style.beside(tuple(self.notation.letters[i] for i in scope))
         yield Row(entry, f"its entry at {self._inline(letters)}")
         product = kronecker(f.local, f.rows, f.columns, self.graph, self.style)
         if product is not None:

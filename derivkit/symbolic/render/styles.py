@@ -76,6 +76,7 @@ class Style:
     over: Callable[[str, str], str] = _text_over
     norm: Callable[[str, bool], str] = lambda t, frobenius: f"‖{t}‖" + ("_F" if frobenius else "")
     literal: Callable[[str], str] = lambda w: w
+    beside: Callable[[tuple[str, ...]], str] = _joined
     keyword: Callable[[str, str], str] = lambda name, shown: f"{name}={shown}"
     inline: Callable[[str], str] = lambda t: t
     words: Callable[[str], str] = lambda t: t
