@@ -167,8 +167,8 @@ def _backwards(graph: Graph, alive: frozenset[Name]) -> list[Name]:
 
 
 def copies(d: Definition) -> tuple[Index | None, ...]:
-    """Return new indices for a definition, with its letters."""
-    return tuple(None if i is None else i.fresh() for i in d.indices)
+    """Return new indices for the axes of a definition: its array has these axes, whatever its right side reads in part."""
+    return tuple(None if i is None else Index(i.hint, i.size) for i in d.indices)
 
 
 def node_indices(
