@@ -50,6 +50,11 @@ class Name:
         return (Name, (self.kind, self.label, self.of, self.output))
 
     @property
+    def told(self) -> bool:
+        """Say whether results are written with the name: the author's own, and those of formulas."""
+        return self.kind == "user" or (self.kind == "anon" and not self.opened)
+
+    @property
     def opened(self) -> bool:
         """Whether results write out what it stands for: nobody has given it."""
         return self.kind == "anon" and self.of is None

@@ -132,9 +132,9 @@ class Knowledge:
         """Return the folds that lead to the author's own names (and those of formulas) only, for results."""
         return replace_fields(
             self,
-            whole=tuple(d for d in self.whole if not d.name.opened),
-            relations=tuple(r for r in self.relations if not r.definition.name.opened),
-            solved=tuple(o for o in self.solved if not o.definition.name.opened),
+            whole=tuple(d for d in self.whole if d.name.told),
+            relations=tuple(r for r in self.relations if r.definition.name.told),
+            solved=tuple(o for o in self.solved if o.definition.name.told),
         )
 
 
