@@ -218,15 +218,9 @@ def test_relative_links_resolve() -> None:
 
 def test_what_is_not_there_yet_is_answered_with_just_that(capsys: pytest.CaptureFixture[str]) -> None:
     section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What is not there yet")[2].partition("\n## ")[0]
-    names = re.findall(r"`(\w+)`", section.partition("- Deriving")[0])
     commands = re.findall(r"`derivkit (\w+)`", section)
-    assert len(names) > 4
-    assert len(commands) == 3
-    for arguments in (
-        *(["derive", f"y = {name}(x)", "--wrt", "x"] for name in names),
-        *(["derive", "x**2", "--wrt", "x", "--kind", kind] for kind in ("hessian", "hvp", "jvp")),
-        *([command] for command in commands),
-    ):
+    assert commands
+    for arguments in ([command] for command in commands):
         assert main(arguments) == 2, arguments
         assert "comes with a later release" in capsys.readouterr().err, arguments
 
