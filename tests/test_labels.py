@@ -162,6 +162,15 @@ def test_e_as_a_label_makes_exp_a_word():
     assert "e^{" not in d.latex(labels={"x": "e"})
 
 
+def test_what_is_derived_from_a_name_has_its_label_too():
+    hvp = dk.derive("X: N, D\nw: D\nE = sum((X @ w)**2)", "w", kind="hvp", check=False)
+    assert "2 Xᵀ X \u03b8\u0307" in hvp.text(labels={"w": r"\theta"})
+    assert r"\dot{\mathbf{w}}_{1}" in hvp.latex(labels={"w": r"\mathbf{w}_1"})
+    assert "2 Xᵀ X v" in hvp.text(labels={"w": r"\theta", "w_dot": "v"})
+    vjp = dk.derive("x: D\nW: M, D\ny = W @ x", "W", kind="vjp", check=False)
+    assert r"\bar{\mathcal{W}}_{ji}" in vjp.latex(labels={"W": r"\mathcal W"})
+
+
 TITLES = [
     "</title><script>alert(1)</script>",
     "a\nb\x00\u202e",

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.symbolic.expr import Name
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.parse.lexer import ascii_name
 from derivkit.symbolic.render.mathml import ACCENTS, below, mark
@@ -24,9 +25,8 @@ _LOWER = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu 
 _UPPER = "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"
 _GREEK = dict(zip((*_LOWER.split(), *_UPPER.split()), "αβγδεζηθικλμνξπρστυφχψωΓΔΘΛΞΠΣΥΦΨΩ", strict=True))
 _MACROS = {letter: name for name, letter in _GREEK.items()}
-_COMBINING = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "vec": "\u20d7"}
-_FONTS = ("mathbf", "mathcal", "mathrm")
-_COMMANDS = (*_COMBINING, *_FONTS)
+_COMBINING = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "vec": "\u20d7", "dot": "\u0307"}
+_COMMANDS = ("mathbf", "mathcal", "mathrm", "hat", "tilde", "bar", "vec")  # a dot is a tangent's, not a label's
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|[A-Za-z0-9_^{}]|[" + "".join(_MACROS) + r"]| +")
 _ALLOWED = r"letters, digits, Greek, \mathbf \mathcal \mathrm \hat \tilde \bar \vec, braces, _ and ^"
@@ -242,6 +242,25 @@ def names_of(graph: Graph) -> tuple[str, ...]:
     shapes = [*(i.shape for i in (*graph.inputs.values(), *graph.extra.values())), *(d.shape for d in graph)]
     ours = ("adjoint", "local", "anon")
     return (*(str(n) for n in arrays if n.kind not in ours), *sorted({n for shape in shapes for s in shape for n in s.names()}))
+
+
+def with_derived(labels: Mapping[str, Label], graph: Graph) -> dict[str, Label]:
+    """Return the labels, and for the tangent or cotangent of a name with a label that label with a dot or a bar."""
+    names = [*graph.inputs, *graph.extra, *(d.name for d in graph)]
+    own = {str(n) for n in names if n.kind == "user"}
+    found = dict(labels)
+    for name in (n for n in names if str(n) in labels):
+        *others, last = label = labels[str(name)]
+        alone = Sign(last.text, last.command, last.inner)
+        for kind, accent in _DERIVED.items():
+            derived = str(Name(kind, "", of=name))
+            if derived not in own and derived not in labels:
+                over = last._replace(text="", command=accent, inner=(alone,))
+                found[derived] = (Sign(command=accent, inner=label),) if others else (over,)
+    return found
+
+
+_DERIVED = {"tangent": "dot", "cotangent": "bar"}
 
 
 def letters_of(labels: Mapping[str, Label]) -> tuple[str, ...]:

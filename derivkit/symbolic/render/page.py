@@ -14,7 +14,7 @@ from derivkit.symbolic.expr import Expr, Name, Ref, key, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.normal import normal
-from derivkit.symbolic.render.labels import labelled, letters_of, names_of, read_labels
+from derivkit.symbolic.render.labels import labelled, letters_of, names_of, read_labels, with_derived
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.lines import Block, Row, conditioned, definition_text, reason, step_block
 from derivkit.symbolic.render.matrix import matrix_in
@@ -139,7 +139,7 @@ def page(
     chosen = read_layout("numerator" if operators else layout or derivation.layout)
     detail = option("steps", steps, STEPS)
     split = option("style", delta_style, STYLES) == "cases"
-    known = read_labels(labels, names_of(derivation.graph))
+    known = with_derived(read_labels(labels, names_of(derivation.graph)), derivation.graph)
     letters = Letters((*Letters.of(derivation.graph).taken, *letters_of(known)))
     _announce(derivation, letters)
     writer = Notation(labelled(style_for(style, letters.taken), known), letters, ranks(derivation.graph))
