@@ -15,7 +15,7 @@ import numpy as np
 import oracle
 
 Value = np.ndarray
-TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|axis=-?\d|[A-Za-zΑ-Ωα-ω][A-Za-z0-9_]*|[−+⊙⊘·/ᵀ²³⁴^(),‖√\[\]|><≤≥𝟏])")
+TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|axis=-?\d|[A-Za-zΑ-Ωα-ω][A-Za-z0-9_]*|⁻¹|⁻ᵀ|[−+⊙⊘·/ᵀ²³⁴^(),‖√\[\]|><≤≥𝟏])")
 SUPERSCRIPTS = {"²": 2, "³": 3, "⁴": 4}
 COMPARISONS = {">": np.greater, "<": np.less, "≤": np.less_equal, "≥": np.greater_equal}
 ELEMENTWISE = {name: np.vectorize(f, otypes=[float]) for name, f in oracle.scalar_functions(oracle.MPMATH).items()}
@@ -25,7 +25,10 @@ OPENERS = {"(", "√", "‖", "|", "[", "𝟏"}
 
 def spelled(token: str) -> str:
     """Return a name's program spelling: a Greek letter in words."""
-    return unicodedata.name(token).split()[-1].lower() if len(token) == 1 and ord(token) > 0x370 else token
+    if len(token) > 1 or ord(token) <= 0x370:
+        return token
+    word = unicodedata.name(token).split()[-1]
+    return word.capitalize() if token.isupper() else word.lower()
 
 
 class Reader:
@@ -83,9 +86,11 @@ class Reader:
 
     def power(self) -> Value:
         made = self.atom()
-        while self.peek() in {"ᵀ", "^", *SUPERSCRIPTS}:
+        while self.peek() in {"ᵀ", "⁻¹", "⁻ᵀ", "^", *SUPERSCRIPTS}:
             token = self.take()
-            if token == "ᵀ":
+            if token in {"⁻¹", "⁻ᵀ"}:
+                made = np.linalg.inv(made) if token == "⁻¹" else np.linalg.inv(made).T
+            elif token == "ᵀ":
                 assert made.ndim == 2
                 made = made.T
             else:
@@ -112,7 +117,7 @@ class Reader:
         if self.peek() == "(" and name not in self.names:
             return self.call(name)
         if name == "I" and name not in self.names:
-            return np.eye(self.rows)
+            return np.eye(ANY)
         found = self.names[name] if name in self.names else np.asarray(np.pi)
         return found[:, None] if found.ndim == 1 else found
 

@@ -16,12 +16,7 @@ def transpose(x: Array, axes: Sequence[int]) -> Array:
     if axes == tuple(range(x.rank)):
         return x
     if x.rank == 2:
-        cost, pushed = _transposed(x, 8)
-        return (
-            pushed
-            if cost < 1 or x.op == "mul" or _around_inverse(x)
-            else Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0))
-        )
+        return _transposed(x, 8)[1]
     if x.op == "transpose":
         return transpose(x.args[0], [x.params[a] for a in axes])  # type: ignore[misc]
     return Array("transpose", (x,), tuple(x.shape[a] for a in axes), axes)
@@ -35,7 +30,7 @@ def transpose_cost(x: Array, axes: Sequence[int]) -> int:
 
 
 def _transposed(x: Array, depth: int) -> tuple[int, Array]:
-    """Return the matrix ``x`` transposed with the transpose pushed inwards, and the change in their number."""
+    """Return the matrix ``x`` transposed, and the change in their number: pushed inwards where that reads better."""
     plain = (1, Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0)))
     if x.op == "transpose":
         return -1, x.args[0]
@@ -55,8 +50,7 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
     if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape for a in x.args):
         pairs = [(0, a) if a.rank == 0 else _transposed(a, depth - 1) for a in x.args]
         cost = sum(c for c, _ in pairs)
-        lone = x.op == "mul" and sum(a.rank > 0 for a in x.args) == 1  # 2 * X.T, not (2 * X).T
-        if cost < 1 or (lone and cost == 1):
+        if cost <= 1:  # 2 * X.T, not (2 * X).T
             return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
     return plain
 

@@ -173,7 +173,8 @@ def jacobi_lemma(row: Op, number: int) -> Lemma:
         Step("solve", _entry(_C, (p, q)), Sum((r,), Mul((inverse, *factors_of(alien)))), "multiply 3 by {0}", about=(inverse,)),
         Step("contract", _entry(_C, (p, q)), sum_over((r,), mul((inverse, alien))), "contract δ"),
     )
-    cofactor = polished(mul(factors_of(lines[-1].after)[::-1]))
+    book = polished(primitive_slope(where.prim, 0, (p, q), where.output))
+    cofactor = book if key(book) == key(lines[-1].after) else lines[-1].after  # in the row's order
     lines = (lines[0], Step("contract", lines[1].before, cofactor, lines[1].reason))
     steps = (
         Step(
