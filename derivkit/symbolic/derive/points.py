@@ -16,6 +16,7 @@ from derivkit.symbolic.graph import Graph, Input
 from derivkit.symbolic.index import FloorDiv, Size
 
 Array = NDArray[Any]
+MODERATE = 1e6  # beyond it, softmaxes are saturated and squares fill the digits: such a point shows less
 LARGEST = 1_000_000  # entries of an array: fixed sizes beyond that are not evaluated
 
 
@@ -37,7 +38,9 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
     for larger in (3, 7, 15):  # a size such as N − 2 needs room
         if found or not order:
             break
-        found = [moved for c in choices[:2] if _possible(graph, moved := {n: v + larger for n, v in c.items()})]
+        moved = [{n: v + larger for n, v in c.items()} for c in choices[:2]]
+        moved += [{n: 2 if n in subtracted else v for n, v in c.items()} for c in moved]  # as an axis of 3, less a window
+        found = [c for c in moved if _possible(graph, c)]
     return found
 
 
@@ -60,36 +63,39 @@ def _possible(graph: Graph, sizes: Mapping[str, int]) -> bool:
     return all(n >= 1 for shape in lengths for n in shape) and all(prod(shape) <= LARGEST for shape in lengths)
 
 
-_SAMPLERS = ("spread", "positive", "unit")
+_SAMPLERS = ("spread", "positive", "unit", "small")
 
 
 def points(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, count: int) -> Iterator[dict[str, Array]]:
-    """Yield ``count`` points at which every node of the program is finite; none when none is found."""
+    """Yield ``count`` points at which every node of the program is finite, and moderate if that can be; else none."""
+    finite: list[dict[str, Array]] = []
     for sampler in ("dominant", *_SAMPLERS) if any(matrices(graph)) else _SAMPLERS:
-        found = []
-        for _ in range(count):
-            values = _finite_point(graph, sizes, rng, sampler)
-            if values is not None:
-                found.append(values)
-        if len(found) == count:
-            yield from found
-            return
+        found = [p for p in (_finite_point(graph, sizes, rng, sampler) for _ in range(count)) if p is not None]
+        if len(found) < count:
+            continue
+        finite = finite or [values for values, _ in found]
+        if all(largest <= MODERATE for _, largest in found):
+            finite = [values for values, _ in found]
+            break
+    yield from finite
 
 
-def _finite_point(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str) -> dict[str, Array] | None:
-    """Return a point at which every node is finite, ``None`` where this one is not, or where an axis is empty."""
+def _finite_point(
+    graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str
+) -> tuple[dict[str, Array], float] | None:
+    """Return a point at which every node is finite, and its largest value; ``None`` where one is not, or an axis is empty."""
     with np.errstate(all="ignore"):
         try:
             values = {str(n): sample(g, sizes, rng, sampler) for n, g in (*graph.inputs.items(), *graph.extra.items())}
             env = evaluate_graph(graph, values, sizes)
         except (DerivkitError, ArithmeticError, ValueError, IndexError):
             return None
-        finite = all(np.all(np.isfinite(a)) for a in env.values() if a.dtype.kind in "fc")
-        return values if finite and well_conditioned(graph, env, sizes) else None
+        largest = float(np.max([0.0, *(np.max(np.abs(a), initial=0.0) for a in env.values() if a.dtype.kind in "fc")]))
+        return (values, largest) if np.isfinite(largest) and well_conditioned(graph, env, sizes) else None
 
 
 def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str = "spread") -> Array:
-    """Return a random array of an input's kind and shape; ``sampler`` is where reals lie: spread, positive or unit.
+    """Return a random array of an input's kind and shape; ``sampler`` is where reals lie: spread, positive, unit, small.
 
     A ``dominant`` square matrix has a diagonal that outweighs its rows: it has an inverse and a positive determinant.
     """
@@ -105,6 +111,8 @@ def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sam
         raw = rng.uniform(0.2, 1.0, shape)
         return np.asarray(raw / raw.sum(axis=-1, keepdims=True))
     values = _reals(shape, rng, "positive" if kind == "positive" and sampler in ("spread", "dominant") else sampler)
+    if kind == "positive":
+        values = np.abs(values)
     if sampler == "dominant" and len(shape) > 1 and shape[-1] == shape[-2] and kind != "positive":
         values = values + (shape[-1] + 1) * np.eye(shape[-1])
     return np.asarray((values + np.swapaxes(values, -1, -2)) / 2) if kind == "symmetric" else values
@@ -115,4 +123,6 @@ def _reals(shape: tuple[int, ...], rng: np.random.Generator, sampler: str) -> Ar
         return rng.uniform(0.3, 1.7, shape)
     if sampler == "unit":
         return rng.uniform(0.15, 0.85, shape)
+    if sampler == "small":  # the sum of a row of ten is still below 1: long chains neither grow nor saturate
+        return np.asarray(rng.uniform(0.02, 0.12, shape) * rng.choice([-1.0, 1.0], shape))
     return np.asarray(rng.uniform(0.2, 1.2, shape) * rng.choice([-1.0, 1.0], shape))
