@@ -22,9 +22,9 @@ OPTIONS = {
     "denominator": {"layout": "denominator", "notation": "index", "steps": "none"},
 }
 COMMANDS = set(
-    """alpha arctan begin beta cdot circ cos displaystyle dots end eps frac gamma ge in int lVert lambda le left lfloor log lvert
-    mathbf mathit mathrm max min mu ne odot operatorname oslash partial pi prod quad qquad rVert rfloor right rlap rvert sigma
-    sin sqrt sum tanh tau text textbf textstyle theta times top varphi delta sinh cosh exp infty hat surd vert det Phi""".split()
+    """Sigma alpha arctan begin beta cdot circ cos displaystyle dots end eps frac gamma ge in int lVert lambda le left lfloor log
+    lvert mathbf mathit mathrm max min mu ne odot operatorname oslash partial pi prod quad qquad rVert rfloor right rlap rvert
+    sigma sin sqrt sum tanh tau text textbf textstyle theta times top varphi delta sinh cosh exp infty hat surd vert det Phi""".split()
 )
 
 
@@ -94,3 +94,22 @@ def test_the_gallery_compiles_and_fits_its_page(options, tmp_path):
     log = (tmp_path / "page.log").read_text(encoding="latin-1")
     assert done.returncode == 0, log[-2000:]
     assert "Overfull" not in log
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_titles_and_labels_compile(tmp_path):
+    d = dk.derive("x: D\nW1: M, D\nt: onehot M\nE = softmax_cross_entropy(t, W1 @ x**2)", ["W1", "x"], check=False)
+    labels = {
+        "W1": r"\mathbf{W}_1^{l}",
+        "x": r"\hat\theta",
+        "t": r"\vec{\mathcal T}^2_{ab}",
+        "E": "\u039bx",
+        "D": "d",
+        "M": r"\mathrm{out}_\Xi",
+    }
+    titles = ("100 % of $x_1$ & {y} \\ #^~ *b* <i> | é Å ñ 文", r"\input{x} \end{document} %", "^^41 ~ \u0394 \u03b1")
+    pages = "\n".join(d.latex(title=title, labels=labels, lemmas=True) for title in titles)
+    (tmp_path / "page.tex").write_text(latex_document(pages), encoding="ascii")
+    command = [str(shutil.which("pdflatex")), "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    assert done.returncode == 0, (tmp_path / "page.log").read_text(encoding="latin-1")[-2000:]
