@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
+from hypothesis import given, note, settings
+from hypothesis import strategies as st
+from test_arrays import read_again, run
 
 import derivkit as dk
-from derivkit.symbolic.evaluate import evaluate_graph
+from derivkit.symbolic.arrays import plan
+from derivkit.symbolic.arrays.dialects import NUMPY, program_text
+from derivkit.symbolic.arrays.running import for_running
+from derivkit.symbolic.arrays.text import text_of
+from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
+from derivkit.symbolic.expr import Add, Delta, Fn, Inside, Mul, Num, Pow, Prim, Ref, Sum, freshen, references, user
+from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.render.notation import Notation
 
 #: name: (declarations, body, wrt, batched); the sizes are chosen so that every axis is at least 1.
 TABLE = {
@@ -14,7 +26,7 @@ TABLE = {
     "valid by a signal": ("x: L\nw: K\ng: L-K+1", "y[i] = sum[k](x[i+k]*w[k])\nE = sum(g*y)", "x, w", "x, g"),
     "same": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*tanh(sum[k](x[i+k-1]*w[k])))", "x, w, g", "x"),
     "full": ("x: L\nw: K\ng: L+K-1", "E = sum[i](g[i]**2*sum[k](x[i-k]*w[k]))", "x, w, g", "x, g"),
-    "flipped kernel": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*sum[k](x[i+k]*w[K-1-k])**2)", "x, w", "x"),
+    "flipped kernel": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*sum[k](x[i+k]*flip(w)[k])**2)", "x, w", "x"),
     "stride 2": ("x: L\nw: K\ng: (L-K)//2+1", "E = sum[i](g[i]*sin(sum[k](x[2*i+k]*w[k])))", "x, w", "x"),
     "stride 3, padding 2": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*sum[k](x[3*i+k-2]*w[k]))", "x, w", "x"),
     "dilation 2": ("x: L\nw: K\ng: L", "E = sum[i](g[i]*tanh(sum[k](x[i+2*k]*w[k])))", "x, w", "x"),
@@ -151,3 +163,96 @@ def test_single_precision_stays_single(case):
     value, gradients = kernel._function(*kernel.arguments(values, {}), *kernel._sizes(kernel.arguments(values, {})))
     assert np.asarray(value).dtype == np.float32
     assert {w: g.dtype for w, g in gradients.items()} == dict.fromkeys(gradients, np.dtype(np.float32))
+
+
+# -- random expressions ---------------------------------------------------------------------------------------------------
+
+INDICES = {c: Index(c, Size.of(s)) for c, s in (("i", "N"), ("j", "N"), ("k", "M"), ("l", "N"), ("p", "K"), ("q", "K"))}
+ARRAYS = {"x": ("N",), "y": ("M",), "w": ("K",), "A": ("N", "K"), "B": ("M", "N"), "s": ()}
+LABELS = {"t": ("N", "M"), "u": ("N", "K")}
+
+
+@st.composite
+def subscripts(draw):
+    letters = draw(st.lists(st.sampled_from("iijjkllppq"), min_size=0, max_size=3, unique=True))
+    sub = Affine.of(draw(st.sampled_from([0, 0, 0, 1, -1, 2])))
+    if draw(st.integers(0, 5)) == 0:
+        sub = sub + Size.of(draw(st.sampled_from(["N", "K"]))) - 1
+    for letter in letters:
+        sub = sub + Affine.of(INDICES[letter]).scaled(draw(st.sampled_from([1, 1, 1, -1, -1, 2, -2, 3])))
+    if draw(st.integers(0, 11)) == 0:
+        sub = sub + Affine.of(Ref(user("t"), (Affine.of(INDICES["i"]),)))
+        sub = sub + (0 if len(sub.terms) > 1 else 1)  # a label alone is in range by its declaration
+    return sub
+
+
+@st.composite
+def subscript_or_index(draw, size):
+    bare = [i for i in INDICES.values() if str(i.size) == size]
+    return Affine.of(draw(st.sampled_from(bare))) if draw(st.booleans()) else draw(subscripts())
+
+
+@st.composite
+def factors(draw):
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        return Delta(draw(subscripts()), draw(subscripts()))
+    if kind == 1:
+        return Delta(draw(subscripts()), Affine.of(INDICES[draw(st.sampled_from("ijkp"))]))
+    if kind == 2:
+        return Inside(draw(subscripts()), Size.of(draw(st.sampled_from("NMK"))))
+    if kind == 3:
+        bound = INDICES["q"].fresh()
+        return Prim(
+            draw(st.sampled_from(["first_max", "softmax"])),
+            (bound,),
+            (Fn("sin", (Ref(user("A"), (Affine.of(INDICES["i"]), Affine.of(bound))),)),),
+            (draw(subscripts()),),
+        )
+    name = draw(st.sampled_from(sorted(ARRAYS)))
+    made = Ref(user(name), tuple(draw(subscript_or_index(size)) for size in ARRAYS[name]))
+    if kind == 4:
+        return Fn("cos", (made,))
+    if kind == 5:
+        return Pow(made, Num(2))
+    if kind == 6:
+        return Pow(Add((Num(3), made)), Num(-1))
+    return made
+
+
+@st.composite
+def sums(draw, depth=1):
+    parts = [draw(factors()) for _ in range(draw(st.integers(1, 3)))]
+    if depth and draw(st.integers(0, 3)) == 0:
+        parts.append(freshen(draw(sums(depth - 1))))
+    body = Mul(tuple(parts)) if len(parts) > 1 else parts[0]
+    if draw(st.integers(0, 4)) == 0:
+        body = Add((body, draw(factors())))
+    free = sorted(body.free, key=lambda a: a.uid)
+    bound = tuple(draw(st.lists(st.sampled_from(free), max_size=3, unique=True))) if free else ()
+    return freshen(Sum(bound, body)) if bound else body
+
+
+@settings(max_examples=400, deadline=None)
+@given(sums(), st.sampled_from([(4, 3, 2), (1, 1, 1), (2, 3, 3), (3, 1, 4)]), st.integers(0, 2**32 - 1))
+def test_whatever_is_affine_has_the_values_of_its_expression(expr, lengths, seed):
+    rng = np.random.default_rng(seed)
+    sizes = dict(zip("NMK", lengths, strict=True))
+    shapes = {user(a): tuple(map(Size.of, axes)) for a, axes in ARRAYS.items()}
+    env = {name: rng.uniform(0.3, 1.5, [s.evaluate(sizes) for s in shape]) for name, shape in shapes.items()}
+    for label, (length, limit) in LABELS.items():
+        shapes[user(label)] = (Size.of(length),)
+        env[user(label)] = rng.integers(0, sizes[limit], sizes[length])
+    order = tuple(sorted(expr.free, key=lambda a: a.uid))
+    note(str(Notation("text").line((expr,))))
+    expected = evaluate_expr(expr, env, sizes, order)
+    node = plan(expr, order, shapes)
+    note(text_of(for_running(node), NUMPY))
+    np.testing.assert_allclose(run(for_running(node), env, sizes), expected, rtol=1e-9, atol=1e-9)
+    text = program_text(node)
+    used = {a: shapes[a] for a in references(expr)}
+    known = {n for shape in used.values() for s in shape for n in s.names()}
+    readable = text is not None and not {"where", "argmax", *LABELS, *{*"NMK"} - known} & set(re.findall("[A-Za-z]+", text))
+    if text is not None and readable and used:
+        note(text)
+        np.testing.assert_allclose(read_again(text, used, env, sizes, expr, order), expected, rtol=1e-9, atol=1e-9)

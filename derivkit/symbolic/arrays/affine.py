@@ -70,7 +70,7 @@ def inside(node: Inside, label: Callable[[Expr], Operand]) -> Operand:
     """Return the indicator of a range, without the half of it that is provable."""
     at, axes = positions(node.subscript, label)[:2]
     low = high = None
-    if is_window(node.subscript):
+    if is_window(node.subscript) or node.subscript.constant is not None:
         low, high = reach(node.subscript)
     tests = []
     if low is None or not at_least(low):

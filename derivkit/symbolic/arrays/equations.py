@@ -13,7 +13,7 @@ from derivkit.symbolic.arrays import nodes
 from derivkit.symbolic.arrays.affine import ALONG, inside, is_window, positions, windowed
 from derivkit.symbolic.arrays.contract import Operand, align, straight
 from derivkit.symbolic.arrays.lengths import at_least, reach, shorter, unit, within
-from derivkit.symbolic.expr import Delta, Expr, Inside, Num, Pow, Prim, Ref, replace
+from derivkit.symbolic.expr import Delta, Expr, Inside, Num, Pow, Prim, Ref, replace, walk
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import inside as range_of
 
@@ -187,7 +187,8 @@ def resolved(
         others = pending[n + 1 :]
         free = into is not None and _is_free(into, value_of(into, delta), operands, others, scatters, summed)
         used = any(index in o.axes for o in operands)
-        if index is not None and index in summed and (used or not free):
+        fixed = index is None or index not in summed or any(index in s.sub.free for s in scatters)
+        if index is not None and not fixed and (used or not free):
             value = value_of(index, delta)
             summed.remove(index)
             if not used:
@@ -206,7 +207,9 @@ def resolved(
 def _renamed(equation: Equation, mapping: Mapping[Index, Affine], summed: Sequence[Index]) -> Equation:
     """Return the equation without an index that another one eliminated."""
     delta = equation.delta
-    if delta.free.isdisjoint(mapping) or equation.outer is not None:
+    if equation.outer is not None and equation.into is not None:
+        delta = Delta(equation.outer, value_of(equation.into, delta))
+    if delta.free.isdisjoint(mapping):
         return equation
     new = Delta(delta.left.substitute(mapping), delta.right.substitute(mapping))
     return solve(new, summed)
@@ -226,3 +229,38 @@ def _is_free(
     if any(into in s.free or into is a or not s.free.isdisjoint(sub.free) for a, s, _ in scatters):
         return False
     return all(i in summed for i in sub.indices())
+
+
+# -- kinds of δ ------------------------------------------------------------------------------------------------------------
+
+
+def is_place(sub: Affine) -> bool:
+    """Return whether a subscript is a place on an axis: a number, or a size that is provably not negative."""
+    return sub.constant is not None and at_least(sub.constant)
+
+
+def differ(delta: Delta) -> bool:
+    """Return whether a δ is between two places that are never the same."""
+    gap = (delta.left - delta.right).constant
+    return gap is not None and gap.literal is not None and gap.literal != 0
+
+
+def is_affine(factor: Expr) -> bool:
+    """Return whether a factor is a δ over indices that is more than an equality of two of them."""
+    if not isinstance(factor, Delta):
+        return False
+    gap = factor.left - factor.right
+    both = factor.left.bare is not None and factor.right.bare is not None
+    return is_window(gap) and not both and not (len(gap.terms) == 1 and is_place(value_of(gap.indices()[0], factor)))
+
+
+def has_affine(body: Expr) -> bool:
+    """Return whether subscripts, δ or ranges in a product are affine."""
+    for node in walk(body):
+        if isinstance(node, Inside) or (isinstance(node, Delta) and is_affine(node)):
+            return True
+        if isinstance(node, Ref | Prim) and any(
+            s.bare is None and is_window(s) for s in (node.subs if isinstance(node, Ref) else node.at)
+        ):
+            return True
+    return False

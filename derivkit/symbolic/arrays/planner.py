@@ -23,8 +23,7 @@ from derivkit.symbolic.arrays.affine import (
     with_distinct_axes,
 )
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, moved
-from derivkit.symbolic.arrays.equations import resolved, solve, unsolved, value_of
-from derivkit.symbolic.arrays.lengths import at_least
+from derivkit.symbolic.arrays.equations import differ, has_affine, is_affine, is_place, reads_of, resolved, solve, unsolved
 from derivkit.symbolic.arrays.tree import Array, NoArrayForm
 from derivkit.symbolic.arrays.views import entries
 from derivkit.symbolic.expr import (
@@ -43,10 +42,10 @@ from derivkit.symbolic.expr import (
     SizeOf,
     Sum,
     substitute,
-    walk,
 )
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.normal import inside as range_of
 from derivkit.symbolic.ops_linear import MATRICES
 
 Shapes = Callable[[Name], tuple[Size, ...]]
@@ -156,10 +155,10 @@ class _Planner:
         rest = [f for f in factors if f[0].free or isinstance(f[0], Delta)]
         rest, equations = unsolved(rest, left, self.shapes)
         rest, diagonals = self.deltas(rest, left)
-        if any(isinstance(f, Delta) and (f.left - f.right).constant is not None for f, _ in rest):
-            return Operand(nodes.number(0), ())  # between two places that differ
-        equations += [solve(f, left) for f, _ in rest if isinstance(f, Delta) and _is_affine(f)]
-        operands = [self.factor(f, inverse, hint) for f, inverse in rest if not _is_affine(f)]
+        if any(isinstance(f, Delta) and differ(f) for f, _ in rest):
+            return Operand(nodes.number(0), ())
+        equations += [solve(f, left) for f, _ in rest if isinstance(f, Delta) and is_affine(f)]
+        operands = [self.factor(f, inverse, hint) for f, inverse in rest if not is_affine(f)]
         operands, scatters = resolved(operands, equations, left, self.visit)
         gone = {i for each in scatters for i in each.sub.indices()}
         left = [i for i in left if i not in gone]
@@ -193,7 +192,7 @@ class _Planner:
 
     def joins(self, inner: Sum, summed: Sequence[Index], alone: bool) -> bool:
         """Return whether the factors of a sum inside a sum may join the others: affine ones only when there are no others."""
-        return _is_product(inner.body) and not set(inner.indices) & set(summed) and (alone or not _has_affine(inner.body))
+        return _is_product(inner.body) and not set(inner.indices) & set(summed) and (alone or not has_affine(inner.body))
 
     def factor(self, expr: Expr, inverse: bool, hint: Axes) -> Operand:
         """Return a factor of a product; a δ with one fixed side is a one-hot row."""
@@ -203,7 +202,7 @@ class _Planner:
         index, other = left.bare, right.bare
         if index is not None and other is not None:
             return Operand(nodes.eye(index.size, other.size), (index, other))
-        if index is None or index in right.free or not (is_plain(right) or _is_place(right)):
+        if index is None or index in right.free or not (is_plain(right) or is_place(right)):
             a, b = (positions(s, self.visit) for s in (expr.left, expr.right))
             (x, y), axes = align([a, b], hint)
             return Operand(nodes.fn("equal", x, y), axes)
@@ -234,6 +233,8 @@ class _Planner:
                 renaming = {index: side}
                 if index in summed:
                     summed.remove(index)
+                    if side.constant is not None and not self.vanishes(index, factors[:n] + factors[n + 1 :]):
+                        factors.append((range_of(side, index.size), False))
                 else:
                     other = side.bare
                     if other is None:
@@ -243,6 +244,14 @@ class _Planner:
             factors = [(substitute(f, renaming), inverse) for f, inverse in factors]
             n = 0
         return factors, diagonals[::-1]
+
+    def vanishes(self, index: Index, factors: Sequence[tuple[Expr, bool]]) -> bool:
+        """Return whether a product is 0 by itself where ``index`` is out of range: some factor is an array read there."""
+        for factor, inverse in factors:
+            reads = () if inverse else reads_of(factor, self.shapes)
+            if any(s.bare is index and length == index.size for s, length in reads):
+                return True
+        return False
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -255,7 +264,7 @@ class _Planner:
             outside = where is not None and (_negative(where) or not _may_hold(where, length))
             if outside:
                 return Operand(nodes.number(0), ())
-            if (where is not None and not _is_place(sub)) or (is_window(sub) and (index is None or index.size != length)):
+            if (where is not None and not is_place(sub)) or (is_window(sub) and (index is None or index.size != length)):
                 axis = Index("p", length)  # read whole, then at the subscript
                 windows[axis] = sub
                 sub = Affine.of(axis)
@@ -327,32 +336,6 @@ def _may_hold(place: Size, length: Size) -> bool:
     return at is None or end is None or at < end
 
 
-def _is_place(sub: Affine) -> bool:
-    """Return whether a subscript is a place on an axis: a number, or a size that is provably not negative."""
-    return sub.constant is not None and at_least(sub.constant)
-
-
-def _is_affine(factor: Expr) -> bool:
-    """Return whether a factor is a δ over indices that is more than an equality of two of them."""
-    if not isinstance(factor, Delta):
-        return False
-    gap = factor.left - factor.right
-    both = factor.left.bare is not None and factor.right.bare is not None
-    return is_window(gap) and not both and not (len(gap.terms) == 1 and _is_place(value_of(gap.indices()[0], factor)))
-
-
-def _has_affine(body: Expr) -> bool:
-    """Return whether subscripts, δ or ranges in a product are affine."""
-    for node in walk(body):
-        if isinstance(node, Inside) or (isinstance(node, Delta) and _is_affine(node)):
-            return True
-        if isinstance(node, Ref | Prim) and any(
-            s.bare is None and is_window(s) for s in (node.subs if isinstance(node, Ref) else node.at)
-        ):
-            return True
-    return False
-
-
 def _with_axes(x: Operand, needed: Sequence[Index]) -> Operand:
     """Return the operand with all the axes ``needed``, those that it lacks behind the first that it has."""
     axes = list(x.axes)
@@ -369,7 +352,7 @@ def _solved(delta: Delta, summed: Sequence[Index]) -> tuple[Index, Affine] | Non
         if index is None or index in other.free:
             continue
         within = target is not None and target.size == index.size
-        if index in summed and (within or is_plain(other) or _is_place(other)):
+        if index in summed and (within or is_plain(other) or is_place(other)):
             return index, other
     left, right = delta.left.bare, delta.right.bare
     if left is None or right is None or left.size != right.size:
