@@ -218,8 +218,8 @@ def test_a_hessian_through_a_part_of_an_axis_is_right():
 )
 def test_a_shape_is_exact(text, shape):
     graph = read_program(text)
-    found = [str(s).removeprefix("(").replace(")//", "//") for s in graph.shape(graph.output)]
-    assert sorted(found) == sorted(shape.split(", ")) or ", ".join(found) == shape
+    found = [str(s) for s in graph.shape(graph.output)]
+    assert ", ".join(found) == shape
 
 
 REFUSED = {
@@ -261,4 +261,5 @@ def test_sizes_divide_exactly_where_they_can():
     m, p = Size.of("M"), Size.of("P")
     assert (m * p - p) // p + 1 == m
     assert (m * 2 + 1) // 2 == m
-    assert str((m - 2) // 2 + 1) == "(M)//2"
+    assert str((m - 2) // 2 + 1) == "M//2"
+    assert str((m // 2) * 2) == "2*(M//2)"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
-from derivkit.symbolic.nodes import Add, Delta, Expr, Mul, Num, Pow, Ref, Sum
+from derivkit.symbolic.nodes import Add, Delta, Expr, Mul, Num, Pow, Prim, Ref, Sum
 
 RENAME, IN_RANGE, OPEN = 0, 1, 2
 
@@ -51,8 +51,9 @@ def _is_label(value: Affine) -> bool:
 
 def vanishes(expr: Expr, index: Index) -> bool:
     """Say whether an expression is 0 by itself whenever ``index`` is out of its range: it reads arrays barely at it."""
-    if isinstance(expr, Ref):
-        return not index.part and any(s.bare is index and not s.part for s in expr.subs)
+    if isinstance(expr, Ref | Prim):
+        subs = expr.subs if isinstance(expr, Ref) else expr.at
+        return not index.part and any(s.bare is index and not s.part for s in subs)
     if isinstance(expr, Mul):
         return any(vanishes(factor, index) for factor in expr.args)
     if isinstance(expr, Add):

@@ -21,7 +21,7 @@ class FloorDiv:
 
     def __str__(self) -> str:
         """Return program text."""
-        return f"({self.numerator})//{_tight(self.denominator)}"
+        return f"{_tight(self.numerator)}//{_tight(self.denominator)}"
 
 
 SizeAtom = str | FloorDiv
@@ -181,8 +181,9 @@ class Size:
         parts = []
         first = next((t for t in self.terms if t[1] > 0 and t[0]), self.terms[0])  # W-Q+1 rather than -Q+W+1
         for monomial, coefficient in (first, *(t for t in self.terms if t is not first)):
-            names = "*".join(str(a) for a in monomial)
             size = abs(coefficient)
+            alone = size == 1 and len(monomial) == 1  # 2*(L//2) is not 2*L//2
+            names = "*".join(a if isinstance(a, str) else str(a) if alone else f"({a})" for a in monomial)
             body = names if names and size == 1 else f"{size}*{names}" if names else str(size)
             parts.append(("-" if coefficient < 0 else "+") + body)
         return "".join(parts).removeprefix("+")

@@ -36,11 +36,11 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
     choices = [distinct, other, dict.fromkeys(order, 1)] if order else [{}]
     found = [c for c in choices if _possible(graph, c)]
     for larger in (3, 7, 15):  # a size such as N − 2 needs room
-        if found or not order:
+        if not order or any(v > 1 for c in found for v in c.values()):
             break
         moved = [{n: v + larger for n, v in c.items()} for c in choices[:2]]
         moved += [{n: 2 if n in subtracted else v for n, v in c.items()} for c in moved]  # as an axis of 3, less a window
-        found = [c for c in moved if _possible(graph, c)]
+        found = [c for c in moved if _possible(graph, c)] + found
     return found
 
 

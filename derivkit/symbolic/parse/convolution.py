@@ -153,6 +153,7 @@ def _pooling(op: str, dims: int) -> Row:
         axes, bound = (*lead, *outputs), tuple(p for p in windows if p is not None)
         present = tuple(a for a in axes if a is not None)
         if op == "max":
+            expr = context.named(expr, "z", (*present, *bound), of=arguments.function) if bound else expr
             made = algebra.over(context, "max", bound, expr, present) if bound else expr
         else:
             made = algebra.summed(context, bound, expr, present)
