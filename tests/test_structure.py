@@ -263,3 +263,4 @@ def test_sizes_divide_exactly_where_they_can():
     assert (m * 2 + 1) // 2 == m
     assert str((m - 2) // 2 + 1) == "M//2"
     assert str((m // 2) * 2) == "2*(M//2)"
+    assert str((m // 2) * -1) == "-(M//2)"

@@ -182,7 +182,7 @@ class Size:
         first = next((t for t in self.terms if t[1] > 0 and t[0]), self.terms[0])  # W-Q+1 rather than -Q+W+1
         for monomial, coefficient in (first, *(t for t in self.terms if t is not first)):
             size = abs(coefficient)
-            alone = size == 1 and len(monomial) == 1  # 2*(L//2) is not 2*L//2
+            alone = coefficient == 1 and len(monomial) == 1  # 2*(L//2) is not 2*L//2, nor is -(L//2) -L//2
             names = "*".join(a if isinstance(a, str) else str(a) if alone else f"({a})" for a in monomial)
             body = names if names and size == 1 else f"{size}*{names}" if names else str(size)
             parts.append(("-" if coefficient < 0 else "+") + body)
