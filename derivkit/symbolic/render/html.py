@@ -40,7 +40,7 @@ _STYLE = """
 .derivkit .why { grid-column: 4; }
 .derivkit .long { grid-column: 3 / 5; }
 .derivkit details { margin: 0.6em 0; padding: 0.2em 0.8em; border: 1px solid rgba(128, 128, 128, 0.4); border-radius: 0.4em; }
-.derivkit summary { cursor: pointer; }
+.derivkit summary { cursor: pointer; padding: 0.2em 0; }
 @media (max-width: 46rem) {
   .derivkit .step { grid-template-columns: 1.6em fit-content(35%) minmax(0, 1fr); column-gap: 0.4em; }
   .derivkit .why, .derivkit .long { grid-column: 3; }
