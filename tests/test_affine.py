@@ -169,7 +169,7 @@ def test_single_precision_stays_single(case):
 
 INDICES = {c: Index(c, Size.of(s)) for c, s in (("i", "N"), ("j", "N"), ("k", "M"), ("l", "N"), ("p", "K"), ("q", "K"))}
 ARRAYS = {"x": ("N",), "y": ("M",), "w": ("K",), "A": ("N", "K"), "B": ("M", "N"), "s": ()}
-LABELS = {"t": ("N", "M"), "u": ("N", "K")}
+LABELS = {"t": "N"}
 
 
 @st.composite
@@ -240,9 +240,9 @@ def test_whatever_is_affine_has_the_values_of_its_expression(expr, lengths, seed
     sizes = dict(zip("NMK", lengths, strict=True))
     shapes = {user(a): tuple(map(Size.of, axes)) for a, axes in ARRAYS.items()}
     env = {name: rng.uniform(0.3, 1.5, [s.evaluate(sizes) for s in shape]) for name, shape in shapes.items()}
-    for label, (length, limit) in LABELS.items():
+    for label, length in LABELS.items():
         shapes[user(label)] = (Size.of(length),)
-        env[user(label)] = rng.integers(0, sizes[limit], sizes[length])
+        env[user(label)] = rng.integers(0, min(lengths), sizes[length])  # in range, as labels are by their declaration
     order = tuple(sorted(expr.free, key=lambda a: a.uid))
     note(str(Notation("text").line((expr,))))
     expected = evaluate_expr(expr, env, sizes, order)

@@ -153,8 +153,8 @@ class _Planner:
         if any(isinstance(f, Num) and f.value == 0 and not inverse for f, inverse in scalars):
             return Operand(nodes.number(0), ())
         rest = [f for f in factors if f[0].free or isinstance(f[0], Delta)]
-        rest, equations = unsolved(rest, left, self.shapes)
         rest, diagonals = self.deltas(rest, left)
+        rest, equations = unsolved(rest, left, self.shapes)
         if any(isinstance(f, Delta) and differ(f) for f, _ in rest):
             return Operand(nodes.number(0), ())
         equations += [solve(f, left) for f, _ in rest if isinstance(f, Delta) and is_affine(f)]
