@@ -46,15 +46,17 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
         return plain
     if x.op == "matmul" and x.args[0].rank == 2 and x.args[1].rank == 2:
         (c1, a), (c2, b) = (_transposed(y, depth - 1) for y in x.args)
-        return (c1 + c2, matmul(b, a)) if c1 + c2 < 1 or (c1 + c2 == 1 and _around_inverse(x)) else plain
+        return (c1 + c2, matmul(b, a)) if c1 + c2 < 1 or (c1 + c2 <= 2 and _around_inverse(x)) else plain
     if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape for a in x.args):
         pairs = [(0, a) if a.rank == 0 else _transposed(a, depth - 1) for a in x.args]
         cost = sum(c for c, _ in pairs)
-        if cost <= 1:  # 2 * X.T, not (2 * X).T
+        if cost <= 1 or sum(a.rank > 0 for a in x.args) == 1:  # 2 * X.T, not (2 * X).T
             return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
     return plain
 
 
 def _around_inverse(x: Array) -> bool:
-    """Say whether a factor is an inverse: X⁻ᵀ Aᵀ X⁻ᵀ is written, not (X⁻¹ A X⁻¹)ᵀ."""
-    return x.op == "matmul" and any(a.op == "inv" or (a.op == "transpose" and a.args[0].op == "inv") for a in x.args)
+    """Say whether a factor is an inverse: X⁻ᵀ Aᵀ Bᵀ X⁻ᵀ is written, not (X⁻¹ B A X⁻¹)ᵀ."""
+    if x.op == "transpose":
+        return _around_inverse(x.args[0])
+    return x.op == "inv" or (x.op == "matmul" and any(_around_inverse(a) for a in x.args))

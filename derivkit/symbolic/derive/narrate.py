@@ -32,7 +32,7 @@ class _Teller:
 
     def begin(self, done: Pass | Forward) -> None:
         """Turn to the next pass; what the passes before it found is written out, too."""
-        self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim)]
+        self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim) or d.rhs.op == "solve"]
         if isinstance(done, Pass):
             self.outputs = done.outputs
             self.written |= {a.definition.name: a.definition for a in done.adjoints if a.contributions}

@@ -9,10 +9,27 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from derivkit.symbolic.derive.facts import Fact
-from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Name, Prim, Ref, Sum, freshen, key, references, replace, substitute, walk
+from derivkit.symbolic.expr import (
+    Add,
+    Expr,
+    Fn,
+    Mul,
+    Name,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    Sum,
+    freshen,
+    key,
+    references,
+    replace,
+    substitute,
+    walk,
+)
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, Index
-from derivkit.symbolic.normal import normal
+from derivkit.symbolic.normal import negative, normal
 
 PROOF_NODES = 40
 
@@ -90,6 +107,9 @@ def _unordered(expr: Expr, names: Collection[Name]) -> Expr:
             return _pair(Ref(node.name, tuple(batch)), node.name, (row, column))
         if isinstance(node, Prim) and node.op == "inv" and is_symmetric(node.args[0], *node.bound, names):
             return _pair(Prim("det", node.bound, (_unordered(node.args[0], names),), ()), Name("anon", "inv"), node.at)
+        if isinstance(node, Pow) and isinstance(node.base, Add) and isinstance(node.exponent, Num) and node.exponent.value == 2:
+            either = sorted((_unordered(node.base, names), _unordered(negative(node.base), names)), key=key)
+            return Fn("square", (either[0],))  # (x_i − x_j)² is (x_j − x_i)²
         return None
 
     return replace(expr, change)
