@@ -179,6 +179,12 @@ class Derivation:
 
         return to_program(self, **options)
 
+    def sympy(self, wrt: str | None = None, **options: Any) -> Any:
+        """Return an entry of a result as a SymPy expression; see ``render.sympy.to_sympy`` for the options."""
+        from derivkit.symbolic.render.sympy import to_sympy
+
+        return to_sympy(self, wrt, **options)
+
     def evaluate(
         self,
         values: Mapping[str, Any] | None = None,

@@ -58,6 +58,10 @@ class Letters:
     def _choose(self, index: Index, avoid: set[str]) -> str:
         return next(c for c in _candidates(index.hint) if c not in avoid and c not in self.taken)
 
+    def beyond(self, index: Index, avoid: set[str]) -> str:
+        """Return a letter for an index that is bound inside the scope of the letters ``avoid``."""
+        return self._choose(index, avoid)
+
     def bound(
         self, roots: tuple[Expr, ...], scope: Iterable[Index] = (), given: Mapping[Index, str] | None = None
     ) -> dict[Index, str]:
