@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from test_arrays import read_again, run
 
 import derivkit as dk
+from derivkit.numeric.codegen.prelude import HELPERS
 from derivkit.symbolic.arrays import plan
 from derivkit.symbolic.arrays.dialects import NUMPY, program_text
 from derivkit.symbolic.arrays.running import for_running
@@ -18,6 +20,8 @@ from derivkit.symbolic.arrays.text import text_of
 from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
 from derivkit.symbolic.expr import Add, Delta, Fn, Inside, Mul, Num, Pow, Prim, Ref, Sum, freshen, references, user
 from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.parse import read_program
+from derivkit.symbolic.render.matrix import matrix_program, matrix_text
 from derivkit.symbolic.render.notation import Notation
 
 #: name: (declarations, body, wrt, batched); the sizes are chosen so that every axis is at least 1.
@@ -256,3 +260,84 @@ def test_whatever_is_affine_has_the_values_of_its_expression(expr, lengths, seed
     if text is not None and readable and used:
         note(text)
         np.testing.assert_allclose(read_again(text, used, env, sizes, expr, order), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("over_v", "over_a"), [((1, 3, 5), (1, 2, 3)), ((0, 2, 4), (0, 2, 3)), ((2, 4), (2, 3)), ((1, 2, 3, 5), (1, 0, 2, 3))]
+)
+def test_a_product_with_windows_in_blocks_is_the_product(over_v, over_a):
+    scope = {"np": np}
+    for word in ("windows", "window_dot"):
+        exec(HELPERS[word], scope)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(9, 5, 40, 41)).astype(np.float32)
+    v = scope["windows"](x, (0, 0, -1, 1), [(0, 1, 9), (1, 1, 5), (2, 1, 40), (2, 1, 3), (3, 1, 41), (3, -1, 4)])
+    shape = dict(zip(over_a, (v.shape[n] for n in over_v), strict=True))
+    a = rng.normal(size=[shape.get(n, 6) for n in range(4)]).astype(np.float32)
+    made = scope["window_dot"](v, a, over_v, over_a)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, np.tensordot(v.astype(float), a, (over_v, over_a)), rtol=1e-3, atol=1e-2)
+
+
+@pytest.mark.parametrize("size", [3, 16, 17, 50])
+@pytest.mark.parametrize("shape", [(20,), (20, 3)])
+def test_rows_with_one_label_add_up(size, shape):
+    scope = {"np": np, "math": math}
+    exec(HELPERS["add_rows"], scope)
+    rng = np.random.default_rng(0)
+    labels, rows = rng.integers(0, size, 20), rng.normal(size=shape).astype(np.float32)
+    made = scope["add_rows"](labels, rows, size)
+    assert made.dtype == np.float32
+    np.testing.assert_allclose(made, np.eye(size)[labels].T @ rows, rtol=1e-5, atol=1e-5)
+
+
+#: (declarations, body, wrt, the gradient in matrix notation and as mathematics)
+PRINTED = [
+    ("x: L\nw: K\ng: L-K+1", "E = g @ conv1d(x, w)", "x", "conv1d(g, flip(w), padding=K-1)", "conv(g, flip(w), padding=K−1)"),
+    ("x: L\nw: K\ng: L-K+1", "E = g @ conv1d(x, w)", "w", "conv1d(x, g)", "conv(x, g)"),
+    (
+        "x: H, W\nw: 3, 3\ng: H, W",
+        "E = sum(g * conv2d(x, w, padding=1))",
+        "x",
+        "conv2d(g, flip(w), padding=1)",
+        "conv(g, flip(w), padding=1)",
+    ),
+    (
+        "x: N, C, H, W\nw: O, C, 3, 3\ng: N, O, H-2, W-2",
+        "E = sum(g * conv2d(x, w))",
+        "x",
+        "conv2d(g, flip(transpose(w, (1, 0, 2, 3)), axis=(2, 3)), padding=2)",
+        None,
+    ),
+    (
+        "x: N, C, H, W\nw: O, C, P, Q\ng: N, O, H-P+1, W-Q+1",
+        "E = sum(g * conv2d(x, w))",
+        "w",
+        "transpose(conv2d(transpose(x, (1, 0, 2, 3)), transpose(g, (1, 0, 2, 3))), (1, 0, 2, 3))",
+        None,
+    ),
+    (
+        "x: L\nw: K\ng: (L-K)//2+1",
+        "E = g @ conv1d(x, w, stride=2)",
+        "w",
+        "conv1d(x, g, dilation=2)[:K]",
+        "conv(x, g, dilation=2)[:K]",
+    ),
+    ("x: N\ny: N-1", "E = y @ x[1:]", "y", "x[1:]", "x[1:]"),
+    ("x: N\ny: N", "E = y @ x[::-1]", "x", "y[::-1]", "y[::−1]"),
+    ("x: 2*N\ny: N", "E = y @ x[::2]", "y", "x[::2]", "x[::2]"),
+    ("E: V, D\nk: label V, N\ng: N, D", "L = sum(E[k] * g)", "E", "onehot(k, V).T @ g", "onehot(k)ᵀ g"),
+]
+
+
+@pytest.mark.parametrize(("declarations", "body", "variable", "program", "mathematics"), PRINTED)
+def test_convolutions_and_slices_are_printed_as_such_and_read_again(declarations, body, variable, program, mathematics):
+    derivation = dk.derive(f"{declarations}\n{body}", wrt=variable, check=False)
+    result = derivation.results[variable]
+    assert (matrix_program(result), matrix_text(result)) == (program, mathematics)
+    sizes = dict(zip(NAMES, (9, 3, 4, 7, 8, 3, 2, 2, 3, 4, 5, 3), strict=True))
+    values = inputs(derivation.primal, sizes, np.random.default_rng(0))
+    again = read_program(f"{declarations}\nread = {program}")
+    known = {str(name): values[str(name)] for name in again.inputs}
+    expected = dk.compile(derivation)(values)[1][variable]
+    np.testing.assert_allclose(evaluate_graph(again, known, sizes)[again.output], expected, rtol=1e-10)

@@ -84,6 +84,30 @@ HELPERS: dict[str, str] = {
     strides = [step * x.strides[axis] for axis, step, _ in axes]
     return np.lib.stride_tricks.as_strided(corner, lengths, strides, writeable=False)
 ''',
+    "window_dot": '''def window_dot(v, a, over_v, over_a):
+    """np.tensordot(v, a, (over_v, over_a)) of a view v, which is copied in blocks of its first axis that stay in the cache."""
+    run = max(range(v.ndim), key=lambda n: (-abs(v.strides[n]), v.shape[n]))  # along it entries lie side by side
+    others = a.ndim - len(over_a)
+
+    def block(v, a):
+        if run in over_v:
+            return np.tensordot(v, a, (over_v, over_a))
+        return np.moveaxis(np.tensordot(a, v, (over_a, over_v)), range(others), range(-others, 0))
+
+    step = max(1, 1_500_000 * len(v) // v.nbytes)
+    starts = range(0, len(v), step)
+    if step >= len(v):
+        return block(v, a)
+    if 0 in over_v:
+        before = (slice(None),) * over_a[over_v.index(0)]
+        return sum(block(v[n:n + step], a[before + (slice(n, n + step),)]) for n in starts)
+    shape = [n for k, n in enumerate(a.shape) if k not in over_a] + [n for k, n in enumerate(v.shape) if k and k not in over_v]
+    out = np.empty((len(v), *shape), np.result_type(v, a))
+    out = np.moveaxis(out, range(1, 1 + others), range(-others, 0))
+    for n in starts:
+        out[n:n + step] = block(v[n:n + step], a)
+    return out
+''',
     "scatter": '''def scatter(v, axes, steps, start, size):
     """Add up v by position: v at the places i along axes goes to start + sum(steps * i) of an axis of length size.
 

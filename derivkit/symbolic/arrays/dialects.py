@@ -84,7 +84,7 @@ PROGRAM = Dialect(
         "turn": lambda node, args: f"{args[0]}.T" if node.params == (1, 0) else f"transpose({args[0]}, {node.params})",
         "flip": lambda node, args: f"flip({args[0]}{options(node.params, node.rank)})",  # type: ignore[arg-type]
         "reshape": lambda node, args: f"reshape({args[0]}, {_lengths(node)})",
-        **dict.fromkeys(("window", "scatter", "entries", "tensordot", "add_rows"), _no_word),
+        **dict.fromkeys(("window", "scatter", "entries", "tensordot", "window_dot", "add_rows"), _no_word),
         "einsum": _einsum(""),
         "transpose": lambda node, args: "",
         **{word: plain_call(word) for word in ("inv", "solve", "det", "logdet")},
@@ -144,7 +144,7 @@ def _alone(template: str, parameter: str) -> bool:
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
 HELPERS = (
     *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
-    *("windows", "scatter", "entries", "add_rows"),
+    *("windows", "window_dot", "scatter", "entries", "add_rows"),
 )
 
 
@@ -161,6 +161,11 @@ def _np_windows(node: Array, args: Sequence[str]) -> str:
 def _np_tensordot(node: Array, args: Sequence[str]) -> str:
     left, right = node.params
     return f"np.tensordot({args[0]}, {args[1]}, axes=({list(left)}, {list(right)}))"  # type: ignore[call-overload]
+
+
+def _np_window_dot(node: Array, args: Sequence[str]) -> str:
+    left, right = node.params
+    return f"window_dot({args[0]}, {args[1]}, {_tuple(left)}, {_tuple(right)})"  # type: ignore[arg-type]
 
 
 def _np_scatter(node: Array, args: Sequence[str]) -> str:
@@ -191,6 +196,7 @@ NUMPY = Dialect(
         "entries": plain_call("entries"),
         "add_rows": lambda node, args: f"add_rows({args[0]}, {args[1]}, {node.shape[0]})",
         "tensordot": _np_tensordot,
+        "window_dot": _np_window_dot,
         "gather": lambda node, args: f"{args[0] if args[0].isidentifier() else f'({args[0]})'}[{', '.join(args[1:])}]",
         "onehot": _np_onehot,
         "einsum": _einsum("np."),

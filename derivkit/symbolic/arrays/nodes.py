@@ -322,11 +322,11 @@ def outer(a: Array, b: Array) -> Array:
     return Array("outer", (a, b), (a.shape[0], b.shape[0]))
 
 
-def tensordot(a: Array, b: Array, over_a: Sequence[int], over_b: Sequence[int]) -> Array:
+def tensordot(a: Array, b: Array, over_a: Sequence[int], over_b: Sequence[int], word: str = "tensordot") -> Array:
     """Return the sum over pairs of axes as one matrix product: the axes left of ``a``, then those of ``b``."""
     left = tuple(s for n, s in enumerate(a.shape) if n not in over_a)
     right = tuple(s for n, s in enumerate(b.shape) if n not in over_b)
-    return Array("tensordot", (a, b), left + right, (tuple(over_a), tuple(over_b)))
+    return Array(word, (a, b), left + right, (tuple(over_a), tuple(over_b)))
 
 
 def add_rows(label: Array, values: Array, length: Size) -> Array:

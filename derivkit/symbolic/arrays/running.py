@@ -6,7 +6,7 @@ The planner says what is computed in the words of a reader (``einsum``, ``onehot
 from __future__ import annotations
 
 from derivkit.symbolic.arrays.convolution import is_panel, letters_of
-from derivkit.symbolic.arrays.lengths import at_least, shorter
+from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.nodes import add_rows, arange, fn, size, tensordot
 from derivkit.symbolic.arrays.transposes import transpose
 from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
@@ -37,14 +37,11 @@ def _contraction(node: Array) -> Array | None:
     gone = [c for c in a if c in b and c not in result]
     if not gone or set(a) & set(b) & set(result):
         return None
-    if is_panel(x) and not is_panel(y):
+    if is_panel(y) and not is_panel(x):
         x, y, a, b = y, x, b, a
-    if is_panel(y) and b[_run(y)] in gone:  # the panel is copied in runs along its last axis
-        x, y, a, b = y, x, b, a
-        gone = [c for c in a if c in gone]
-    else:
-        gone = [c for c in b if c in gone]
-    made = tensordot(x, y, [a.index(c) for c in gone], [b.index(c) for c in gone])
+    gone = [c for c in a if c in gone]
+    word = "window_dot" if is_panel(x) else "tensordot"
+    made = tensordot(x, y, [a.index(c) for c in gone], [b.index(c) for c in gone], word)
     axes = [c for c in a + b if c not in gone]
     return transpose(made, [axes.index(c) for c in result])
 
@@ -54,17 +51,6 @@ def _turns(node: Array) -> Array | None:
     if node.op != "transpose" or node.args[0].op != "transpose":
         return None
     return transpose(node.args[0], node.params)  # type: ignore[arg-type]
-
-
-def _run(node: Array) -> int:
-    """Return the axis of a window along which its entries lie side by side: the longest over the last axis of the array."""
-    base = node.args[0] if node.op == "transpose" else node
-    axes: tuple[tuple[int, Size, Size], ...] = base.params[1]  # type: ignore[assignment]
-    last = max(a for a, _, _ in axes)
-    best = next(n for n, (a, _, _) in enumerate(axes) if a == last)
-    for n, (a, _, length) in enumerate(axes):
-        best = n if a == last and shorter(axes[best][2], length) < 0 else best
-    return node.params.index(best) if node.op == "transpose" else best
 
 
 def _rows(node: Array) -> Array | None:

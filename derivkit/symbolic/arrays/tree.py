@@ -44,6 +44,7 @@ OPS: dict[str, str] = {
     "onehot": "(label or Size,): 1 where the last axis equals the label",
     "einsum": "(spec,)",
     "tensordot": "(axes of the first, axes of the second): summed over pairs of axes",
+    "window_dot": "tensordot whose first operand is a window",
     "add_rows": "(length,): rows of the second operand added up by the labels in the first",
     "inv": "of the last two axes, as those below",
     "solve": "NumPy's solve: a matrix, and a vector or columns",
