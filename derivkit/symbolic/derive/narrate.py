@@ -179,7 +179,7 @@ def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, .
 def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[Expr, ...]]:
     if all(c.seed for c in adjoint.contributions):
         d = adjoint.contributions[0].consumer
-        called = d.text.partition("=")[2].partition("(")[0].strip()
+        called = _called(d.text)
         if called in DEFINED and DEFINED[called].reason:
             return DEFINED[called].reason, ()
         if isinstance(d.rhs, Fn | Prim):
@@ -191,6 +191,21 @@ def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[
             return "chain rule through {0} = {1}", (d.ref(), d.rhs)
         return _through(adjoint), _consumers(adjoint)
     return ("by " + ", ".join(map(str, cites)) if cites else _through(adjoint)), () if cites else _consumers(adjoint)
+
+
+def _called(text: str) -> str:
+    """Return the operation whose call is the whole right side of a line, else nothing.
+
+    >>> _called("E = cross_entropy(t, y)"), _called("E = cross_entropy(t, y) + norm(x)")
+    ('cross_entropy', '')
+    """
+    head, _, rest = text.partition("=")[2].strip().partition("(")
+    depth = 1
+    for n, character in enumerate(rest):
+        depth += (character == "(") - (character == ")")
+        if not depth:
+            return head.strip() if n == len(rest) - 1 else ""
+    return ""
 
 
 def _normal_reason(product: Expr, result: Expr) -> tuple[str, tuple[Expr, ...]]:
