@@ -335,6 +335,22 @@ def test_a_matrix_is_proved_symmetric_from_its_definition(line, declared, how):
     assert np.allclose(value, value.T) == bool(how)
 
 
+def test_no_layout_turns_a_symmetric_inverse():
+    for name, by in (
+        ("ridge_closed_form", "y"),
+        ("normal_equations", "y"),
+        ("gaussian_covariance", "Sigma"),
+        ("mahalanobis", "x"),
+    ):
+        for layout in ("mixed", "numerator", "denominator"):
+            assert "⁻ᵀ" not in str(matrix_text(derivation(name, by).result, layout))
+
+
+def test_an_index_bound_in_an_inverse_is_no_case():
+    page = derivation("ridge_closed_form", "y").text(style="cases")
+    assert " if " not in page
+
+
 def test_a_declared_symmetry_is_told():
     page = derivation("gaussian_covariance", "Sigma").text()
     assert "Σ is symmetric" in page or "Sigma is symmetric" in page

@@ -126,18 +126,19 @@ def _solved(node: Array, numbers: Numbering, kept: set[int]) -> Array:
     left, right = node.args
     found = inverted(left)
     if found is not None and numbers(found[0]) not in kept:
-        return Array("solve", (_matrix(*found), right), node.shape)
+        return Array("solve", (_matrix(*found), right), node.shape, found[0].params)
     found = inverted(right)
     if found is None or numbers(found[0]) in kept:
         return node
     matrix = _matrix(found[0], not found[1])  # b A⁻¹ is the solution of Aᵀ, turned
     if left.rank == 1:
-        return Array("solve", (matrix, left), node.shape)
-    return transpose(Array("solve", (matrix, transpose(left, (1, 0))), node.shape[::-1]), (1, 0))
+        return Array("solve", (matrix, left), node.shape, found[0].params)
+    return transpose(Array("solve", (matrix, transpose(left, (1, 0))), node.shape[::-1], found[0].params), (1, 0))
 
 
 def _matrix(inverse: Array, turned: bool) -> Array:
     matrix = inverse.args[0]
+    turned = turned and not inverse.params  # a symmetric one is its own transpose
     return transpose(matrix, (*range(matrix.rank - 2), matrix.rank - 1, matrix.rank - 2)) if turned else matrix
 
 

@@ -8,7 +8,7 @@ from derivkit.symbolic.arrays.transposes import transpose
 from derivkit.symbolic.arrays.tree import Array, Numbering, postorder, rebuilt
 from derivkit.symbolic.expr import Name
 
-MARK = ("symmetric",)  # the parameter of an inverse that is its own transpose
+MARK = ("symmetric",)  # the parameter of an inverse, or of a solution, of a matrix that is its own transpose
 
 
 def symmetrised(root: Array, names: Collection[Name]) -> Array:
@@ -21,7 +21,7 @@ def symmetrised(root: Array, names: Collection[Name]) -> Array:
         made = node if all(a is b for a, b in zip(args, node.args, strict=True)) else rebuilt(node, args)
         if made.op == "transpose" and made.rank == 2 and numbers(made.args[0]) in symmetric:
             made = made.args[0]
-        if made.op == "inv" and made.rank == 2 and numbers(made.args[0]) in symmetric:
+        if made.op in ("inv", "solve") and made.args[0].rank == 2 and numbers(made.args[0]) in symmetric:
             made = Array(made.op, made.args, made.shape, MARK)
         if made.rank == 2 and _is_symmetric(made, names, numbers, symmetric):
             symmetric.add(numbers(made))

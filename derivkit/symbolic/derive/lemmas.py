@@ -146,8 +146,8 @@ def cases(expr: Expr) -> tuple[tuple[Expr, str], ...]:
         return ()
     (found,) = deltas
     left, right = found.left.bare, found.right.bare
-    if left is None or right is None:
-        return ()
+    if left is None or right is None or not {left, right} <= expr.free:
+        return ()  # a bound index, as in the inverse of X Xᵀ + λ I, is no case
     equal = normal(replace(substitute(expr, {right: Affine.of(left)}), lambda n: num(1) if isinstance(n, Delta) else None))
     other = normal(replace(expr, lambda n: num(0) if isinstance(n, Delta) else None))
     return (polished(equal), "="), (polished(other), "≠")

@@ -157,7 +157,7 @@ def _solution(node: Array, done: Done, style: Style, write: Write, depth: int) -
     piece, row = done[id(base)], turned(node.args[1], done, style, write, depth)
     if piece is None or row is None:
         return None
-    mark = style.inverse if matrix.op == "transpose" else style.turned_inverse
+    mark = style.inverse if matrix.op == "transpose" or node.params else style.turned_inverse
     return Piece(f"{within(row, PRODUCT, style)} {mark(within(piece, ATOM, style))}", PRODUCT)
 
 
