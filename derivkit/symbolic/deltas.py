@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
-from derivkit.symbolic.nodes import Add, Delta, Expr, Mul, Num, Pow, Prim, Ref, Sum
+from derivkit.symbolic.nodes import Add, Delta, Expr, Fn, Mul, Num, Pow, Prim, Ref, Sum
 
 RENAME, IN_RANGE, OPEN = 0, 1, 2
 
@@ -62,6 +62,22 @@ def vanishes(expr: Expr, index: Index) -> bool:
         return vanishes(expr.body, index)
     positive = isinstance(expr, Pow) and isinstance(expr.exponent, Num) and expr.exponent.value > 0
     return positive and vanishes(expr.children[0], index)
+
+
+def is_rough(expr: Expr, index: Index) -> bool:
+    """Say whether an expression may have no value where ``index`` is out of its range, as a quotient of arrays: 0/0."""
+    if index not in expr.free:
+        return False
+    if isinstance(expr, Ref):
+        return any(s.bare is index and s.part > 1 for s in expr.subs)
+    if isinstance(expr, Pow) and not (isinstance(expr.exponent, Num) and expr.exponent.value > 0):
+        return True
+    if isinstance(expr, Fn | Prim) and expr.op in _SINGULAR_AT_ZERO:
+        return True
+    return any(is_rough(child, index) for child in expr.children)
+
+
+_SINGULAR_AT_ZERO = frozenset({"log", "inv", "solve", "logdet"})
 
 
 def may_leave(sub: Affine, index: Index) -> bool:

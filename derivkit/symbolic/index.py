@@ -252,11 +252,11 @@ class Affine:
     __slots__ = ("_hash", "const", "free", "part", "terms")
     terms: tuple[tuple[object, Size], ...]
 
-    def __init__(self, terms: Iterable[tuple[object, Size]], const: Size, part: bool = False) -> None:
+    def __init__(self, terms: Iterable[tuple[object, Size]], const: Size, part: int = 0) -> None:
         """Collect equal atoms, dropping those that vanish.
 
-        ``part`` says of a bare index that it took the place of one with another range, or one over a part of an axis:
-        where it is out of its own range, it need not be out of that of the axis.
+        ``part`` is 1 of a bare index that took the place of one with another range, or one over a part of an axis: where it
+        is out of its own range, what is read need not be 0; it is 2 where what is read may have no value there at all.
         """
         self.part = part
         collected: dict[object, Size] = {}
@@ -313,9 +313,8 @@ class Affine:
         if bare is not None:
             new = mapping[bare]
             other = new.bare
-            if other is not None and not new.part and (self.part or bare.part or other.size != bare.size):
-                return Affine(new.terms, new.const, True)
-            return new
+            part = 0 if other is None else max(self.part, bare.part or other.size != bare.size)
+            return new if part <= new.part else Affine(new.terms, new.const, part)
         result = Affine((), self.const)
         for atom, coefficient in self.terms:
             new = mapping.get(atom, Affine.of(atom)) if isinstance(atom, Index) else Affine.of(_substituted(atom, mapping))

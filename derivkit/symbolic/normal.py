@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import cast
 
-from derivkit.symbolic.deltas import OPEN, Solution, is_within, matched_digits, solutions, vanishes
+from derivkit.symbolic.deltas import OPEN, Solution, is_rough, is_within, matched_digits, solutions, vanishes
 from derivkit.symbolic.elementary import fn, is_indicator, num
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -301,17 +301,19 @@ def _sum_of_terms(indices: tuple[Index, ...], body: Add) -> Expr:
 
 def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | None:
     """Use one δ among ``factors`` to do one of the sums, if its range allows; best without an indicator of the range."""
-    found: tuple[tuple[int, bool, int], Solution] | None = None
+    found: tuple[tuple[int, bool, bool, int], Solution] | None = None
     for n, factor in enumerate(factors):
         for solution in solutions(factor, indices) if isinstance(factor, Delta) else ():
             others = factors[:n] + factors[n + 1 :]
-            guarded = solution.preference == OPEN and not any(vanishes(f, solution.bound) for f in others)
-            rank = (solution.preference, guarded, n)
+            unsure = solution.preference == OPEN
+            rough = unsure and any(is_rough(f, solution.bound) for f in others)
+            guarded = unsure and not any(vanishes(f, solution.bound) for f in others)
+            rank = (solution.preference, rough, guarded, n)
             if found is None or rank < found[0]:
                 found = (rank, solution)
     if found is None:
         return None
-    (_, guarded, n), (_, index, value) = found
+    (_, _, guarded, n), (_, index, value) = found
     left = tuple(i for i in indices if i is not index)
     replaced = [normal(substitute(f, {index: value})) for f in factors[:n] + factors[n + 1 :]]
     return sum_over(left, mul((*replaced, *((inside(value, index.size),) if guarded else ()))))

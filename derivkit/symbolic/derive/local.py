@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
-from derivkit.symbolic.deltas import vanishes
+from derivkit.symbolic.deltas import is_rough, vanishes
 from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.expr import ZERO_EXPR, Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, freshen, references, walk
 from derivkit.symbolic.graph import Definition
@@ -36,9 +36,10 @@ def joined(over: tuple[Index, ...], adjoint: Expr, terms: tuple[Term, ...]) -> E
 
 
 def careful(adjoint: Ref, definition: Definition) -> Ref:
-    """Return an adjoint that says where it would not be 0 out of range once it is written out."""
+    """Return an adjoint that says where it would not be 0 out of range, or have no value, once it is written out."""
+    best = definition.best
     subs = [
-        Affine(sub.terms, sub.const, part=True) if i is not None and not vanishes(definition.best, i) else sub
+        sub if i is None else Affine(sub.terms, sub.const, 2 if is_rough(best, i) else int(not vanishes(best, i)))
         for sub, i in zip(adjoint.subs, definition.indices, strict=True)
     ]
     return Ref(adjoint.name, tuple(subs))

@@ -267,7 +267,7 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
         over = tuple(i for i in fresh if i is not None)
         terms = open_terms(d.at(here.subs), name, indices)
         adjoint = Ref(run.name(d.name), reference(d.name, outputs + fresh).subs)
-        adjoint = careful(adjoint, run.done[d.name].definition) if terms else adjoint
+        adjoint = careful(adjoint, run.done[d.name].definition)
         slope, over = diagonal(local, over, indices)
         if slope is not None:
             adjoint = adjoint.substituted(renaming(local, indices))

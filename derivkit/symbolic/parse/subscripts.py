@@ -89,7 +89,7 @@ def _reference(context: Context, label: Value) -> Value:
 
 
 def _named(context: Context, value: Value) -> Value:
-    expr = context.named(value.expr, "u", ordered(value.expr.free, value.indices))
+    expr = context.named(value.expr, "u", ordered(value.expr.free, value.indices), of="read")  # 0 out of range by its name
     return Value(value.axes, expr, value.place, value.label, value.number)
 
 
