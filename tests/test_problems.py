@@ -1,0 +1,32 @@
+"""The problems of courses and papers: every result right, as short as the textbook's and in matrix notation nearly always."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import pytest
+from problems import PROBLEMS
+from textbook import Outcome, outcome
+
+#: What stands; a change that lowers one of these has made results longer somewhere.  ``scripts/problems`` names them.
+SHORT, MATRIX = 0.84, 0.985
+
+
+@cache
+def outcomes() -> tuple[Outcome, ...]:
+    return tuple(outcome(p, sizes=2) for p in PROBLEMS)
+
+
+def test_the_textbook_and_both_notations_agree_with_the_derivative():
+    assert not [(e.problem, e.wrong) for e in outcomes() if e.wrong]
+
+
+@pytest.mark.parametrize(("least", "flag"), [(SHORT, lambda e: e.is_short), (MATRIX, lambda e: bool(e.matrix))])
+def test_most_results_are_as_short_as_the_textbooks_and_in_matrix_notation(least, flag):
+    made = [flag(e) for e in outcomes()]
+    assert sum(made) >= least * len(made)
+
+
+def test_the_corpus_is_broad():
+    assert len(PROBLEMS) >= 230
+    assert len({p.family for p in PROBLEMS}) >= 15
