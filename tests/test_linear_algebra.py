@@ -295,6 +295,23 @@ def test_what_the_program_named_stays_a_name():
     assert d.result.program() == "solve(A.T, a)"
 
 
+def test_what_has_a_formula_may_be_expanded():
+    d = dk.derive("X: N, N\nL = logdet(X)", "X", expand="logdet")
+    assert d.result.program() == "inv(X).T"
+    assert "not checked" not in d.text()
+    assert dk.derive("x: N\nr = norm(x)", "x", expand="norm").result.program() == "x / r"
+    with pytest.raises(DerivkitError, match="'inv' has no definition to expand"):
+        dk.derive("X: N, N\nL = sum(inv(X))", "X", expand="inv")
+
+
+def test_second_derivatives():
+    assert dk.derive("S: symmetric N, N\nx: N\nL = x @ inv(S) @ x", "x", kind="hessian").result.program() == "2 * inv(S)"
+    d = dk.derive("X: N, N\nL = logdet(X)", "X", kind="hessian")
+    x = well(np.random.default_rng(3), 3, 3)
+    z = np.linalg.inv(x)
+    np.testing.assert_allclose(d.evaluate(X=x), -np.einsum("qi,jp->pqij", z, z), rtol=1e-12)
+
+
 def test_the_inverse_by_its_matrix_is_of_order_four():
     d = dk.derive("X: N, N\nZ = inv(X)", "X", kind="jacobian")
     x = well(np.random.default_rng(2), 3, 3)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import cast
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
-from derivkit.symbolic.derive.lemmas import has_lemma
+from derivkit.symbolic.derive.differentiate import row_bindings
 from derivkit.symbolic.derive.rows import Bindings, read_row
 from derivkit.symbolic.expr import Expr, Fn, Name, Prim, Ref, Sum, freshen, replace, substitute, walk
 from derivkit.symbolic.graph import Definition, Graph
@@ -18,8 +18,8 @@ def expanded(graph: Graph, ops: str | Iterable[str]) -> Graph:
     """Return ``graph`` with every definition that is one of ``ops`` replaced by its formula, the sum in it named."""
     words = [w.strip() for w in ops.split(",") if w.strip()] if isinstance(ops, str) else list(ops)
     for word in words:
-        if not has_lemma(word):
-            known = [n for n in OPS if has_lemma(n)]
+        if not _has_formula(word):
+            known = [n for n in OPS if _has_formula(n)]
             raise DerivkitError(f"'{echo(word)}' has no definition to expand", code="DK031", hint=did_you_mean(word, known))
     if not words:
         return graph
@@ -28,6 +28,11 @@ def expanded(graph: Graph, ops: str | Iterable[str]) -> Graph:
     for d in graph.definitions:
         made += _opened(d, taken) if isinstance(d.rhs, Fn | Prim) and d.rhs.op in words else [d]
     return Graph(graph.inputs, tuple(made), graph.output, graph.assumed, graph.source, graph.extra)
+
+
+def _has_formula(op: str) -> bool:
+    row = PRIMITIVES.get(op) or ELEMENTWISE.get(op)
+    return row is not None and bool(row.formula)
 
 
 def _opened(d: Definition, taken: set[str]) -> list[Definition]:
@@ -51,9 +56,5 @@ def _formula(expr: Fn | Prim) -> Expr:
     if isinstance(expr, Fn):
         row = ELEMENTWISE[expr.op]
         return read_row(row.formula, Bindings(scalars=dict(zip(row.parameters, expr.args, strict=True))))
-    argument, bound = expr.args[0], expr.bound
-
-    def entry(subs: tuple[Affine, ...]) -> Expr:
-        return freshen(substitute(argument, dict(zip(bound, subs, strict=True)))) if subs else argument
-
-    return read_row(PRIMITIVES[expr.op].formula, Bindings(arrays={"x": entry}, letters={"i": expr.at}, bound=bound))
+    row = PRIMITIVES[expr.op]
+    return read_row(row.formula, row_bindings(row, expr, None, ()))

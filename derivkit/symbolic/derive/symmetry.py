@@ -105,7 +105,7 @@ def _unordered(expr: Expr, names: Collection[Name]) -> Expr:
         if isinstance(node, Ref) and node.name in names:
             *batch, row, column = node.subs
             return _pair(Ref(node.name, tuple(batch)), node.name, (row, column))
-        if isinstance(node, Prim) and node.op == "inv" and is_symmetric(node.args[0], *node.bound, names):
+        if isinstance(node, Prim) and node.op == "inv" and _inverts_symmetric(node, names):
             return _pair(Prim("det", node.bound, (_unordered(node.args[0], names),), ()), Name("anon", "inv"), node.at)
         if isinstance(node, Pow) and isinstance(node.base, Add) and isinstance(node.exponent, Num) and node.exponent.value == 2:
             either = sorted((_unordered(node.base, names), _unordered(negative(node.base), names)), key=key)
@@ -113,6 +113,11 @@ def _unordered(expr: Expr, names: Collection[Name]) -> Expr:
         return None
 
     return replace(expr, change)
+
+
+def _inverts_symmetric(node: Prim, names: Collection[Name]) -> bool:
+    row, column = node.bound
+    return is_symmetric(node.args[0], row, column, names)
 
 
 def _pair(whole: Expr, name: Name, subs: Sequence[Affine]) -> Expr:
@@ -139,7 +144,7 @@ def oriented(expr: Expr, fact: Fact) -> Expr:
         if isinstance(node, Ref) and node.name == fact.name:
             *batch, row, column = node.subs
             return Ref(node.name, (*batch, *sorted((row, column), key=place)))
-        if isinstance(node, Prim) and node.op == "inv" and is_symmetric(node.args[0], *node.bound, (fact.name,)):
+        if isinstance(node, Prim) and node.op == "inv" and _inverts_symmetric(node, (fact.name,)):
             return Prim(node.op, node.bound, node.args, tuple(sorted(node.at, key=place)))
         return None
 
