@@ -141,7 +141,10 @@ class Flattener:
             return polished(made), (), ()
         short, facts = shortest(made, self._known), []
         for fact in self._known.symmetric:
-            turned = shortest(oriented(made, fact), self._known)
+            other = oriented(made, fact)
+            if other is made:
+                continue
+            turned = shortest(other, self._known)
             if (cost(turned), turned_inverses(turned)) < (cost(short), turned_inverses(short)):
                 short = turned
                 facts.append(fact.sentence)

@@ -239,7 +239,7 @@ def stages_of(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
         stages.extend(Stage("fact", made, fact, total) for fact, total in facts)
         for fact in known.symmetric:
             turned = oriented(made, fact)
-            if cost(simplify(turned, known)) < cost(simplify(made, known)):
+            if turned is not made and cost(simplify(turned, known)) < cost(simplify(made, known)):
                 made = turned
                 stages.append(Stage("fact", made, fact))
         shorter = simplify(made, known)

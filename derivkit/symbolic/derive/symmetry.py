@@ -44,8 +44,10 @@ def symmetric_facts(graph: Graph) -> tuple[Fact, ...]:
         if len(d.bound) != len(d.indices) or len(d.indices) < 2 or d.rhs.nodes > PROOF_NODES or isinstance(d.rhs, Ref):
             continue
         row, column = d.bound[-2:]
-        rhs = _opened(d.rhs, {n: a for n, a in anonymous.items() if n not in found and n != d.name})
-        if row.size == column.size and is_symmetric(rhs, row, column, found):
+        if row.size != column.size:
+            continue
+        rhs = _opened(d.rhs, {n: anonymous[n] for n in anonymous if n not in found and n != d.name})
+        if is_symmetric(rhs, row, column, found):
             used = [found[n] for n in references(rhs) if n in found]
             by_itself = is_symmetric(rhs, row, column, ())
             found[d.name] = _fact(d.name, not by_itself and any(f.declared for f in used))
@@ -135,20 +137,21 @@ def turned_inverses(expr: Expr) -> int:
 
 
 def oriented(expr: Expr, fact: Fact) -> Expr:
-    """Return ``expr`` with every entry of a symmetric matrix read with the expression's own indices first."""
+    """Return ``expr`` with every entry of a symmetric matrix read with the expression's own indices first; itself if it is."""
 
-    def place(sub: Affine) -> tuple[bool, int]:
-        return _place(sub, expr.free)
+    def sorted_pair(subs: tuple[Affine, ...]) -> tuple[Affine, ...]:
+        return (*subs[:-2], *sorted(subs[-2:], key=lambda s: _place(s, expr.free)))
 
     def change(node: Expr) -> Expr | None:
         if isinstance(node, Ref) and node.name == fact.name:
-            *batch, row, column = node.subs
-            return Ref(node.name, (*batch, *sorted((row, column), key=place)))
-        if isinstance(node, Prim) and node.op == "inv" and _inverts_symmetric(node, (fact.name,)):
-            return Prim(node.op, node.bound, node.args, tuple(sorted(node.at, key=place)))
+            subs = sorted_pair(node.subs)
+            return None if subs == node.subs else Ref(node.name, subs)
+        if isinstance(node, Prim) and node.op == "inv" and sorted_pair(node.at) != node.at:
+            return Prim(node.op, node.bound, node.args, sorted_pair(node.at)) if _inverts_symmetric(node, (fact.name,)) else None
         return None
 
-    return normal(replace(expr, change))
+    made = replace(expr, change)
+    return expr if made is expr else normal(made)
 
 
 def without_solutions(d: Definition) -> Definition:
