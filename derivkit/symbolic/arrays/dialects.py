@@ -8,6 +8,8 @@ from itertools import pairwise
 
 from derivkit.symbolic.arrays import convolution, linear
 from derivkit.symbolic.arrays.nodes import matmul, mul, onehot, ones, outer, reduce
+from derivkit.symbolic.arrays.slices import padding
+from derivkit.symbolic.arrays.reading import shortened
 from derivkit.symbolic.arrays.text import (
     ATOM,
     SUM,
@@ -58,8 +60,19 @@ def _first_max(node: Array, args: Sequence[str]) -> str:
     return f"onehot(argmax({args[0]}{options(axes, node.rank)}), {node.shape[-1]})"
 
 
+def _pad(node: Array, args: Sequence[str]) -> str:
+    widths = padding(node)
+    return "" if widths is None else f"pad({args[0]}, {widths})"
+
+
 def _no_word(_: Array, __: Sequence[str]) -> str:
     return ""
+
+
+def _turn(node: Array, args: Sequence[str]) -> str:
+    if node.params != (1, 0):
+        return f"transpose({args[0]}, {node.params})"
+    return f"{args[0]}.T" if node.args[0].op == "name" else f"transpose({args[0]})"
 
 
 PROGRAM = Dialect(
@@ -81,14 +94,16 @@ PROGRAM = Dialect(
         "gather": _no_word,  # rewritten with one-hot rows: see for_reading
         "onehot": _onehot,
         "conv": convolution.words,
-        "turn": lambda node, args: f"{args[0]}.T" if node.params == (1, 0) else f"transpose({args[0]}, {node.params})",
+        "turn": _turn,
         "flip": lambda node, args: f"flip({args[0]}{options(node.params, node.rank)})",  # type: ignore[arg-type]
         "reshape": lambda node, args: f"reshape({args[0]}, {_lengths(node)})",
-        **dict.fromkeys(("window", "scatter", "entries", "tensordot", "window_dot", "add_rows"), _no_word),
+        "window": _pad,
+        **dict.fromkeys(("scatter", "entries", "tensordot", "window_dot", "add_rows"), _no_word),
         "einsum": _einsum(""),
         "transpose": lambda node, args: "",
         **{word: plain_call(word) for word in ("inv", "solve", "det", "logdet")},
     },
+    terse=True,
 )
 
 # -- NumPy ----------------------------------------------------------------------------------------------------------------
@@ -214,7 +229,7 @@ NUMPY = Dialect(
 
 def program_text(node: Array) -> str | None:
     """Return the array as program text, ``None`` where the language has no words for it."""
-    return text_of(for_reading(node), PROGRAM)
+    return text_of(shortened(for_reading(node)), PROGRAM)
 
 
 def for_reading(root: Array) -> Array:
