@@ -80,7 +80,7 @@ HELPERS: dict[str, str] = {
         padded[tuple(slice(a, a + n) for a, n in zip(before, x.shape))] = x
         x = padded
     corner = x[tuple(slice(s + a, None) for s, a in zip(starts, before))]
-    lengths = [length for _, _, length in axes]
+    lengths = [max(0, length) for _, _, length in axes]
     strides = [step * x.strides[axis] for axis, step, _ in axes]
     return np.lib.stride_tricks.as_strided(corner, lengths, strides, writeable=False)
 ''',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from derivkit.symbolic.arrays import nodes, views
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, letter
@@ -78,6 +78,24 @@ def inside(node: Inside, label: Callable[[Expr], Operand]) -> Operand:
     if high is None or not at_least(node.size - high, 1):
         tests.append(nodes.fn("less", at, nodes.size(node.size)))
     return Operand(nodes.mul(tests), axes) if tests else Operand(nodes.number(1), ())
+
+
+def is_part(node: Expr, summed: Sequence[Index]) -> bool:
+    """Return whether a range keeps a provable part of one kept index: [0 ≤ i − 1 < N − 1] for i below N."""
+    if not isinstance(node, Inside) or len(node.subscript.terms) != 1 or not is_window(node.subscript):
+        return False
+    (index,) = node.subscript.indices()
+    start = node.subscript.const * -1
+    plain = node.subscript.coefficient(index) == ONE and index not in summed
+    return plain and at_least(start) and at_least(index.size - start - node.size)
+
+
+def part_of(x: Operand, node: Inside) -> Operand:
+    """Return the operand where the range holds, 0 elsewhere."""
+    (index,) = node.subscript.indices()
+    if index not in x.axes:  # whatever had it is 0 by itself
+        return x
+    return Operand(views.only(x.node, x.axes.index(index), node.subscript.const * -1, node.size), x.axes)
 
 
 # -- scatters and labels -----------------------------------------------------------------------------------------------------

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from derivkit.symbolic.arrays import convolution, linear
 from derivkit.symbolic.arrays.nodes import matmul, mul, onehot, ones, outer, reduce
-from derivkit.symbolic.arrays.slices import padding
 from derivkit.symbolic.arrays.reading import shortened
+from derivkit.symbolic.arrays.slices import padding
 from derivkit.symbolic.arrays.text import (
     ATOM,
     SUM,

@@ -15,8 +15,10 @@ from derivkit.symbolic.arrays import linear, nodes
 from derivkit.symbolic.arrays.affine import (
     ALONG,
     inside,
+    is_part,
     is_plain,
     is_window,
+    part_of,
     positions,
     scattered,
     windowed,
@@ -158,7 +160,10 @@ class _Planner:
         if any(isinstance(f, Delta) and differ(f) for f, _ in rest):
             return Operand(nodes.number(0), ())
         equations += [solve(f, left) for f, _ in rest if isinstance(f, Delta) and is_affine(f)]
-        operands = [self.factor(f, inverse, hint) for f, inverse in rest if not is_affine(f)]
+        parts = [f for f, inverse in rest if isinstance(f, Inside) and not inverse and is_part(f, left)]
+        read = {i for f, _ in rest if not isinstance(f, Inside) for i in f.free}
+        parts = [f for f in parts if f.free <= read and not any(f.free & e.delta.free for e in equations)]
+        operands = [self.factor(f, inverse, hint) for f, inverse in rest if not is_affine(f) and f not in parts]
         operands, scatters = resolved(operands, equations, left, self.visit)
         gone = {i for each in scatters for i in each.sub.indices()}
         left = [i for i in left if i not in gone]
@@ -167,6 +172,8 @@ class _Planner:
         for into, sub, outer in scatters:
             core = scattered(_with_axes(core, sub.indices()), into, sub)
             core = core if outer is None else windowed(core, {into: outer})
+        for each in parts:
+            core = part_of(core, each)
         for i, j in diagonals:
             core = _placed(core, i, j, hint)
         outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]

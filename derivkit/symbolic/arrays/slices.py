@@ -46,3 +46,19 @@ def _slice(start: Size, step: Size, count: Size, length: Size) -> str | None:
 def _stop(stop: Size, length: Size) -> str:
     before = (stop - length).literal
     return str(stop) if before is None or length.literal is not None else str(before)
+
+
+def padding(node: Array) -> str | None:
+    """Return the widths by which a window pads an array with zeros, as ``pad`` takes them, or ``None``: ``(1, 0)``."""
+    starts: tuple[Size, ...] = node.params[0]  # type: ignore[assignment]
+    axes: tuple[tuple[int, Size, Size], ...] = node.params[1]  # type: ignore[assignment]
+    x = node.args[0]
+    if [(a, step) for a, step, _ in axes] != [(n, Size.of(1)) for n in range(x.rank)]:
+        return None
+    widths = [(s * -1, count + s - length) for s, (_, _, count), length in zip(starts, axes, x.shape, strict=True)]
+    if not widths or not all(at_least(w) for pair in widths for w in pair):
+        return None
+    if len({w for pair in widths for w in pair}) == 1:
+        return str(widths[0][0])
+    texts = [f"({before}, {after})" for before, after in widths]
+    return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"

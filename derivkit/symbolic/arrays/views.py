@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.nodes import broadcast_shape
 from derivkit.symbolic.arrays.tree import Array
-from derivkit.symbolic.index import ONE, Size
+from derivkit.symbolic.index import ONE, ZERO, Size
 
 Windows = Sequence[tuple[int, Size, Size]]
 
@@ -59,13 +60,40 @@ def _composed(x: Array, starts: Sequence[Size], axes: Windows) -> tuple[Sequence
     source = x.args[0]
     whole = [not inner[k].terms and [v for v in views if v[0] == k] == [(k, ONE, source.shape[k])] for k, _, _ in views]
     kept = [not starts[n].terms and [a for a in axes if a[0] == n] == [(n, ONE, length)] for n, length in enumerate(x.shape)]
-    if not all(a or b for a, b in zip(whole, kept, strict=True)):
+    inside = [_stays(starts[n], [a for a in axes if a[0] == n], length) for n, length in enumerate(x.shape)]
+    if not all(a or b or c for a, b, c in zip(whole, kept, inside, strict=True)):
         return starts, axes, x
-    made = [(views[n][0], *(views[n][1:] if kept[n] else (step, length))) for n, step, length in axes]
+    made = [(views[n][0], views[n][1] * step, length) for n, step, length in axes]
     first = list(inner)
-    for n, (k, _, _) in enumerate(views):
-        first[k] = first[k] + starts[n]
+    for n, (k, step, _) in enumerate(views):
+        first[k] = first[k] + step * starts[n]
     return first, made, source
+
+
+def _stays(start: Size, axes: Windows, length: Size) -> bool:
+    """Return whether a window provably stays inside of an axis."""
+    low = high = start
+    for _, step, count in axes:
+        if not at_least(step):
+            return False
+        high = high + step * (count - 1)
+    return at_least(low) and at_least(length - high, 1)
+
+
+def only(x: Array, axis: int, start: Size, count: Size) -> Array:
+    """Return ``x`` where its axis is within ``count`` places from ``start`` on, 0 elsewhere: a slice between zeros."""
+    starts = [start * -1 if n == axis else ZERO for n in range(x.rank)]
+    views = [(n, ONE, length) for n, length in enumerate(x.shape)]
+    return window(_cut(x, axis, start, count), starts, views)
+
+
+def _cut(x: Array, axis: int, start: Size, count: Size) -> Array:
+    """Return a slice along one axis, taken of the operands of elementwise operations."""
+    if x.op in ("add", "mul", "pow", "fn") and all(not a.rank or a.shape == x.shape for a in x.args):
+        shape = tuple(count if n == axis else length for n, length in enumerate(x.shape))
+        return Array(x.op, tuple(_cut(a, axis, start, count) if a.rank else a for a in x.args), shape, x.params)
+    starts = [start if n == axis else ZERO for n in range(x.rank)]
+    return window(x, starts, [(n, ONE, count if n == axis else length) for n, length in enumerate(x.shape)])
 
 
 def scatter(x: Array, axes: Sequence[int], steps: Sequence[Size], start: Size, length: Size) -> Array:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from derivkit.symbolic.arrays import Array
-from derivkit.symbolic.arrays.slices import slices
+from derivkit.symbolic.arrays.slices import padding, slices
 from derivkit.symbolic.index import ONE, ZERO, Size
 from derivkit.symbolic.render.joins import ATOM, Piece, axis_option, within
 from derivkit.symbolic.render.styles import Style
@@ -34,8 +34,10 @@ def flipped(node: Array, done: Done, style: Style) -> Piece | None:
 
 
 def part(node: Array, done: Done, style: Style) -> Piece | None:
-    """Return a slice, ``x[1:]``; other windows have no notation."""
-    piece, inner = done[id(node.args[0])], slices(node)
+    """Return a slice, ``x[1:]``, or zeros around, ``pad(x, (1, 0))``; other windows have no notation."""
+    piece, inner, widths = done[id(node.args[0])], slices(node), padding(node)
+    if piece is not None and inner is None and widths is not None:
+        return Piece(style.word("pad") + style.paren(f"{piece.text}, {widths.replace('-', style.minus)}"))
     if piece is None or inner is None:
         return None
     base = within(piece, ATOM, style)
