@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from derivkit.numeric.cost import cost as cost
     from derivkit.numeric.data import load_digits
     from derivkit.numeric.kernel import compile
+    from derivkit.numeric.lambdify import lambdify
     from derivkit.numeric.train import fit
     from derivkit.symbolic.derive import PARAMETERS, derive, program
     from derivkit.symbolic.gallery import gallery
@@ -44,6 +45,7 @@ __all__ = [
     "derive",
     "fit",
     "gallery",
+    "lambdify",
     "load_digits",
     "program",
 ]
@@ -56,6 +58,7 @@ _HOME: dict[str, str] = {
     "gallery": "derivkit.symbolic.gallery",
     "compile": "derivkit.numeric.kernel",
     "cost": "derivkit.numeric.cost",
+    "lambdify": "derivkit.numeric.lambdify",
     "fit": "derivkit.numeric.train",
     "load_digits": "derivkit.numeric.data",
     "check_gradient": "derivkit.checking.check",

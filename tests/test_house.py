@@ -47,14 +47,16 @@ def in_folder(folder: str, *tables: list[Room]) -> list[Room]:
     return [room._replace(pattern=f"derivkit.{folder}.{room.pattern.removeprefix('derivkit.')}") for t in tables for room in t]
 
 
-KERNEL = ("numeric.kernel", "numeric.trace", "numeric.cost")
+KERNEL = ("numeric.exponentials", "numeric.kernel", "numeric.trace", "numeric.cost", "numeric.lambdify")
 ROOMS = [
     *rooms(GROUND, "shared", set(), "errors limits", "layout"),
     *rooms(GROUND, "shared", set(), "symbolic numeric checking"),  # the folders' own __init__: nothing but a docstring
     *in_folder(
         "symbolic",
         rooms(1, "symbolic", SYMPY, "index", "nodes", "expr", "elementary", "normal", "graph", "ops ops_*", "rules", "steps"),
-        rooms(2, "symbolic", SYMPY, "parse parse.*", "given", "evaluate", "arrays arrays.*", "derive derive.*", "gallery gallery.*"),
+        rooms(
+            2, "symbolic", SYMPY, "parse parse.*", "given", "evaluate", "arrays arrays.*", "derive derive.*", "gallery gallery.*"
+        ),
     ),
     *rooms(3, "symbolic", SYMPY, "symbolic.render symbolic.render.*", "numeric.codegen numeric.codegen.*", *KERNEL),
     *rooms(4, "symbolic", NUMPY, "numeric.train"),
@@ -95,6 +97,7 @@ FORWARDS = [
     ("derivkit.symbolic.derive*", "derivkit.symbolic.render*"),
     ("derivkit.symbolic.steps", "derivkit.numeric.trace"),
     ("derivkit.symbolic.derive*", "derivkit.checking.verify*"),
+    ("derivkit.symbolic.steps", "derivkit.checking.verify*"),
     ("derivkit.numeric.kernel", "derivkit.checking.structured"),
     ("derivkit.numeric.kernel", "derivkit.numeric.cost"),
     ("derivkit.numeric.kernel", "derivkit.numeric.train"),

@@ -53,6 +53,7 @@ _FUNCTIONS = {
     "hessian": "loss_and_hessians",
     "hvp": "loss_and_products",
     "value": "value",
+    "values": "values",
 }
 
 _RETURNED = {
@@ -78,6 +79,9 @@ def emit(program: Program, assignments: Sequence[Assignment], title: str = "") -
         fixed.append(f"dtype = np.result_type({', '.join(reals)})" if reals else "dtype = np.dtype(float)")
     returned = [f'"{word}": {text}' for word, text in writer.returned().items()]
     result = value if program.kind == "value" else f"{value}, {{{', '.join(returned)}}}"
+    if program.kind == "values":
+        words = [writer.variables[name] for name in program.gradients.values()]
+        result = f"({words[0]},)" if len(words) == 1 else f"({', '.join(words)})"
     function = _FUNCTIONS[program.kind]
     parameters = [writer.variables[i.name] for i in program.inputs]
     signature = ", ".join([*parameters, *loose])
@@ -115,8 +119,8 @@ def _summary(program: Program) -> str:
         return f"{name}: {sizes}" if sizes else f"{name}: scalar"
 
     inputs = "; ".join(shape(i.name) for i in program.inputs)
-    if program.kind == "value":
-        return f"Return {program.value}.  {inputs}."
+    if program.kind in ("value", "values"):
+        return f"Return {program.value if program.kind == 'value' else 'the values'}.  {inputs}."
     what = _RETURNED[program.kind]
     over = f", the {program.reduce} over {program.batch} samples," if program.reduce and program.batch else ""
     return f"Return {program.value}{over} and {what} by {', '.join(program.gradients)}.  {inputs}."
