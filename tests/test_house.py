@@ -53,7 +53,22 @@ ROOMS = [
     *rooms(GROUND, "shared", set(), "symbolic numeric checking"),  # the folders' own __init__: nothing but a docstring
     *in_folder(
         "symbolic",
-        rooms(1, "symbolic", SYMPY, "index", "nodes", "expr", "elementary", "normal", "graph", "ops ops_*", "rules", "steps"),
+        rooms(
+            1,
+            "symbolic",
+            SYMPY,
+            "index",
+            "names",
+            "nodes",
+            "deltas",
+            "expr",
+            "elementary",
+            "normal",
+            "graph",
+            "ops ops_*",
+            "rules",
+            "steps",
+        ),
         rooms(
             2, "symbolic", SYMPY, "parse parse.*", "given", "evaluate", "arrays arrays.*", "derive derive.*", "gallery gallery.*"
         ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
+from derivkit.symbolic.names import Name, user
 from derivkit.symbolic.nodes import (
     ONE_EXPR,
     ZERO_EXPR,
@@ -19,14 +20,12 @@ from derivkit.symbolic.nodes import (
     Fn,
     Inside,
     Mul,
-    Name,
     Num,
     Pow,
     Prim,
     Ref,
     SizeOf,
     Sum,
-    user,
 )
 
 __all__ = [
