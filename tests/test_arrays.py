@@ -147,7 +147,7 @@ TABLE = [
     (Prim("norm", (i,), (x,), ()), (), "norm(x)", "‖x‖"),
     (Prim("first_max", (p,), (ref("x", p),), (Affine.of(i),)), (i,), "onehot(argmax(x), I)", None),
     (Fn("where", (Fn("greater", (x, y)), x, Num(0))), (i,), "where(x > y, x, 0)", "where(x > y, x, 0)"),
-    (mul(Fn("greater", (x, y)), x), (i,), "where(x > y, 1, 0) * x", "[x > y] ⊙ x"),
+    (mul(Fn("greater", (x, y)), x), (i,), "(x > y) * x", "[x > y] ⊙ x"),
     (Pow(x, mul(Num(1), inv(Num(2)))), (i,), "sqrt(x)", "√x"),
     (mul(Const("pi"), inv(mul(Num(2), ref("s")))), (), "pi / (2 * s)", "π/(2 s)"),
 ]

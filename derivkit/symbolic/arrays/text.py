@@ -42,7 +42,8 @@ class Dialect:
 
     ``calls`` maps an operation (``reduce`` and ``along`` with their own names, functions by theirs) to its text, an empty
     text meaning that the language cannot say it; ``powers``: write small integer powers as products;
-    ``signs``: comparisons have signs; ``flags``: a test is an array of flags, which may be a factor.
+    ``signs``: comparisons have signs; ``flags``: a test is an array of flags, which may be a factor;
+    ``terse``: no brackets that change nothing but the order of equal work.
     """
 
     calls: Mapping[str, Call]
@@ -52,6 +53,7 @@ class Dialect:
     signs: bool = True
     flags: bool = False
     powers: bool = False
+    terse: bool = False
 
 
 def within(text: Text, least: int) -> str:
@@ -69,7 +71,7 @@ def write(node: Array, args: Sequence[Text], dialect: Dialect) -> Text | None:
     word = str(node.params[0]) if node.op in ("reduce", "along", "fn") else node.op
     if node.op == "fn" and dialect.signs and word in _SIGNS:
         test = f"{within(args[0], SUM)} {_SIGNS[word]} {within(args[1], SUM)}"
-        return Text(test, TEST, f"where({test}, 1, 0)")
+        return Text(test, TEST, f"({test})")
     tests = TEST if word == "where" else SUM  # the condition of where may be a comparison as it stands
     inner = [within(a, tests if n == 0 else SUM) for n, a in enumerate(args)]
     if node.op == "fn" and word not in dialect.calls:
@@ -165,9 +167,10 @@ def _mul(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
             text += "".join(f"/{within(t, UNARY)}" for t in below)
             below = []
     for n, (factor, t) in enumerate(rest):
-        # a scalar may multiply a matrix product from the left without parentheses
-        bare = factor.op == "matmul" and n == len(rest) - 1 and not any(f.rank for f, _ in rest[:n]) and not others
-        piece = t.text if bare and not n else within(t, UNARY)
+        # a scalar may multiply a matrix product from the left without parentheses, and divide it
+        bare = factor.op == "matmul" and n == len(rest) - 1 and not any(f.rank for f, _ in rest[:n])
+        bare = bare and not any(d.rank for d in node.args[count:]) if dialect.terse else bare and not others and not n
+        piece = t.text if bare else within(t, UNARY)
         text = f"{text} * {piece}" if text else piece
     if others or below:
         bottom = [*below, *others]
@@ -194,9 +197,11 @@ def _pow(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
     return Text(f"{within(args[0], ATOM)}**{within(args[1], ATOM)}", POWER)
 
 
-def _matmul(node: Array, args: Sequence[Text], _: Dialect) -> Text:
+def _matmul(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
     left = args[0].text if node.args[0].op == "matmul" else within(args[0], UNARY)
-    return Text(f"{left} @ {within(args[1], UNARY)}", PRODUCT)
+    matrices = node.rank == 2 and all(a.rank == 2 for a in (*node.args, *node.args[1].args))
+    chained = dialect.terse and matrices and node.args[1].op == "matmul"  # A (B C) and (A B) C are equal work
+    return Text(f"{left} @ {args[1].text if chained else within(args[1], UNARY)}", PRODUCT)
 
 
 # -- axes -----------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,93 @@
+"""Products as a person writes them in a line of program text: transposes where they are shortest, ``x @ x`` for Σ x².
+
+Only what is printed passes through here: kernels keep the planner's order, which is chosen for speed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import reduce
+
+from derivkit.symbolic.arrays.nodes import matmul
+from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
+
+
+def shortened(root: Array) -> Array:
+    """Return the array with its products in the form that takes the fewest characters.
+
+    >>> from derivkit.symbolic.arrays.nodes import named
+    >>> from derivkit.symbolic.arrays.transposes import transpose
+    >>> from derivkit.symbolic.expr import user
+    >>> from derivkit.symbolic.index import Size
+    >>> A, B = (named(user(c), (Size.of("N"), Size.of("N"))) for c in "AB")
+    >>> turned = Array("transpose", (matmul(matmul(A, transpose(B, (1, 0))), A),), A.shape, (1, 0))
+    >>> [f.op for f in chain(shortened(turned))]
+    ['transpose', 'name', 'transpose']
+    """
+    done: dict[int, Array] = {}
+    for node in postorder(root):
+        args = tuple(done[id(a)] for a in node.args)
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        made = node if same else rebuilt(node, args)
+        done[id(node)] = _square(_pushed(made))
+    return _everywhere_pulled(done[id(root)])
+
+
+def _everywhere_pulled(root: Array) -> Array:
+    """Turn whole products only: not the beginning of one that is longer."""
+    done: dict[int, Array] = {}
+    inner = {id(a) for node in postorder(root) if len(chain(node)) > 1 for a in node.args}
+    for node in postorder(root):
+        args = tuple(done[id(a)] for a in node.args)
+        same = all(a is b for a, b in zip(args, node.args, strict=True))
+        made = node if same else rebuilt(node, args)
+        done[id(node)] = made if id(node) in inner else _pulled(made)
+    return done[id(root)]
+
+
+def chain(node: Array) -> list[Array]:
+    """Return the factors of a product of matrices, in order, however they are bracketed."""
+    if node.op != "matmul" or node.rank != 2 or any(a.rank != 2 for a in node.args):
+        return [node]
+    return [f for a in node.args for f in chain(a)]
+
+
+def product(factors: Sequence[Array]) -> Array:
+    """Return the product of matrices, bracketed from the left."""
+    return reduce(matmul, factors)
+
+
+def _turned(factor: Array) -> Array:
+    return factor.args[0] if factor.op == "transpose" else Array("transpose", (factor,), factor.shape[::-1], (1, 0))
+
+
+def _pushed(node: Array) -> Array:
+    """Return ``(B @ Y.T @ A).T`` as ``A.T @ Y @ B.T``: on equal counts names are turned rather than a product."""
+    if node.op != "transpose" or node.rank != 2:
+        return node
+    factors = chain(node.args[0])
+    turned = sum(f.op == "transpose" for f in factors)
+    if len(factors) == 1 or len(factors) - turned > turned + 2:
+        return node
+    return product([_turned(f) for f in reversed(factors)])
+
+
+def _pulled(node: Array) -> Array:
+    """Return ``X.T @ A.T @ X.T`` as ``(X @ A @ X).T``, where so many of the factors are turned that it is shorter."""
+    factors = chain(node)
+    turned = sum(f.op == "transpose" for f in factors)
+    if turned < 2 or 2 * turned <= len(factors) + 2:
+        return node
+    whole = product([_turned(f) for f in reversed(factors)])
+    return Array("transpose", (whole,), node.shape, (1, 0))
+
+
+def _square(node: Array) -> Array:
+    """Return the sum of the squares of a named vector as ``x @ x``."""
+    if node.op != "reduce" or node.params[0] != "sum" or node.rank or node.args[0].op != "pow":
+        return node
+    x, exponent = node.args[0].args
+    if x.op != "name" or x.rank != 1 or exponent.params != (Fraction(2),):
+        return node
+    return matmul(x, x)
