@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 
 import numpy as np
@@ -89,6 +88,8 @@ TABLE = {
     ),
     "flat": ("x: N*M\nA: N, M", "E = sum[i,j](tanh(x[M*i+j])*A[i,j])", "x, A", "x"),
     "rows": ("E: V, D\nk: label V, N\ng: N, D", "L = sum[n,d](tanh(E[k[n],d])*g[n,d])", "E, g", ""),
+    "rows of a text": ("E: V, D\nk: label V, N\ng: N, D", "L = sum(tanh(E[k])**2 * g)", "E, g", "k, g"),
+    "entries by label": ("E: V\nk: label V, N\ng: N", "L = sum(tanh(E[k])**2 * g)", "E, g", "k, g"),
     "the row after": ("E: V, D\nk: label V, N\ng: N, D", "L = sum[n,d](tanh(E[k[n]+1,d])*g[n,d])", "E, g", ""),
 }
 NAMES = "LKMHWPQCONVD"
@@ -282,7 +283,7 @@ def test_a_product_with_windows_in_blocks_is_the_product(over_v, over_a):
 @pytest.mark.parametrize("size", [3, 16, 17, 50])
 @pytest.mark.parametrize("shape", [(20,), (20, 3)])
 def test_rows_with_one_label_add_up(size, shape):
-    scope = {"np": np, "math": math}
+    scope = {"np": np}
     exec(HELPERS["add_rows"], scope)
     rng = np.random.default_rng(0)
     labels, rows = rng.integers(0, size, 20), rng.normal(size=shape).astype(np.float32)

@@ -131,12 +131,14 @@ HELPERS: dict[str, str] = {
 ''',
     "add_rows": '''def add_rows(labels, rows, size):
     """An array of size rows: the sum of the rows that have its label.  For few labels a product with one-hot rows is faster."""
+    shape = rows.shape[labels.ndim:]
+    labels, rows = labels.ravel(), rows.reshape(labels.size, -1)
     if size <= 16:
-        return np.eye(size, dtype=rows.dtype)[:, labels] @ rows
-    width = math.prod(rows.shape[1:])
+        return (np.eye(size, dtype=rows.dtype)[:, labels] @ rows).reshape(size, *shape)
+    width = rows.shape[1]
     places = labels[:, None] * width + np.arange(width)
     total = np.bincount(places.ravel(), rows.ravel(), size * width)
-    return total.reshape(size, *rows.shape[1:]).astype(rows.dtype, copy=False)
+    return total.reshape(size, *shape).astype(rows.dtype, copy=False)
 ''',
     "entries": '''def entries(x, *places):
     """The entries of x at the places, 0 where one is outside."""

@@ -331,7 +331,7 @@ def tensordot(a: Array, b: Array, over_a: Sequence[int], over_b: Sequence[int], 
 
 def add_rows(label: Array, values: Array, length: Size) -> Array:
     """Return an array of ``length`` rows: the sum of those ``values`` whose label is the row's."""
-    return Array("add_rows", (label, values), (length, *values.shape[1:]), (length,))
+    return Array("add_rows", (label, values), (length, *values.shape[label.rank :]), (length,))
 
 
 def einsum(spec: str, args: Sequence[Array], shape: tuple[Size, ...]) -> Array:

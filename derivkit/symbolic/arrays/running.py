@@ -55,10 +55,25 @@ def _turns(node: Array) -> Array | None:
 
 def _rows(node: Array) -> Array | None:
     """Write ``onehot(k, V).T @ G``, rows added where the labels say, as that."""
-    if node.op != "matmul" or node.args[0].op != "transpose" or node.args[0].params != (1, 0):
+    if node.op == "matmul" and node.args[0].op == "transpose" and node.args[0].params == (1, 0):
+        marks, values = node.args[0].args[0], node.args[1]
+        return add_rows(marks.args[0], values, marks.shape[1]) if _is_marks(marks) and values.rank <= 2 else None
+    if node.op != "tensordot":
         return None
-    marks, values = node.args[0].args[0], node.args[1]
-    return add_rows(marks.args[0], values, marks.shape[1]) if marks.op == "onehot" and marks.args and values.rank <= 2 else None
+    sides = list(zip(node.args, node.params, strict=True))
+    for n, ((marks, over), (values, axes)) in enumerate((sides, sides[::-1])):
+        pairs = sorted(zip(over, axes, strict=True))  # type: ignore[call-overload]
+        if _is_marks(marks) and [a for a, _ in pairs] == list(range(marks.rank - 1)):
+            first = [b for _, b in pairs]
+            made = add_rows(
+                marks.args[0], transpose(values, first + [b for b in range(values.rank) if b not in first]), marks.shape[-1]
+            )
+            return made if n == 0 else transpose(made, [*range(1, made.rank), 0])
+    return None
+
+
+def _is_marks(node: Array) -> bool:
+    return node.op == "onehot" and bool(node.args)
 
 
 def _places(node: Array) -> Array | None:
