@@ -106,8 +106,8 @@ def test_a_suspect_is_a_hypothesis_and_a_row(copy: Copy) -> None:
         right = dk.check_gradient(lambda x: np.sum(x**3) / 3, lambda x: x**2, x)
         print(squared.diagnosis, halved.diagnosis, right.diagnosis)
     """
-    assert copy.run(code) == "dense scale:0.5 None\n"
-    copy.add("checking/diagnose.py", '    Suspect("dense"', textwrap.indent(row, "    "))
+    assert copy.run(code) == "missing-factor scale:0.5 None\n"
+    copy.add("checking/diagnose.py", '    Suspect("regulariser"', textwrap.indent(row, "    "))
     copy.add("checking/diagnose.py", "#: The third table", hypothesis + "\n\n")
     assert copy.run(code) == "squared scale:0.5 None\n"
 

@@ -149,16 +149,15 @@ def cost(
     >>> cost(net).parameters
     557057
     """
-    if dtype not in ITEMSIZE:
-        raise DerivkitError(f"unknown dtype '{echo(str(dtype))}'", code="DK031", hint=f"one of {', '.join(ITEMSIZE)}")
     derivation = _derived(program, parameters, shapes)
     lifted = lift(program_of(derivation), words_of("batch", batch), None)
-    made = cost_of(lifted, derivation, dtype)
-    return made if not sizes else made.at(sizes)
+    return cost_of(lifted, derivation, dtype, sizes or {})
 
 
-def cost_of(program: Program, derivation: Derivation, dtype: str) -> Cost:
-    """Return the cost of what a kernel computes."""
+def cost_of(program: Program, derivation: Derivation, dtype: str, sizes: Mapping[str, int]) -> Cost:
+    """Return the cost of what a kernel computes, with numbers for ``sizes``."""
+    if dtype not in ITEMSIZE:
+        raise DerivkitError(f"unknown dtype '{echo(str(dtype))}'", code="DK031", hint=f"one of {', '.join(ITEMSIZE)}")
     primal = {d.name for d in derivation.primal.definitions}
     shapes = program.shapes()
     forward: list[NodeCost] = []
@@ -168,7 +167,7 @@ def cost_of(program: Program, derivation: Derivation, dtype: str) -> Cost:
         made = _node(d, shapes, ITEMSIZE[dtype])
         (forward if d.name in primal or d.name == program.value else backward).append(made)
     learned = {str(n): _count(derivation.graph.shape(n)) for n in derivation.wrt if n not in program.batched}
-    return Cost(learned, tuple(forward), tuple(backward), dtype)
+    return Cost(learned, tuple(forward), tuple(backward), dtype).at(sizes)
 
 
 def _derived(program: str | Graph | Derivation, parameters: Any, shapes: Mapping[str, str] | None) -> Derivation:

@@ -140,8 +140,7 @@ class Kernel:
         """Return what a call costs: operations, bytes and parameters, in the sizes or in numbers (``k.cost(N=64)``)."""
         from derivkit.numeric.cost import cost_of
 
-        made = cost_of(self.program, self.derivation, dtype)
-        return made.at(sizes, **named) if sizes or named else made
+        return cost_of(self.program, self.derivation, dtype, {**(sizes or {}), **named})
 
     def __str__(self) -> str:
         """Return the source."""

@@ -325,7 +325,7 @@ def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | N
 def normal(expr: Expr) -> Expr:
     """Return the normal form of a raw expression.
 
-    >>> from derivkit.symbolic.expr import user
+    >>> from derivkit.symbolic.expr import Ref, user
     >>> x = Ref(user("x"))
     >>> key(normal(Add((x, Mul((num(2), x)))))) == key(normal(Mul((x, num(3)))))
     True

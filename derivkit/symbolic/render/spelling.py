@@ -48,8 +48,8 @@ def spelled(expr: Expr, shapes: Shapes) -> Spelled:
 
     >>> from derivkit.symbolic.expr import Num, user
     >>> x, n = user("x"), Index("n", Size.of("N"))
-    >>> spelled(Prim("logsumexp", (n,), (Num(1),), ()), {}).expr.args
-    (Inside(n, N),)
+    >>> [type(a).__name__ for a in spelled(Prim("logsumexp", (n,), (Num(1),), ()), {}).expr.args]
+    ['Inside']
     """
     if expr.nodes > NODES:
         raise DerivkitError(f"a result of more than {NODES} nodes is not printed", code="DK018")
