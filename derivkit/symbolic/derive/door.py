@@ -196,8 +196,9 @@ def _results(found: Differentiated, layout: str) -> dict[str, Result]:
         else:
             opened += [t.definition for t in done.tangents]
     known = found.passes[-1].known.named_by_author()
-    flattener = Flattener({o.name: o for o in opened}, tuple(o.name for o in opened), known)
-    return {key: _result(found.primal, bare, layout, flattener) for key, bare in found.results.items()}
+    bare = [one.expr for one in found.results.values()]
+    flattener = Flattener({o.name: o for o in opened}, tuple(o.name for o in opened), known, bare)
+    return {key: _result(found.primal, one, layout, flattener) for key, one in found.results.items()}
 
 
 def _result(primal: Graph, bare: Result, layout: str, flattener: Flattener) -> Result:

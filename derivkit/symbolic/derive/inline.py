@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.folds import Knowledge
@@ -15,6 +15,8 @@ from derivkit.symbolic.normal import normal
 
 SHOWN_NODES = 30
 RESULT_NODES = 400
+ALL_NODES = 4_000  # of all results together: beyond, each has its share and reads more of the steps' names
+LEAST_NODES = 30
 SIMPLIFY_NODES = 160
 SHORT_CHAIN_NODES = 30
 SHORT_SUM_NODES = 80
@@ -67,13 +69,29 @@ class Flattener:
     A result is one expression while it is short enough to read; beyond that what is read several times stays, shared.
     """
 
-    def __init__(self, table: Mapping[Name, Definition], order: tuple[Name, ...], known: Knowledge) -> None:
-        """Remember what may be opened."""
+    def __init__(
+        self, table: Mapping[Name, Definition], order: tuple[Name, ...], known: Knowledge, results: Iterable[Expr] = ()
+    ) -> None:
+        """Remember what may be opened, and how long each of the ``results`` may become."""
         self._table = table
         self._order = order
         self._known = known
         self._reads = {n: _counts(d.best, table) for n, d in table.items()}
         self._chains: dict[Name, Expr] = {}
+        self._opened: dict[tuple[Expr, Name], tuple[Expr, Counter[Name]]] = {}
+        self._kept: dict[tuple[Name, Expr], Definition] = {}
+        self._limit = self._fair_limit(tuple(results))
+
+    def _fair_limit(self, results: tuple[Expr, ...]) -> int:
+        """Return how many nodes a result may have, from a count of what all of them would have when opened."""
+        sizes: dict[Name, int] = {}
+        for name in self._order:  # each reads only names before it
+            grown = sum(uses * sizes[n] for n, uses in self._reads[name].items())
+            sizes[name] = min(RESULT_NODES, self._table[name].best.nodes + grown)
+        opened = (r.nodes + sum(uses * sizes[n] for n, uses in _counts(r, self._table).items()) for r in results)
+        if sum(min(RESULT_NODES, size) for size in opened) <= ALL_NODES:
+            return RESULT_NODES
+        return max(LEAST_NODES, ALL_NODES // len(results))
 
     def flat(self, expr: Expr) -> Flat:
         """Return ``expr`` over the program's names."""
@@ -84,7 +102,7 @@ class Flattener:
             if name in uses and name not in self._chains:
                 self._chains[name] = self._along_chain(self._table[name].best)
         made = self._along_chain(expr)
-        if made.nodes > RESULT_NODES or _counts(made, self._table):  # something was too long to be opened
+        if made.nodes > self._limit or _counts(made, self._table):  # something was too long to be opened
             return self._one_by_one(expr)
         made = normal(made)
         if made.nodes > (SHORT_SUM_NODES if isinstance(made, Add) else SHORT_CHAIN_NODES):
@@ -106,7 +124,7 @@ class Flattener:
             if not isinstance(node, Ref) or node.name not in self._table:
                 return None
             d, body = self._table[node.name], self._chains[node.name]
-            return d.at(node.subs, body) if body.nodes <= RESULT_NODES else node
+            return d.at(node.subs, body) if body.nodes <= self._limit else node
 
         return replace(expr, change)
 
@@ -119,20 +137,30 @@ class Flattener:
             uses = total[name]
             if not uses:
                 continue
-            if bodies[None].nodes + uses * d.best.nodes <= RESULT_NODES:
+            if bodies[None].nodes + uses * d.best.nodes <= self._limit:
                 for reader in [n for n, r in reads.items() if name in r]:
-                    bodies[reader] = _opened(bodies[reader], d)
                     total.subtract(reads[reader])
-                    reads[reader] = _counts(bodies[reader], self._table)
+                    bodies[reader], reads[reader] = self._with_opened(bodies[reader], d)
                     total.update(reads[reader])
             else:
                 bodies[name], reads[name] = d.best, self._reads[name]
                 total.update(reads[name])
         expr = bodies.pop(None)
-        shared = [(self._table[n], polished(normal(body))) for n, body in reversed(bodies.items()) if n is not None]
-        made = [Definition(d.name, d.shape, d.indices, rhs, None, d.facts) for d, rhs in shared]
+        made = [self._shared(self._table[n], body) for n, body in reversed(bodies.items()) if n is not None]
         short, _, facts = self._tidied(expr)
         return Flat(short, tuple(made), facts)
+
+    def _with_opened(self, expr: Expr, d: Definition) -> tuple[Expr, Counter[Name]]:
+        """Return ``expr`` with one name opened, and what it then reads; results open the same in what they share."""
+        if (expr, d.name) not in self._opened:
+            made = replace(expr, lambda n: d.at(n.subs, d.best) if isinstance(n, Ref) and n.name == d.name else None)
+            self._opened[expr, d.name] = made, _counts(made, self._table)
+        return self._opened[expr, d.name]
+
+    def _shared(self, d: Definition, body: Expr) -> Definition:
+        if (d.name, body) not in self._kept:
+            self._kept[d.name, body] = Definition(d.name, d.shape, d.indices, polished(normal(body)), None, d.facts)
+        return self._kept[d.name, body]
 
     def _tidied(self, expr: Expr) -> tuple[Expr, tuple[Definition, ...], tuple[str, ...]]:
         """Return the shortest form, nothing shared, and the declared facts that it used."""
@@ -163,7 +191,3 @@ def _all(expr: Expr) -> Iterator[Expr]:
         node = stack.pop()
         yield node
         stack.extend(node.children)
-
-
-def _opened(expr: Expr, d: Definition) -> Expr:
-    return replace(expr, lambda n: d.at(n.subs, d.best) if isinstance(n, Ref) and n.name == d.name else None)

@@ -7,6 +7,7 @@ of symmetric ``P`` and ``R``, ``inv(S)``.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from functools import lru_cache
 
 from derivkit.symbolic.derive.facts import Fact
 from derivkit.symbolic.expr import (
@@ -36,22 +37,31 @@ PROOF_NODES = 40
 
 def symmetric_facts(graph: Graph) -> tuple[Fact, ...]:
     """Return that the inputs declared symmetric are, and the definitions that follow from their right sides."""
-    found = {i.name: _fact(i.name, True) for i in graph.inputs.values() if i.kind == "symmetric"}
+    return _symmetric_facts(tuple(i.name for i in graph.inputs.values() if i.kind == "symmetric"), graph.definitions)
+
+
+@lru_cache(maxsize=8)  # each result of a derivation asks
+def _symmetric_facts(declared: tuple[Name, ...], definitions: tuple[Definition, ...]) -> tuple[Fact, ...]:
+    found = {name: _fact(name, True) for name in declared}
     anonymous: dict[Name, Definition] = {}
-    for d in graph.definitions:
-        if d.name.kind == "anon":
+    for d in definitions:
+        if _may_be_proved(d):
+            rhs = _opened(d.rhs, anonymous)
+            row, column = d.bound[-2:]
+            if is_symmetric(rhs, row, column, found):
+                used = [found[n] for n in references(rhs) if n in found]
+                by_itself = is_symmetric(rhs, row, column, ())
+                found[d.name] = _fact(d.name, not by_itself and any(f.declared for f in used))
+        if d.name.kind == "anon" and d.name not in found:  # what is known to be symmetric is read as it is
             anonymous[d.name] = d
-        if len(d.bound) != len(d.indices) or len(d.indices) < 2 or d.rhs.nodes > PROOF_NODES or isinstance(d.rhs, Ref):
-            continue
-        row, column = d.bound[-2:]
-        if row.size != column.size:
-            continue
-        rhs = _opened(d.rhs, {n: anonymous[n] for n in anonymous if n not in found and n != d.name})
-        if is_symmetric(rhs, row, column, found):
-            used = [found[n] for n in references(rhs) if n in found]
-            by_itself = is_symmetric(rhs, row, column, ())
-            found[d.name] = _fact(d.name, not by_itself and any(f.declared for f in used))
     return tuple(found.values())
+
+
+def _may_be_proved(d: Definition) -> bool:
+    if len(d.bound) != len(d.indices) or len(d.indices) < 2 or d.rhs.nodes > PROOF_NODES or isinstance(d.rhs, Ref):
+        return False
+    row, column = d.bound[-2:]
+    return row.size == column.size
 
 
 def _opened(expr: Expr, table: Mapping[Name, Definition]) -> Expr:
@@ -74,9 +84,22 @@ def is_symmetric(expr: Expr, row: Index, column: Index, names: Collection[Name])
     >>> is_symmetric(Sum((k,), Mul((Ref(A, (bare(i), bare(k))), Ref(A, (bare(j), bare(k)))))), i, j, ())
     True
     """
-    plain = _one_sum(normal(expr))
+    plain = normal(expr)
+    if _readers(plain, row, names) != _readers(plain, column, names):
+        return False
+    plain = _one_sum(plain)
     exchanged = substitute(plain, {row: Affine.of(column), column: Affine.of(row)})
     return key(_unordered(plain, names)) == key(_unordered(exchanged, names))
+
+
+def _readers(expr: Expr, index: Index, names: Collection[Name]) -> dict[Name, set[int]]:
+    """Return where arrays are read at ``index``: the axes, of a symmetric matrix either of two."""
+    found: dict[Name, set[int]] = {}
+    for node in walk(expr):
+        if isinstance(node, Ref) and index in node.free:
+            known = len(node.subs) - 2 if node.name in names else len(node.subs)
+            found.setdefault(node.name, set()).update(n for n, s in enumerate(node.subs) if index in s.free and n < known)
+    return found
 
 
 def _one_sum(expr: Expr) -> Expr:

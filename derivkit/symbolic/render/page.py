@@ -89,8 +89,12 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
         more = [r for o in mine for r in (*(() if o.shown else (o.row,)), *matrix(o))]
         yield Block(block.number, block.left, (*block.rows, *more))
         waiting = [o for o in waiting if o not in mine]
+    told: set[str] = set()
     for outcome in waiting:
         for line in outcome.shared:
+            if line in told:  # by a result before
+                continue
+            told.add(line)
             left, _, right = line.partition(" = ")
             yield Block(0, left, (Row(right, "a shared part"),))
         yield Block(0, outcome.left, (outcome.row, *matrix(outcome)))
@@ -147,7 +151,8 @@ def page(
     blocks = tuple(step_block(writer, s, detail == "brief", split) for s in shown)
     if operators:
         blocks = operator_blocks(derivation, writer)
-    outcomes = tuple(_outcome(writer, r, chosen, derivation.steps if shown else (), split) for r in derivation.results.values())
+    steps_told, parts = derivation.steps if shown else (), dict[int, str]()
+    outcomes = tuple(_outcome(writer, r, chosen, steps_told, split, parts) for r in derivation.results.values())
     return Page(
         definitions=tuple(definition_text(writer, d, derivation.primal) for d in _told(derivation)),
         layout=chosen,
@@ -219,11 +224,16 @@ def _indices(result: Result) -> tuple[Index, ...]:
 # -- results and lemmas --------------------------------------------------------------------------------------------------
 
 
-def _outcome(notation: Notation, result: Result, layout: Layout, steps: tuple[Step, ...], split: bool) -> Outcome:
+def _outcome(
+    notation: Notation, result: Result, layout: Layout, steps: tuple[Step, ...], split: bool, parts: dict[int, str]
+) -> Outcome:
+    """Return a result as it is printed; ``parts`` are the lines of shared definitions, for those that share them, too."""
     order = axis_order(layout, len(result.output_shape), len(result.input_shape))
     natural = (*result.outputs, *result.inputs)
     before = reference(result)
-    shared = tuple(" = ".join(notation.line((d.ref(), d.best), before.free)) for d in result.shared)
+    for d in result.shared:
+        if id(d) not in parts:
+            parts[id(d)] = " = ".join(notation.line((d.ref(), d.best), before.free))
     left, right = notation.line((before, result.expr))
     row = Row(right, "", conditioned(notation, before, result.expr) if split else ())
     last = next((s for s in reversed(steps) if isinstance(s.before, Ref) and s.before.name == result.name), None)
@@ -239,6 +249,7 @@ def _outcome(notation: Notation, result: Result, layout: Layout, steps: tuple[St
     is_row = layout == "numerator" and not result.output_shape and len(shape) == 1
     entry = None if order == tuple(range(len(order))) else (", ".join(axes), left)
     space = (Size.of(1), *shape) if is_row else shape
+    shared = tuple(parts[id(d)] for d in result.shared)
     return Outcome(result, notation.array(result.name), shape, space, entry, axes, left, row, shared, shown)
 
 
