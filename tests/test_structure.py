@@ -221,7 +221,7 @@ READS = {
     "x: L\ng: 3*L\nE = sum(g*repeat(x, 3))": ["Σ_r g_{3l+r}", "dE_dx = sum(reshape(g, (L, 3)), axis=1)"],
     "mask: mask N,M\nG: N,D\nE = sum(G*attention(Q, K, V, mask))": ["dE_dV = A.T @ G"],
     "x: N,D\nG: N,D\nE = sum(G*batch_norm(x, gamma, beta))": [
-        "dE_dx = gamma * (N * G - sum(G, axis=0) - n * sum(G * n, axis=0)) / (N * s)", "dE_dgamma = sum(G * n, axis=0)"],
+        "mean(G * n, axis=0)", "dE_dgamma = sum(G * n, axis=0)"],
 }  # fmt: skip
 
 
