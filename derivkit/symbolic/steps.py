@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ class Derivation:
 
     ``primal`` is the graph of the author's program, ``graph`` the same with the adjoint definitions behind it.
     ``lets`` are the definitions that a reader is told of before the first step; ``checked`` says what was checked,
-    ``conventions`` what was taken for a derivative at a kink.
+    ``conventions`` what was taken for a derivative at a kink, ``directions`` the direction of each name that moves.
     """
 
     primal: Graph
@@ -134,6 +134,7 @@ class Derivation:
     checked: str = ""
     layout: str = "mixed"
     conventions: tuple[str, ...] = ()
+    directions: Mapping[Name, Name] = field(default_factory=dict)
 
     @property
     def result(self) -> Result:

@@ -90,6 +90,7 @@ def derive(
         lets=tuple(d for d in found.primal.definitions if d.name.kind == "anon"),
         checked=checked,
         layout=layout,
+        directions=found.directions,
         conventions=conventions(_through(found), found.full, results.values()),
     )
 

@@ -44,6 +44,7 @@ class Differentiated:
     passes: tuple[Pass | Forward, ...]
     results: Mapping[str, Result]
     claims: tuple[Claim, ...]
+    directions: Mapping[Name, Name] = field(default_factory=dict)
 
 
 def differentiated(graph: Graph, wrt: tuple[Name, ...], kind: str, along: Iterable[str] | str | None = None) -> Differentiated:
@@ -111,7 +112,7 @@ def _pushed_forward(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | 
     else:
         result = Result(name, wrt[0], found.definition.best, found.definition.indices, (), shape, (), full)
     results = {", ".join(map(str, wrt)): result}
-    return Differentiated(graph, full, "jvp", wrt, (done,), results, (Claim(graph, (result,), directions),))
+    return Differentiated(graph, full, "jvp", wrt, (done,), results, (Claim(graph, (result,), directions),), directions)
 
 
 # -- two passes -----------------------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ def _hessian_times(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | s
                 d = found.definition
                 results[str(n)] = Result(d.name, n, d.best, (), d.indices, (), d.shape, full)
                 claims.append(Claim(replace(below, output=found.of.name), (results[str(n)],), directions))
-    return Differentiated(graph, full, "hvp", wrt, tuple(passes), results, tuple(claims))
+    return Differentiated(graph, full, "hvp", wrt, tuple(passes), results, tuple(claims), directions)
 
 
 def _still(graph: Graph, gradient: Result) -> Result:

@@ -158,7 +158,7 @@ def page(
         layout=chosen,
         meaning=MEANING[chosen],
         inputs=tuple(derivation.primal.inputs.values()),
-        lets=tuple(definition_text(writer, d, derivation.primal) for d in derivation.lets),
+        lets=(*(definition_text(writer, d, derivation.primal) for d in derivation.lets), *_moves(derivation, writer)),
         assumed=derivation.primal.assumed,
         blocks=blocks,
         outcomes=outcomes,
@@ -170,6 +170,21 @@ def page(
         style=writer.style,
         lemmas=tuple(_lemma(style, one) for one in derivation.lemmas) if lemmas else (),
     )
+
+
+def _moves(derivation: Derivation, writer: Notation) -> Iterator[str]:
+    """Yield what a reader must know of a derivative along a direction: ``ẇ = v``, and that ``∂Ė/∂w`` is the Hessian times it."""
+    style = writer.style
+    for name, direction in derivation.directions.items():
+        tangent = Name("tangent", "", of=name)
+        if str(tangent) != str(direction):
+            yield f"{writer.array(tangent)} = {writer.array(direction)}"
+    if derivation.kind == "hvp" and len(derivation.directions) == 1:
+        ((name, direction),) = derivation.directions.items()
+        output, below = writer.array(derivation.primal.output), writer.array(name)
+        product = writer.array(Name("tangent", "", of=Name("adjoint", "", of=name, output=derivation.primal.output)))
+        hessian = style.derivative(output, (below, below))
+        yield f"{product} = {hessian}{style.dot}{writer.array(direction)}"
 
 
 def ranks(graph: Graph) -> dict[Name, int]:
