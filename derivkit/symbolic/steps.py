@@ -15,6 +15,7 @@ from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Index, Size
 
 if TYPE_CHECKING:
+    from derivkit.checking.verify.claim import Report
     from derivkit.numeric.trace import Trace
 
 
@@ -199,6 +200,12 @@ class Derivation:
         from derivkit.symbolic.derive.value import evaluate_result
 
         return evaluate_result(self.result, values, layout or self.layout, sizes, named)
+
+    def verify(self, claim: str, wrt: str | None = None, **options: Any) -> Report:
+        """Return whether a claim, as program text, is this derivative; see ``derivkit.checking.verify.claim.verify_claim``."""
+        from derivkit.checking.verify.claim import verify_claim
+
+        return verify_claim(self, claim, wrt, **options)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """Return what a notebook shows: HTML, LaTeX, Markdown or plain text."""

@@ -1,0 +1,1 @@
+"""Claims: is what somebody wrote the derivative, and if not, what was done to it?"""

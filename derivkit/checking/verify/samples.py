@@ -1,0 +1,146 @@
+"""A claim and its derivative at several sizes and points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.errors import DerivkitError
+from derivkit.layout import Layout, axis_order
+from derivkit.symbolic.derive.points import points, size_sets
+from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
+from derivkit.symbolic.expr import Expr, Name
+from derivkit.symbolic.graph import Definition, Graph, Input
+from derivkit.symbolic.index import Index
+from derivkit.symbolic.steps import Derivation, Result
+
+Array = NDArray[Any]
+Axes = tuple[Index | None, ...]
+POINTS = 12  # in all
+TOLERANCE = 1e-9
+DOUBT = 1e-5  # a smaller difference is looked at with more digits
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A claim that was read: its expression, its axes, and the lines that it needs beyond the program's."""
+
+    expr: Expr
+    axes: Axes
+    graph: Graph
+    before: tuple[Definition, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One point: the sizes, the inputs, the value of every name, and both sides with their axes in the layout asked for."""
+
+    sizes: Mapping[str, int]
+    values: Mapping[str, Array]
+    env: Mapping[Name, Array]
+    truth: Array
+    claim: Array
+
+
+@dataclass(frozen=True)
+class Case:
+    """One claim about one result."""
+
+    derivation: Derivation
+    result: Result
+    layout: Layout
+    formula: Formula
+    samples: tuple[Sample, ...]
+
+    @property
+    def right(self) -> bool:
+        """Whether both sides agree everywhere."""
+        return bool(self.samples) and all(close(s.claim, s.truth) for s in self.samples)
+
+    @property
+    def axes(self) -> Axes:
+        """The axes of the derivative in the layout asked for."""
+        natural = (*self.result.outputs, *self.result.inputs)
+        return tuple(natural[n] for n in axis_order(self.layout, len(self.result.outputs), len(self.result.inputs)))
+
+
+def close(a: Array, b: Array) -> bool:
+    """Return whether two arrays have one shape and the same entries, but for rounding."""
+    if a.shape != b.shape or not np.all(np.isfinite(a)):
+        return False
+    size = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
+    allowed = TOLERANCE * np.maximum(np.abs(a), np.abs(b)) + 1e-2 * TOLERANCE * size
+    return bool(np.all(np.abs(a - b) <= allowed))
+
+
+def off(a: Array, b: Array) -> float:
+    """Return the largest difference relative to the largest entry; infinite for other shapes."""
+    if a.shape != b.shape or not np.all(np.isfinite(a)):
+        return float("inf")
+    size = max(float(np.max(np.abs(b), initial=0.0)), float(np.max(np.abs(a), initial=0.0)))
+    return float(np.max(np.abs(a - b), initial=0.0)) / size if size else 0.0
+
+
+def sampled(
+    result: Result, formula: Formula, layout: Layout, seed: int, kinds: Mapping[Name, str] | None = None
+) -> tuple[Sample, ...]:
+    """Return both sides at several points; ``kinds`` replaces the declared kinds of some inputs."""
+    graph = declared(result.graph, kinds or {})
+    rng = np.random.default_rng(seed)
+    sets = size_sets(graph)
+    found = []
+    for sizes in sets:
+        for values in points(graph, sizes, rng, max(2, POINTS // max(1, len(sets)))):
+            sample = at_point(result, formula, layout, sizes, values)
+            if sample is not None and not close(sample.claim, sample.truth) and off(sample.claim, sample.truth) < DOUBT:
+                finer = {n: a.astype(np.longdouble) if a.dtype.kind == "f" else a for n, a in values.items()}
+                sample = at_point(result, formula, layout, sizes, finer)  # what rounding did is gone
+            if sample is not None:
+                found.append(sample)
+    return tuple(found)
+
+
+def declared(graph: Graph, kinds: Mapping[Name, str]) -> Graph:
+    """Return the program with other kinds of inputs."""
+
+    def changed(given: Mapping[Name, Input]) -> dict[Name, Input]:
+        return {n: replace(i, kind=kinds.get(n, i.kind)) for n, i in given.items()}
+
+    return replace(graph, inputs=changed(graph.inputs), extra=changed(graph.extra)) if kinds else graph
+
+
+def at_point(
+    result: Result, formula: Formula, layout: Layout, sizes: Mapping[str, int], values: Mapping[str, Array]
+) -> Sample | None:
+    """Return both sides at a point, ``None`` where the derivative is not finite."""
+    with np.errstate(all="ignore"):
+        try:
+            env = evaluate_graph(result.graph, values, sizes)
+            for d in (*result.shared, *formula.before):
+                env[d.name] = evaluate_expr(d.best, env, sizes, d.indices)
+            natural = evaluate_expr(result.expr, env, sizes, (*result.outputs, *result.inputs))
+        except (DerivkitError, ArithmeticError, ValueError):
+            return None
+        if not np.all(np.isfinite(natural)):
+            return None
+        truth = np.transpose(natural, axis_order(layout, len(result.outputs), len(result.inputs)))
+        return Sample(sizes, values, env, truth, evaluated(formula.expr, formula.axes, env, sizes, truth))
+
+
+def evaluated(expr: Expr, axes: Axes, env: Mapping[Name, Array], sizes: Mapping[str, int], like: Array) -> Array:
+    """Return the value of an expression; nan throughout where it has none."""
+    try:
+        with np.errstate(all="ignore"):
+            return evaluate_expr(expr, env, sizes, axes)
+    except (DerivkitError, ArithmeticError, ValueError):
+        return np.full_like(like, np.nan, dtype=float)
+
+
+def each(case: Case) -> Iterator[tuple[Array, Array]]:
+    """Yield (claim, truth) at every point."""
+    for s in case.samples:
+        yield s.claim, s.truth
