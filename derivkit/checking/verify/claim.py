@@ -7,14 +7,14 @@ A wrong one gets the cause from the table in ``corruptions`` and the smallest co
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
-from math import prod
 
 import numpy as np
 
 from derivkit.checking.report import UNDECIDED, Entry, Report
 from derivkit.checking.verify.corruptions import cause
-from derivkit.checking.verify.samples import Case, Formula, Sample, close, off, sampled
+from derivkit.checking.verify.samples import Case, Formula, Sample, close, decides, elsewhere, off, sampled, telling
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import Layout, axis_order, read_layout
 from derivkit.symbolic.derive import differentiate
@@ -64,8 +64,10 @@ def verify_claim(
         return Report(False, diagnosis="shape", subject=subject, summary=message, seed=seed, reproduce=reproduce)
     cases = [Case(derivation, result, asked, f, sampled(result, f, asked, seed)) for f in formulas]
     case = next((c for c in cases if c.right), cases[0])
+    if case.right and decides((case.formula.expr, case.result.expr, *(d.rhs for d in result.graph))):
+        case = replace(case, samples=(*case.samples, *elsewhere(case, seed)))
     points = len(case.samples)
-    if not any(prod(s.truth.shape) > 1 or not s.sizes or max(s.sizes.values()) > 1 for s in case.samples):
+    if not telling(case.samples):
         message = "no point was found at which the program is finite"
         return Report(False, True, UNDECIDED, subject=subject, summary=message, seed=seed, reproduce=reproduce)
     worst = max(off(s.claim, s.truth) for s in case.samples)
@@ -153,10 +155,16 @@ def _loose_letters(text: str, graph: Graph) -> list[str]:
     nodes = list(walk(statements))
     bound = {i.id for n in nodes if isinstance(n, syntax.IndexedReduce) for i in n.indices}
     known = {str(n) for n in (*graph.inputs, *graph.extra, *(d.name for d in graph))}
-    inside = [
-        m for n in nodes if isinstance(n, syntax.Subscript | syntax.DeltaTerm) for m in walk((n,)) if isinstance(m, syntax.Name)
-    ]
-    return list(dict.fromkeys(m.id for m in inside if m.id not in bound | known))
+    sizes = {w for i in (*graph.inputs.values(), *graph.extra.values()) for size in i.shape for w in size.names()}
+    places = [p for n in nodes for p in _places(n)]
+    inside = [m for p in places for m in walk((p,)) if isinstance(m, syntax.Name)]
+    return list(dict.fromkeys(m.id for m in inside if m.id not in bound | known | sizes))
+
+
+def _places(node: object) -> tuple[object, ...]:
+    if isinstance(node, syntax.DeltaTerm):
+        return (node.a, node.b)
+    return tuple(node.items) if isinstance(node, syntax.Subscript) else ()
 
 
 # -- what is said ----------------------------------------------------------------------------------------------------------

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from derivkit.checking.diagnose import Evidence, diagnose
 from derivkit.checking.verify.edits import Edit, edits
-from derivkit.checking.verify.samples import Axes, Case, Sample, close, each, evaluated, sampled
+from derivkit.checking.verify.samples import Axes, Case, Sample, close, each, evaluated, sampled, telling
 from derivkit.errors import DerivkitError
 from derivkit.layout import LAYOUTS, axis_order
 from derivkit.symbolic.derive import differentiate
 from derivkit.symbolic.derive.differentiate import local_slope
-from derivkit.symbolic.expr import Expr, Fn, Name
+from derivkit.symbolic.expr import Expr, Fn, Name, Ref, Sum, walk
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.notation import Notation
@@ -125,6 +125,8 @@ def _ratios(case: Case) -> list[float] | None:
     """Return claim / truth at every point, ``None`` where it is not one number."""
     found = []
     for claim, truth in each(case):
+        if not np.all(np.isfinite(claim)):
+            return None
         norm = float(np.sum(truth * truth))
         if not norm:
             if np.any(claim):
@@ -170,17 +172,19 @@ def _monomial(number: float, names: list[str], powers: tuple[int, ...]) -> str:
     return "*".join([*lead, *above] or ["1"]) + "".join(f"/{n}" for n in below)
 
 
-def _variable(case: Case) -> Cause | None:
-    graph = case.result.graph
-    inputs = [n for n, i in graph.inputs.items() if i.kind != "label"]
-    named = [d.name for d in graph if d.name != graph.output]
-    for name in (*inputs, *named) if case.derivation.kind in ("gradient", "jacobian") else ():
-        if name == case.result.wrt:
-            continue
-        other = _derivative(case, name)
-        if other is not None and all(close(s.claim, _value(case, other, s)) for s in case.samples):
-            return f"wrong-variable:{name}", f"is the derivative with respect to {name}"
-    return None
+def _variable(*kinds: str) -> Callable[[Case], Cause | None]:
+    """Return the hypothesis that a claim belongs to another name, of one of the ``kinds`` of names."""
+
+    def hypothesis(case: Case) -> Cause | None:
+        graph = case.result.graph
+        known = [*(n for n, i in graph.inputs.items() if i.kind != "label"), *(d.name for d in graph if d.name != graph.output)]
+        for name in known if case.derivation.kind in ("gradient", "jacobian") else ():
+            other = _derivative(case, name) if name.kind in kinds and name != case.result.wrt else None
+            if other is not None and all(close(s.claim, _value(case, other, s)) for s in case.samples):
+                return f"wrong-variable:{name}", f"is the derivative with respect to {name}"
+        return None
+
+    return hypothesis
 
 
 def _derivative(case: Case, name: Name) -> Result | None:
@@ -206,18 +210,36 @@ _WORDS = {"onehot": "one-hot", "simplex": "on the simplex", "symmetric": "symmet
 
 
 def _declaration(*kinds: str) -> Callable[[Case], Cause | None]:
+    """Return the hypothesis that an input lacks a declaration, one of ``kinds``."""
+
     def hypothesis(case: Case) -> Cause | None:
         real = [i for i in case.result.graph.inputs.values() if i.kind == "real"]
         for given, kind in product(real, kinds):
+            if given.name == case.result.wrt and kind != "positive":
+                continue  # it is moved: a declaration would not say where to
             if (kind != "positive" and not given.shape) or (kind == "symmetric" and not _is_square(given)):
                 continue
-            samples = sampled(case.result, case.formula, case.layout, 1, {given.name: kind})
-            if samples and all(close(s.claim, s.truth) for s in samples):
+            if _right_under(case, given, kind):
                 told = f"would be right if {given.name} were declared {kind}: {given.name} is not declared {_WORDS[kind]}"
                 return f"declaration:{given.name}: {kind}", told
         return None
 
     return hypothesis
+
+
+def _total(case: Case) -> Cause | None:
+    """Return the input whose Σ stands in the derivative and is taken for 1 in the claim."""
+    sums = [n.body.name for n in walk(case.result.expr) if isinstance(n, Sum) and isinstance(n.body, Ref)]
+    for given in case.result.graph.inputs.values():
+        if given.kind == "real" and given.shape and given.name in sums and _right_under(case, given, "simplex"):
+            told = f"would be right if {given.name} were declared onehot or simplex: {given.name} is not declared one-hot"
+            return f"declaration:{given.name}: onehot", told
+    return None
+
+
+def _right_under(case: Case, given: Input, kind: str) -> bool:
+    samples = sampled(case.result, case.formula, case.layout, 1, {given.name: kind})
+    return telling(samples) and all(close(s.claim, s.truth) for s in samples)
 
 
 def _is_square(given: Input) -> bool:
@@ -236,19 +258,24 @@ def _edited(case: Case) -> Cause | None:
     back = ((e, e.extra) for e in edits(case.formula.expr, case.formula.graph))
     for edit, (code, sentence) in chain(forward, back):
         axes, wanted = (case.axes, True) if sentence is edit.lost[1] else (case.formula.axes, False)
-        if all(_explains(edit, axes, s, wanted) for s in _telling(case)):
+        said = (_explains(edit, axes, s, wanted) for s in _first_wrong(case))
+        if next(said) and False not in said:
             text = "" if edit.place is None else shown(edit.place)
             return code, sentence.format(place=text)
     return None
 
 
-def _telling(case: Case) -> list[Sample]:
+def _first_wrong(case: Case) -> list[Sample]:
     """Return the points with the one that tells most first."""
-    return sorted(case.samples, key=lambda s: close(s.claim, s.truth))
+    return sorted(case.samples, key=lambda s: (close(s.claim, s.truth), not np.all(np.isfinite(s.claim))))
 
 
-def _explains(edit: Edit, axes: Axes, s: Sample, is_claim: bool) -> bool:
-    return close(evaluated(edit.expr, axes, s.env, s.sizes, s.truth), s.claim if is_claim else s.truth)
+def _explains(edit: Edit, axes: Axes, s: Sample, is_claim: bool) -> bool | None:
+    """Return whether an edit explains one point; ``None`` where neither side has a value."""
+    made, wanted = evaluated(edit.expr, axes, s.env, s.sizes, s.truth), s.claim if is_claim else s.truth
+    if not np.all(np.isfinite(made)) and not np.all(np.isfinite(wanted)):
+        return None
+    return close(made, wanted)
 
 
 def _slope(case: Case) -> Cause | None:
@@ -318,10 +345,11 @@ ROWS: tuple[Row, ...] = (
     Row("zero", "is zero", _zero),
     Row("sign", "has the opposite sign", _sign),
     Row("scale", "is a constant, or a power of sizes, times the derivative", _scale),
-    Row("wrong-variable", "is the derivative with respect to another name", _variable),
-    Row("declaration", "would be right under a declaration", _declaration("onehot", "simplex", "symmetric")),
+    Row("wrong-variable", "is the derivative with respect to another name", _variable("user")),
+    Row("declaration", "takes a sum for 1", _total),
     Row("missing-term", "differs in one place: a term, a factor, a sign, a power, a name, two subscripts", _edited),
     Row("missing-factor", "differs by a local derivative", _slope),
-    Row("declaration", "would be right for numbers of another kind", _declaration("positive", "mask")),
+    Row("wrong-variable", "is the derivative with respect to a name between the lines", _variable("anon")),
+    Row("declaration", "would be right under a declaration", _declaration("simplex", "onehot", "symmetric", "positive", "mask")),
     Row("dense", "is what the suspects of a gradient check say", _suspect),
 )

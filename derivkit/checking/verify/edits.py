@@ -49,8 +49,9 @@ def _rebuilt(expr: Expr, path: tuple[tuple[Expr, int], ...]) -> Expr:
 
 
 def _alike(graph: Graph) -> dict[Name, list[Name]]:
-    """Return for each name the others of its shape."""
-    shapes = {n: i.shape for n, i in graph.inputs.items() if i.kind != "label"} | {d.name: d.shape for d in graph}
+    """Return for each name the author's others of its shape."""
+    shapes = {n: i.shape for n, i in graph.inputs.items() if i.kind != "label"}
+    shapes |= {d.name: d.shape for d in graph if d.name.kind == "user"}
     return {n: [m for m, other in shapes.items() if m != n and other == shape] for n, shape in shapes.items()}
 
 

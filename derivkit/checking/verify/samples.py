@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from derivkit.errors import DerivkitError
 from derivkit.layout import Layout, axis_order
 from derivkit.symbolic.derive.points import points, size_sets
+from derivkit.symbolic.elementary import INDICATORS
 from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
-from derivkit.symbolic.expr import Expr, Name
+from derivkit.symbolic.expr import Expr, Fn, Name, Prim, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index
 from derivkit.symbolic.steps import Derivation, Result
@@ -22,6 +23,8 @@ Array = NDArray[Any]
 Axes = tuple[Index | None, ...]
 POINTS = 12  # in all
 TOLERANCE = 1e-9
+MORE = 60  # where a program decides
+FEW = 6  # names of sizes
 DOUBT = 1e-5  # a smaller difference is looked at with more digits
 
 
@@ -91,7 +94,7 @@ def sampled(
     """Return both sides at several points; ``kinds`` replaces the declared kinds of some inputs."""
     graph = declared(result.graph, kinds or {})
     rng = np.random.default_rng(seed)
-    sets = size_sets(graph)
+    sets = [*size_sets(graph), *_apart(graph)]
     found = []
     for sizes in sets:
         for values in points(graph, sizes, rng, max(2, POINTS // max(1, len(sets)))):
@@ -102,6 +105,38 @@ def sampled(
             if sample is not None:
                 found.append(sample)
     return tuple(found)
+
+
+def _apart(graph: Graph) -> list[dict[str, int]]:
+    """Return one more set of sizes, each other than in the first: a factor 1/N is no number then."""
+    first = next(iter(size_sets(graph)), {})
+    return [{n: 2 * v - 1 for n, v in first.items()}] if first and max(first.values()) > 1 and len(first) <= FEW else []
+
+
+def elsewhere(case: Case, seed: int) -> Iterator[Sample]:
+    """Yield more points, nearer to 0 and farther out: where a program decides, a few points may all decide the same."""
+    rng = np.random.default_rng(seed + 1)
+    graph = case.result.graph
+    moving = {str(n) for n, i in (*graph.inputs.items(), *graph.extra.items()) if i.kind in ("real", "positive", "symmetric")}
+    for sizes in size_sets(graph)[:1]:
+        for values in points(graph, sizes, rng, MORE):
+            moved = {n: v * rng.choice((0.3, 1.0, 4.0)) if n in moving else v for n, v in values.items()}
+            sample = at_point(case.result, case.formula, case.layout, sizes, moved)
+            if sample is not None:
+                yield sample
+
+
+def decides(exprs: Iterable[Expr]) -> bool:
+    """Return whether some expression takes a decision: a step, a comparison, a maximum."""
+    nodes = (n for e in exprs for n in walk(e))
+    return any(
+        (isinstance(n, Fn) and (n.op in _DECIDING or n.op in INDICATORS)) or (isinstance(n, Prim) and n.op in _CHOOSING)
+        for n in nodes
+    )
+
+
+_DECIDING = frozenset({"where", "sign", "abs", "relu", "maximum", "minimum", "clip", "leaky_relu", "elu", "selu", "hardtanh"})
+_CHOOSING = frozenset({"max", "min", "argmax", "first_max"})
 
 
 def declared(graph: Graph, kinds: Mapping[Name, str]) -> Graph:
@@ -138,6 +173,11 @@ def evaluated(expr: Expr, axes: Axes, env: Mapping[Name, Array], sizes: Mapping[
             return evaluate_expr(expr, env, sizes, axes)
     except (DerivkitError, ArithmeticError, ValueError):
         return np.full_like(like, np.nan, dtype=float)
+
+
+def telling(samples: tuple[Sample, ...]) -> bool:
+    """Return whether some point has sizes above 1: where every size is 1 much is equal that is not the same."""
+    return any(not s.sizes or max(s.sizes.values()) > 1 for s in samples)
 
 
 def each(case: Case) -> Iterator[tuple[Array, Array]]:
