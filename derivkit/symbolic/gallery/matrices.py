@@ -48,7 +48,7 @@ D = det(A @ B)
 
 == gram_determinant  wrt A
 # log-determinant of a Gram matrix: 2 (A A^T)^-1 A
-A: N, D
+A: M, D
 L = logdet(A @ A.T)
 
 == shifted_gram_determinant  wrt A
