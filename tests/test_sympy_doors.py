@@ -177,7 +177,7 @@ def test_what_cannot_be_is_refused(call, code):
 def test_nothing_else_pays_for_sympy():
     code = (
         "import sys, derivkit as dk; d = dk.derive('E = sum(softmax(x)*t)', 'x'); str(d); d.html(); dk.compile(d);"
-        "print('sympy' in sys.modules); d.sympy(); print('sympy' in sys.modules)"
+        "d.verify('t', 'x'); print('sympy' in sys.modules); d.sympy(); print('sympy' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]

@@ -17,7 +17,7 @@ from derivkit.checking.verify.corruptions import cause
 from derivkit.checking.verify.samples import Case, Formula, Sample, close, decides, elsewhere, off, sampled, telling
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import Layout, axis_order, read_layout
-from derivkit.symbolic.derive import differentiate
+from derivkit.symbolic.derive import derive
 from derivkit.symbolic.expr import user
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import ONE
@@ -105,7 +105,7 @@ def _result(derivation: Derivation, wrt: str | None) -> Result:
         known = ", ".join(derivation.results)
         hint = did_you_mean(word, derivation.results) or f"the results are {known}"
         raise DerivkitError(f"there is no result for '{echo(word)}'", code="DK008", hint=hint)
-    return differentiate(derivation.primal, wrt=word, kind=derivation.kind).result
+    return derive(derivation.primal, wrt=word, kind=derivation.kind, check=False).result
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------------
@@ -115,7 +115,11 @@ def _formulas(claim: str, result: Result) -> Iterator[Formula]:
     """Yield what the claim may mean: one thing, but for an index expression that does not say the order of its letters."""
     graph, lines = result.graph, _lines(claim)
     before: list[Definition] = []
+    taken = {str(n) for n in (*graph.inputs, *graph.extra, *(d.name for d in graph))}
     for name, text in lines[:-1]:
+        if name in taken:
+            raise DerivkitError(f"'{name}' is a name of the program", code="DK011", hint="give the claim's line another name")
+        taken.add(name)
         expr, axes = read_expression(text, graph)
         shape = tuple(ONE if a is None else a.size for a in axes)
         before.append(Definition(user(name), shape, axes, expr, text=text))

@@ -7,7 +7,7 @@ exchanged; what then agrees names the cause and the place.  What is left goes to
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, permutations, product
@@ -21,10 +21,11 @@ from derivkit.checking.verify.edits import Edit, edits
 from derivkit.checking.verify.samples import Axes, Case, Sample, close, each, evaluated, sampled, telling
 from derivkit.errors import DerivkitError
 from derivkit.layout import LAYOUTS, axis_order
-from derivkit.symbolic.derive import differentiate
+from derivkit.symbolic.derive import derive
 from derivkit.symbolic.derive.differentiate import local_slope
-from derivkit.symbolic.expr import Expr, Fn, Name, Ref, Sum, walk
+from derivkit.symbolic.expr import Expr, Fn, Ref, Sum, walk
 from derivkit.symbolic.graph import Input
+from derivkit.symbolic.index import ONE, Size
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.notation import Notation
 from derivkit.symbolic.render.page import ranks
@@ -176,23 +177,30 @@ def _variable(*kinds: str) -> Callable[[Case], Cause | None]:
     """Return the hypothesis that a claim belongs to another name, of one of the ``kinds`` of names."""
 
     def hypothesis(case: Case) -> Cause | None:
-        graph = case.result.graph
-        known = [*(n for n, i in graph.inputs.items() if i.kind != "label"), *(d.name for d in graph if d.name != graph.output)]
-        for name in known if case.derivation.kind in ("gradient", "jacobian") else ():
-            other = _derivative(case, name) if name.kind in kinds and name != case.result.wrt else None
-            if other is not None and all(close(s.claim, _value(case, other, s)) for s in case.samples):
+        for name, other in _others(case, kinds).items():
+            if all(close(s.claim, _value(case, other, s)) for s in case.samples):
                 return f"wrong-variable:{name}", f"is the derivative with respect to {name}"
         return None
 
     return hypothesis
 
 
-def _derivative(case: Case, name: Name) -> Result | None:
+def _others(case: Case, kinds: tuple[str, ...]) -> Mapping[str, Result]:
+    """Return the derivatives with respect to the other names whose shape is that of the claim."""
+    if case.derivation.kind not in ("gradient", "jacobian"):
+        return {}
+    graph, wanted = case.result.graph, tuple(ONE if a is None else a.size for a in case.formula.axes)
+    shapes = {n: i.shape for n, i in graph.inputs.items() if i.kind != "label"} | {d.name: d.shape for d in graph}
+    out = shapes.pop(graph.output)
+    known = [str(n) for n, s in shapes.items() if n.kind in kinds and n != case.result.wrt and _fits(wanted, (*out, *s))]
     try:
-        known = case.derivation.results.get(str(name))
-        return known or differentiate(case.derivation.primal, wrt=str(name), kind=case.derivation.kind).result
+        return derive(case.derivation.primal, wrt=known, kind=case.derivation.kind, check=False).results if known else {}
     except DerivkitError:
-        return None
+        return {}
+
+
+def _fits(one: tuple[Size, ...], other: tuple[Size, ...]) -> bool:
+    return sorted(map(str, one)) == sorted(map(str, other))
 
 
 def _value(case: Case, result: Result, s: Sample) -> Array:
@@ -254,11 +262,10 @@ def _edited(case: Case) -> Cause | None:
     if not _same_shapes(case):
         return None
     shown = Notation("program", Letters.of(case.formula.graph), ranks(case.formula.graph))
-    forward = ((e, e.lost) for e in edits(case.result.expr, case.formula.graph))
-    back = ((e, e.extra) for e in edits(case.formula.expr, case.formula.graph))
-    for edit, (code, sentence) in chain(forward, back):
-        axes, wanted = (case.axes, True) if sentence is edit.lost[1] else (case.formula.axes, False)
-        said = (_explains(edit, axes, s, wanted) for s in _first_wrong(case))
+    forward = ((e, e.lost, case.axes, True) for e in edits(case.result.expr, case.formula.graph))
+    back = ((e, e.extra, case.formula.axes, False) for e in edits(case.formula.expr, case.formula.graph))
+    for edit, (code, sentence), axes, is_claim in chain(forward, back):
+        said = (_explains(edit, axes, s, is_claim) for s in _first_wrong(case))
         if next(said) and False not in said:
             text = "" if edit.place is None else shown(edit.place)
             return code, sentence.format(place=text)
@@ -347,9 +354,10 @@ ROWS: tuple[Row, ...] = (
     Row("scale", "is a constant, or a power of sizes, times the derivative", _scale),
     Row("wrong-variable", "is the derivative with respect to another name", _variable("user")),
     Row("declaration", "takes a sum for 1", _total),
+    Row("declaration", "would be right for a symmetric matrix", _declaration("symmetric")),
     Row("missing-term", "differs in one place: a term, a factor, a sign, a power, a name, two subscripts", _edited),
     Row("missing-factor", "differs by a local derivative", _slope),
     Row("wrong-variable", "is the derivative with respect to a name between the lines", _variable("anon")),
-    Row("declaration", "would be right under a declaration", _declaration("simplex", "onehot", "symmetric", "positive", "mask")),
+    Row("declaration", "would be right under a declaration", _declaration("simplex", "onehot", "positive", "mask")),
     Row("dense", "is what the suspects of a gradient check say", _suspect),
 )

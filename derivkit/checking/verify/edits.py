@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
+from derivkit.symbolic.elementary import is_indicator
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Ref, SizeOf, Sum
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Size
@@ -69,7 +70,8 @@ def _here(node: Expr, names: dict[Name, list[Name]]) -> Iterator[Edit]:
     elif isinstance(node, Fn) and len(node.args) == 1:
         told = ("sign", "has the opposite sign inside {place}")
         yield Edit(Fn(node.op, (_negative(node.args[0]),)), node, told, told)
-        yield _both(node.args[0], node, "function", "reads {place} without the function", "applies {place} where there is none")
+        code = "mask" if node.op in ("relu", "step") else "function"
+        yield _both(node.args[0], node, code, "reads {place} without the function", "applies {place} where there is none")
 
 
 def _both(expr: Expr, place: Expr | None, code: str, lost: str, extra: str, other: str = "") -> Edit:
@@ -102,7 +104,7 @@ def _factors(node: Mul) -> Iterator[Edit]:
         rest = node.args[:n] + node.args[n + 1 :]
         left = rest[0] if len(rest) == 1 else Mul(rest)
         yield _both(left, factor, "missing-factor", "lacks the factor {place}", "has the factor {place} too much", "extra-factor")
-        if not isinstance(factor, Num):
+        if not isinstance(factor, Num) and not is_indicator(factor):
             twice = Mul((*node.args, factor))
             yield _both(twice, factor, "extra-factor", "has the factor {place} twice", "lacks a factor {place}", "missing-factor")
             over = Mul((*rest, Pow(factor, Num(-1))))

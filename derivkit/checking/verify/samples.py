@@ -23,7 +23,7 @@ Array = NDArray[Any]
 Axes = tuple[Index | None, ...]
 POINTS = 12  # in all
 TOLERANCE = 1e-9
-MORE = 60  # where a program decides
+MORE = 30  # where a program decides
 FEW = 6  # names of sizes
 DOUBT = 1e-5  # a smaller difference is looked at with more digits
 

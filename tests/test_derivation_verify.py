@@ -1,0 +1,247 @@
+"""``d.verify``: the derivative's own text is right, every planted corruption is wrong, and the cause that is named fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+
+import derivkit as dk
+from derivkit.checking.verify.corruptions import ROWS
+from derivkit.checking.verify.edits import edits
+from derivkit.errors import DerivkitError
+from derivkit.symbolic.gallery import gallery, wrt
+
+NAMES = [n for n in gallery if not n.startswith("deep_sigmoid") or n == "deep_sigmoid_3"]
+
+
+@cache
+def derivation(name: str) -> Any:
+    return dk.derive(gallery[name], wrt[name], check=False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_derivative_s_own_text_is_right(name):
+    d = derivation(name)
+    for variable, result in d.results.items():
+        assert d.verify(str(result), variable), f"{variable}: {result}"
+        if not result.shared and len(name) % 4 == 0:
+            assert d.verify(result.program(notation="index"), variable), f"{variable}: {result.program(notation='index')}"
+
+
+def whole(name: str) -> Iterator[tuple[str, str, set[str]]]:
+    """Yield (variable, claim, codes that fit) for corruptions of a result as a whole."""
+    for variable, result in derivation(name).results.items():
+        line = str(result)
+        if result.shared or "[" in line.partition("=")[0]:
+            continue
+        right = line.partition("=")[2]
+        yield variable, f"-({right})", {"sign"}
+        yield variable, f"({right})/2", {"scale:0.5"}
+        yield variable, f"3*({right})", {"scale:3"}
+        yield variable, f"0*({right})", {"zero"}
+        for size in [s.name for s in result.shape if s.name][:1]:
+            yield variable, f"({right})/{size}", {f"scale:1/{size}"}
+            yield variable, f"({right})*{size}", {f"scale:{size}"}
+        if len(result.shape) == 2 and result.shape[0] != result.shape[1]:
+            yield variable, f"({right}).T", {"transpose"}
+        if not result.outputs and variable in {str(i) for i in result.graph.inputs}:
+            yield variable, f"({right}) + {variable}", {"extra-term", "missing-term", "missing-factor"}
+            yield variable, f"({right})*{variable}", {"extra-factor", "missing-factor", "power", "scale"}
+
+
+@pytest.mark.parametrize("n", range(0, len(NAMES), 4), ids=NAMES[::4])
+def test_a_corruption_of_the_whole_is_named(n):
+    for variable, claim, codes in [*whole(NAMES[n])][n % 11 :: 11]:
+        report = derivation(NAMES[n]).verify(claim, variable)
+        assert not report
+        assert not report.undecided
+        assert report.diagnosis in codes or report.diagnosis.partition(":")[0] in codes, f"{claim}: {report}"
+
+
+#: What may be said of an edit of one place instead: the same claim has several explanations.
+SAME = {
+    "missing-factor": {"sign", "scale", "power", "zero"},
+    "extra-factor": {"power", "missing-factor", "scale"},
+    "power": {"extra-factor", "missing-factor", "scale", "zero"},
+    "missing-term": {"zero", "missing-factor", "extra-factor", "diagonal", "wrong-name"},
+    "sign": {"extra-factor", "zero", "missing-term", "wrong-variable", "missing-factor"},
+    "wrong-name": {"zero", "missing-term", "wrong-variable", "power", "missing-factor", "extra-factor"},
+    "index-swapped": {"transpose", "shape"},
+    "scale": {"missing-factor"},
+    "diagonal": {"missing-term"},
+    "function": {"missing-factor", "extra-factor", "missing-term"},
+}
+
+
+@pytest.mark.parametrize("n", range(1, len(NAMES), 3), ids=NAMES[1::3])
+def test_a_slip_in_one_place_is_named(n):
+    """Where the verdict is right, the slip changes nothing: complex steps must say so, too."""
+    d, rng = derivation(NAMES[n]), np.random.default_rng(n)
+    variable, result = list(d.results.items())[n % len(d.results)]
+    made = [] if result.shared else list(edits(result.expr, result.graph))
+    for place in rng.choice(len(made), min(1, len(made)), replace=False):
+        edit = made[place]
+        claim = str(replace(result, expr=edit.expr))
+        try:
+            report = d.verify(claim, variable)
+        except DerivkitError:
+            continue  # a slip that the language refuses, as a power of 0
+        if report:
+            assert same(d, replace(result, expr=edit.expr), result), claim
+            continue
+        code = report.diagnosis.partition(":")[0]
+        assert code == edit.lost[0] or code in SAME[edit.lost[0]] | {"non-finite"}, f"{claim}: {report}"
+
+
+def same(d: Any, one: Any, other: Any) -> bool:
+    from derivkit.symbolic.derive.points import points, size_sets
+
+    sizes = size_sets(d.primal)[0]
+    for values in points(d.primal, sizes, np.random.default_rng(99), 10):
+        if not np.allclose(one.evaluate(values, sizes=sizes), other.evaluate(values, sizes=sizes), rtol=1e-9, atol=1e-12):
+            return False
+    return True
+
+
+# -- causes, one by one -------------------------------------------------------------------------------------------------------
+
+CE = "z: K\nt: onehot K\ny = softmax(z)\nE = cross_entropy(t, y)"
+NET = "x: D\nW1: M, D\nW2: K, M\nt: onehot K\nh = tanh(W1 @ x)\ny = softmax(W2 @ h)\nE = cross_entropy(t, y)"
+FORM = "A: N, N\nx: N\nE = x @ A @ x"
+LEAST = "X: N, D\nw: D\ny: N\nr = X @ w - y\nE = mean(r**2)"
+JACOBIAN = "x: N\nA: M, N\ny = A @ x**2"
+SOFTMAX = "z: K\ny = softmax(z)"
+
+CAUSES = [
+    (CE, "z", "t - y", "sign"),
+    (CE, "z", "y + t", "sign"),
+    (CE, "z", "y", "missing-term"),
+    (CE, "z", "(y - t)/K", "scale:1/K"),
+    (CE, "z", "-t/y", "wrong-variable:y"),
+    (CE, "z", "y - z", "wrong-name"),
+    (CE, "z", "outer(y, t)", "shape"),
+    (CE, "z", "0*y", "zero"),
+    (CE.replace("onehot ", ""), "z", "y - t", "declaration:t: onehot"),
+    (NET, "W1", "outer(W2.T @ (y - t), x)", "missing-factor"),
+    (NET, "W1", "outer((W2.T @ (y - t)) * h * (1 - h), x)", "missing-factor"),
+    (NET, "W1", "outer(x, (W2.T @ (y - t)) * (1 - h**2))", "transpose"),
+    (NET, "W1", "outer((W2.T @ (y - t)) * (1 + h**2), x)", "sign"),
+    (NET, "W1", "outer((W2.T @ (y - t)) * (1 - h), x)", "power"),
+    (NET, "W1", "outer((W2 @ (y - t)) * (1 - h**2), x)", "shape"),
+    (NET, "W1", "outer((W2.T @ y) * (1 - h**2), x)", "missing-term"),
+    (NET, "x", "W1.T @ (W2.T @ (y - t))", "missing-factor"),
+    (FORM, "x", "A @ x", "missing-term"),
+    (FORM, "x", "2*A @ x", "declaration:A: symmetric"),
+    (FORM, "A", "outer(x, x)/2", "scale:0.5"),
+    (FORM, "x", "(A + A.T) @ x + x", "extra-term"),
+    (LEAST, "w", "2*X.T @ r", "scale:N"),
+    (LEAST, "w", "X.T @ r/N", "scale:0.5"),
+    (LEAST, "w", "2*X.T @ (X @ w + y)/N", "sign"),
+    (LEAST, "w", "2/N*r*X[:, 0]", "shape"),
+    (LEAST, "w", "2/N*r[:, None]*X", "missing-sum"),
+    (JACOBIAN, "x", "2*diag(x) @ A.T", "transpose"),
+    (JACOBIAN, "x", "A*x", "scale:0.5"),
+    (SOFTMAX, "z", "y*(1 - y)", "diagonal"),
+    (SOFTMAX, "z", "diag(y)", "missing-term"),
+    (SOFTMAX, "z", "diag(y) + outer(y, y)", "sign"),
+    ("x: N\nE = sum(abs(x))", "x", "ones(N)", "declaration:x: positive"),
+    ("x: N\nE = sum(relu(x)**2)", "x", "2*x", "mask"),
+    ("x: N\nE = sum(x)", "x", "1", "shape"),
+    ("x:\nw:\nE = sin(w*x)", "w", "cos(w*x)", "missing-factor"),
+    ("x:\nw:\nE = sin(w*x)", "w", "w*cos(w*x)", "wrong-variable:x"),
+]
+
+
+@pytest.mark.parametrize(("text", "variable", "claim", "code"), CAUSES, ids=[f"{v}-{c}" for _, v, c, _ in CAUSES])
+def test_the_cause_is_named(text, variable, claim, code):
+    report = dk.derive(text, variable, check=False).verify(claim, variable)
+    assert not report
+    assert report.diagnosis == code, str(report)
+
+
+RIGHT = [
+    (CE, "z", "y - t"), (CE, "z", "sum(t)*y - t"), (CE, "z", "g[k] = y[k] - t[k]"), (CE, "z", "y[k] - t[k]"), (CE, "y", "-t/y"),
+    (NET, "W2", "dE_dW2 = outer(y - t, h)"), (NET, "W2", "(y[k] - t[k]) * h[j]"), (NET, "h", "W2.T @ (y - t)"),
+    (NET, "W1", "d = (W2.T @ (y - t)) * (1 - h**2)\nouter(d, x)"), (FORM, "x", "(A + A.T) @ x"), (LEAST, "w", "2/N*X.T @ r"),
+    (SOFTMAX, "z", "diag(y) - outer(y, y)"), (SOFTMAX, "z", "y[i]*(delta[i,j] - y[j])"), (JACOBIAN, "x", "2*A*x"),
+    ("x: N\nE = sum(relu(x))", "x", "step(x)"), ("x: N\nE = sum(x)", "x", "ones(N)"), ("x:\nE = sqrt(x**2)", "x", "sign(x)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "variable", "claim"), RIGHT, ids=[c for _, _, c in RIGHT])
+def test_another_form_is_right(text, variable, claim):
+    report = dk.derive(text, variable, check=False).verify(claim, variable)
+    assert report, str(report)
+    assert report.diagnosis is None
+    assert report.evaluations >= 8
+
+
+def test_a_name_without_a_result_may_be_asked_for():
+    d = dk.derive(NET, "W1", check=False)
+    assert d.verify("y - t", wrt="z")  # a name that the derivation gave
+    assert d.verify("W2.T @ (y - t)", wrt="h")
+
+
+def test_layouts_are_told_apart():
+    d = dk.derive(NET, "W1", check=False)
+    gradient = str(d.result).partition("=")[2]
+    assert d.verify(f"({gradient}).T", "W1", layout="numerator")
+    report = d.verify(f"({gradient}).T", "W1")
+    assert report.diagnosis == "transpose"
+    assert "numerator layout" in report.summary
+    assert dk.derive(JACOBIAN, "x", layout="denominator", check=False).verify("2*diag(x) @ A.T")
+
+
+def test_other_kinds_are_verified_too():
+    d = dk.derive("z: K\nE = logsumexp(z)", "z", kind="hessian", check=False)
+    assert d.verify("diag(softmax(z)) - outer(softmax(z), softmax(z))")
+    assert d.verify("diag(softmax(z))").diagnosis == "missing-term"
+    d = dk.derive("x: N\nA: M, N\ny = A @ x", "x", kind="vjp", check=False)
+    assert d.verify("A.T @ y_bar")
+    with pytest.raises(DerivkitError, match="no result for 'A'"):
+        d.verify("outer(y_bar, x)", "A")
+
+
+def test_a_difference_that_shows_at_few_points_is_seen():
+    d = dk.derive("y: N\nt: N\nE = huber(y, t)", "y", check=False)
+    assert d.verify("where(abs(y - t) <= 1, y - t, sign(y - t))")
+    assert not d.verify("where(abs(y - t) <= 1, y - t, sign(y - t/2))")
+    assert not d.verify("where(abs(y - t) <= 2, y - t, sign(y - t))")
+
+
+def test_a_wrong_report_has_a_counterexample_and_the_right_form():
+    report = dk.derive(NET, "W1", check=False).verify("outer(W2.T @ (y - t), x)", "W1")
+    text = str(report)
+    assert "wrong: dE_dW1 = outer(W2.T @ (y - t), x): lacks the factor 1 - h[j]**2" in text
+    assert "counterexample at D = " in text
+    assert "right: outer((W2.T @ (y - t)) * (1 - h**2), x)" in text
+    assert report.entries[0].leaf == "W1"
+    assert abs(report.entries[0].yours - report.entries[0].measured) > 1e-6
+    assert report.to_json()["diagnosis"] == "missing-factor"
+    assert len(text.splitlines()) <= 20
+
+
+@pytest.mark.parametrize(
+    ("claim", "code"),
+    [("y -", "DK007"), ("yy - t", "DK008"), ("sofmax(z) - t", "DK009"), (3, "DK010"), ("y = t\ny", "DK011")],
+)
+def test_what_cannot_be_read_is_no_verdict(claim, code):
+    with pytest.raises(DerivkitError) as caught:
+        dk.derive(CE, "z", check=False).verify(claim, "z")
+    assert caught.value.code == code
+
+
+def test_without_a_point_nothing_is_decided():
+    report = dk.derive("x: N\nE = sum(log(-x**2))", "x", check=False).verify("2/x", "x")
+    assert not report
+    assert report.undecided
+
+
+def test_every_row_of_the_table_says_what_it_means():
+    assert all(row.code and row.meaning and callable(row.hypothesis) for row in ROWS)
+    assert ROWS[-1].code == "dense"
