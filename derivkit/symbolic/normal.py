@@ -254,7 +254,8 @@ def sum_over(indices: tuple[Index, ...], body: Expr) -> Expr:
     contracted = _contract(indices, inner_factors)
     if contracted is not None:
         return contracted
-    for n, factor in enumerate(inner_factors):
+    for n, whole in enumerate(inner_factors):
+        factor = _spread_sum(whole)
         if isinstance(factor, Add) and _has_delta(factor, indices):
             spread = (mul((*inner_factors[:n], t, *inner_factors[n + 1 :])) for t in factor.args)
             return add(sum_over(indices, t) for t in spread)
@@ -279,9 +280,18 @@ def _has_delta(expr: Expr, indices: tuple[Index, ...]) -> bool:
         for factor in factors_of(term):
             if isinstance(factor, Delta) and any(True for _ in solutions(factor, indices)):
                 return True
-            if isinstance(factor, Add) and _has_delta(factor, indices):
+            if isinstance(_spread_sum(factor), Add) and _has_delta(_spread_sum(factor), indices):
                 return True
     return False
+
+
+def _spread_sum(factor: Expr) -> Expr:
+    """Return Σ over terms with a δ of other indices as the terms summed each, so that the δ can be contracted."""
+    if not isinstance(factor, Sum) or not isinstance(factor.body, Add):
+        return factor
+    if not any(isinstance(f, Delta) for t in factor.body.args for f in factors_of(t)):
+        return factor
+    return add(sum_over(factor.indices, t) for t in factor.body.args)
 
 
 def _sum_of_terms(indices: tuple[Index, ...], body: Add) -> Expr:

@@ -211,22 +211,30 @@ def _finished(x: Operand, y: Operand, counts: dict[Index, int]) -> frozenset[Ind
 
 
 def _best_pair(work: Sequence[Operand], left: set[Index]) -> tuple[int, int]:
-    """Return the pair to contract next: one that finishes an index, then the cheapest, then the smallest result."""
+    """Return the pair to contract next: one that finishes an index, the cheapest, the smallest result, as it stands."""
     counts = _counts(work, left)
-    best: tuple[tuple[int, int, int, int, int], tuple[int, int]] | None = None
+    best: tuple[tuple[int, ...], tuple[int, int]] | None = None
     for a, x in enumerate(work):
         for b in range(a + 1, len(work)):
             y = work[b]
             if len(work) > 2 and not any(s in counts for s in x.axes if s in y.axes):
                 continue
             union = len({*x.axes, *y.axes})
-            gone = len(_finished(x, y, counts))
-            score = (gone == 0, union, union - gone, a, b)
+            gone = _finished(x, y, counts)
+            score = (not gone, union, union - len(gone), _crossed(x, y, gone), a, b)
             if best is None or score < best[0]:
                 best = (score, (a, b))
     if best is None:  # a component is linked, so some pair shares a summed index
         raise AssertionError("unlinked component")
     return best[1]
+
+
+def _crossed(x: Operand, y: Operand, gone: frozenset[Index]) -> bool:
+    """Say whether the product of two matrices over one index needs a transpose of one of them."""
+    if len(gone) != 1 or len(x.axes) != 2 or len(y.axes) != 2:
+        return False
+    (over,) = gone
+    return (x.axes[0] is over) == (y.axes[0] is over)
 
 
 def _pair(x: Operand, y: Operand, gone: frozenset[Index], hint: Axes) -> Operand:

@@ -218,11 +218,13 @@ def _expand(node: Array, args: Sequence[Text], _: Dialect) -> Text:
     return Text(f"{within(args[0], ATOM)}[{', '.join('None' if new else ':' for new in node.params)}]")
 
 
-def _index(node: Array, args: Sequence[Text], _: Dialect) -> Text:
+def _index(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
     items = []
+    lengths = iter(node.args[0].shape)
     for sub in node.params:
+        last = next(lengths) - 1
         if isinstance(sub, Size):
-            items.append(str(sub))
+            items.append("-1" if dialect.terse and sub == last and last.literal is None else str(sub))
         else:
             items.append(":" if sub is None else within(args[1 + sub], SUM))  # type: ignore[operator]
     while items[-1] == ":":

@@ -11,15 +11,18 @@ from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import cached_property
 
+from derivkit.symbolic.derive.contractions import contractions
 from derivkit.symbolic.derive.facts import Fact, declared_facts, use_facts
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.derive.probe import sums_to_prove
 from derivkit.symbolic.derive.symmetry import symmetric_facts, without_solutions
+from derivkit.symbolic.derive.totals import Mean, means
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
     Const,
+    Delta,
     Expr,
     Mul,
     Name,
@@ -97,6 +100,7 @@ class Knowledge:
     solved: tuple[Solved, ...] = ()
     symmetric: tuple[Fact, ...] = ()
     positive: frozenset[Name] = frozenset()
+    contractions: tuple[Definition, ...] = ()
     effort: Effort = field(default_factory=lambda: Effort())
     folded: dict[Expr, Expr] = field(init=False, default_factory=dict, repr=False, compare=False)
     forms: dict[Expr, tuple[Expr, int]] = field(init=False, default_factory=dict, repr=False, compare=False)  # with its effort
@@ -108,6 +112,11 @@ class Knowledge:
         for d in self.whole:
             found.setdefault(_shape(d.rhs), []).append(d)
         return found
+
+    @cached_property
+    def means(self) -> tuple[Mean, ...]:
+        """The definitions that are means over an axis."""
+        return means(self.whole)
 
     @cached_property
     def relations_of(self) -> dict[object, list[int]]:
@@ -161,7 +170,8 @@ def knowledge(graph: Graph) -> Knowledge:
         relation = _relation(d, rhs)
         if relation is not None:
             relations.append(relation)
-    known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), symmetric_facts(graph), positive_names(graph))
+    given = (symmetric_facts(graph), positive_names(graph), contractions(whole))
+    known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), *given)
     return replace_fields(known, facts=(*declared_facts(graph), *_proved(graph, known)))
 
 
@@ -203,7 +213,7 @@ def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
 
 
 def _may_be_proved(d: Definition) -> bool:
-    return d.name.kind == "user" and d.rhs.nodes <= PROOF_NODES and isinstance(d.rhs, Add | Mul) and any(d.indices)
+    return d.name.kind == "user" and d.rhs.nodes <= PROOF_NODES and isinstance(d.rhs, Add | Mul | Delta) and any(d.indices)
 
 
 def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge, before: tuple[Fact, ...]) -> list[Fact]:

@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from functools import reduce
 
+from derivkit.symbolic.derive.contractions import regrouped
 from derivkit.symbolic.derive.facts import use_facts
 from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
+from derivkit.symbolic.derive.polish import averaged, by_textbook, without_minus
 from derivkit.symbolic.derive.rewrite import rewrite
+from derivkit.symbolic.derive.split import broadcasts
+from derivkit.symbolic.derive.totals import without_centred
 from derivkit.symbolic.elementary import condition_of, fn, is_indicator
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -88,6 +92,11 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
     yield factored(expr)
     yield merged(expr)
     yield branches_joined(expr)
+    yield regrouped(expr, known.contractions)
+    yield without_centred(expr, known.means)
+    means = everywhere(expr, lambda e: averaged(e) if isinstance(e, Mul) else e)
+    if means is not expr:
+        yield merged(fold(means, known))
     joined = together(expr)
     if joined is not expr:
         yield fold(joined, known)
@@ -272,6 +281,8 @@ def merged(expr: Expr) -> Expr:
 
 def _merge_sums(expr: Add) -> Expr:
     terms = list(expr.args)
+    if not any(isinstance(f, Sum) for t in terms for f in factors_of(t)):
+        return expr
     for a in range(len(terms)):
         for b in range(a + 1, len(terms)):
             joined = _joined(terms[a], terms[b])
@@ -292,7 +303,9 @@ def _joined(left: Expr, right: Expr) -> Expr | None:
         return None
     renamed = normal(substitute(two.body, {two.indices[0]: Affine.of(index)}))
     body = _take_out_any(add((one.body, scaled(c2 / c, renamed))))
-    return None if body is None else mul((num(c), *outer, sum_over(one.indices, body)))
+    if body is None or any(isinstance(f, Add) and broadcasts(f) for f in factors_of(body)):
+        return None
+    return mul((num(c), *outer, sum_over(one.indices, body)))
 
 
 def _taken_in(c: Fraction, outer: list[Expr], one: Sum, right: Expr) -> Expr | None:
@@ -361,36 +374,7 @@ def condition(where: Fn) -> Expr:
 
 def polished(expr: Expr) -> Expr:
     """Return ``expr`` in the order a textbook uses: a positive term first, sums last in a product, signs absorbed."""
-    return everywhere(expr, _polish)
-
-
-def _polish(expr: Expr) -> Expr:
-    if isinstance(expr, Add):
-        signs = [coefficient(t)[0] < 0 for t in expr.args]
-        if signs[0] and not all(signs):
-            first = signs.index(False)
-            return Add((expr.args[first], *expr.args[:first], *expr.args[first + 1 :]))
-        return expr
-    if not isinstance(expr, Mul):
-        return expr
-    factors = list(expr.args)
-    c, _ = coefficient(expr)
-    if c > 0:
-        for n, factor in enumerate(factors):
-            if isinstance(factor, Add) and all(coefficient(t)[0] < 0 for t in factor.args):
-                flipped = add(scaled(-1, t) for t in factor.args)
-                return _polish(mul((num(-1), *factors[:n], flipped, *factors[n + 1 :])))
-    if c < 0:
-        for n, factor in enumerate(factors):
-            if (
-                isinstance(factor, Add)
-                and not all(coefficient(t)[0] > 0 for t in factor.args)
-                and 2 * sum(coefficient(t)[0] < 0 for t in factor.args) >= len(factor.args)
-            ):
-                flipped = _polish(add(scaled(-1, t) for t in factor.args))
-                return _polish(mul((num(-c), *factors[1:n], flipped, *factors[n + 1 :])))
-    ordered = sorted(factors, key=lambda f: 2 if isinstance(f, Sum) else isinstance(f, Add))
-    return expr if ordered == factors else Mul(tuple(ordered))
+    return without_minus(everywhere(expr, by_textbook))
 
 
 def is_sum_free(expr: Expr) -> bool:

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from derivkit.symbolic.derive.contractions import regrouped
 from derivkit.symbolic.derive.folds import Knowledge
 from derivkit.symbolic.derive.forms import cost, polished, shortest
 from derivkit.symbolic.derive.symmetry import oriented, turned_inverses
@@ -107,7 +108,7 @@ class Flattener:
         made = normal(made)
         if made.nodes > (SHORT_SUM_NODES if isinstance(made, Add) else SHORT_CHAIN_NODES):
             # made short already, when the pass chose between names and values; the terms of a sum meet only here
-            return Flat(polished(made), ())
+            return Flat(polished(regrouped(made, self._known.contractions)), ())
         return Flat(*self._tidied(made))
 
     def _total_uses(self, expr: Expr) -> Counter[Name]:

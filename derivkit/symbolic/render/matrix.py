@@ -14,6 +14,7 @@ from derivkit.symbolic.arrays.dialects import program_text
 from derivkit.symbolic.arrays.linear import with_solves
 from derivkit.symbolic.arrays.symmetric import symmetrised
 from derivkit.symbolic.derive.forms import expand, opened_terms, polished
+from derivkit.symbolic.derive.split import split
 from derivkit.symbolic.derive.symmetry import symmetric_facts
 from derivkit.symbolic.expr import Delta, Expr, Name, Prim, walk
 from derivkit.symbolic.graph import Graph
@@ -24,6 +25,7 @@ from derivkit.symbolic.steps import Result
 
 OPEN_NODES = 60
 OPEN_TERMS = 6
+SPLIT_NODES = 160
 BROADCAST_PENALTY = 12  # characters: a reader would rather see a longer line than a broadcast
 
 
@@ -97,6 +99,9 @@ def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name
     forms = [expr]
     if any(isinstance(n, Delta) for n in walk(expr)) and expr.nodes <= OPEN_NODES and opened_terms(expr) <= OPEN_TERMS:
         forms.append(polished(expand(expr)))
+    apart = split(expr) if expr.nodes <= SPLIT_NODES else expr
+    if apart is not expr:
+        forms.append(polished(apart))
     plans = [(p, program_text(p)) for p in (_plan(form, order, shape) for form in forms) if p is not None]
     written = [(p, text) for p, text in plans if text is not None]
     return min(written, key=lambda pair: _reading_length(pair[1]), default=(None, ""))[0]

@@ -1,0 +1,107 @@
+"""The look of a chosen form: a textbook's order of terms and factors, signs absorbed by differences, means as means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from derivkit.symbolic.elementary import fn
+from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, SizeOf, Sum, references
+from derivkit.symbolic.index import Size
+from derivkit.symbolic.normal import add, coefficient, factors_of, mul, negative, num, power, scaled, sum_over
+
+ODD = frozenset({"sign", "tanh", "sin", "sinh", "arctan", "erf"})  # f(−x) = −f(x)
+
+
+def by_textbook(expr: Expr) -> Expr:
+    """Return one node in the order a textbook uses: a positive term first, sums last in a product, signs absorbed."""
+    if isinstance(expr, Add):
+        signs = [coefficient(t)[0] < 0 for t in expr.args]
+        if signs[0] and not all(signs):
+            first = signs.index(False)
+            return Add((expr.args[first], *expr.args[:first], *expr.args[first + 1 :]))
+        return expr
+    if not isinstance(expr, Mul):
+        return expr
+    factors = list(expr.args)
+    c, _ = coefficient(expr)
+    if c > 0:
+        for n, factor in enumerate(factors):
+            if isinstance(factor, Add) and all(coefficient(t)[0] < 0 for t in factor.args):
+                flipped = add(scaled(-1, t) for t in factor.args)
+                return by_textbook(mul((num(-1), *factors[:n], flipped, *factors[n + 1 :])))
+    if c < 0:
+        for n, factor in enumerate(factors):
+            turned = _opposite(factor) if isinstance(factor, Add) and _differs(n, factors) else None
+            if turned is not None:
+                return by_textbook(mul((num(-c), *factors[1:n], turned, *factors[n + 1 :])))
+    mean = averaged(expr)
+    if mean is not expr:
+        return by_textbook(mean)
+    ordered = sorted(factors, key=lambda f: 2 if isinstance(f, Sum) else isinstance(f, Add))
+    return expr if ordered == factors else Mul(tuple(ordered))
+
+
+def without_minus(expr: Expr) -> Expr:
+    """Return a whole product with its minus sign taken into a difference within it, ``z·(t − p)`` for ``−z·(p − t)``."""
+    c, rest = coefficient(expr)
+    turned = _opposite(rest) if c < 0 and not isinstance(rest, Add) else None
+    return expr if turned is None else by_textbook(scaled(-c, turned))
+
+
+def _differs(place: int, factors: Sequence[Expr]) -> bool:
+    """Say whether no other factor has the same names: the two of ``(x − m)(x − m)ᵀ`` stay alike."""
+    names = references(factors[place]).keys()
+    return not any(n != place and isinstance(f, Add) and references(f).keys() == names for n, f in enumerate(factors))
+
+
+def _opposite(expr: Expr) -> Expr | None:
+    """Return minus the expression where that is no longer: t − p for p − t, also within a Σ or an odd function."""
+    if isinstance(expr, Add):
+        minus = sum(coefficient(t)[0] < 0 for t in expr.args)
+        return by_textbook(negative(expr)) if minus and 2 * minus >= len(expr.args) else None
+    if isinstance(expr, Sum):
+        inner = _opposite(expr.body)
+        return None if inner is None else sum_over(expr.indices, inner)
+    if isinstance(expr, Fn) and expr.op in ODD:
+        inner = _opposite(expr.args[0])
+        return None if inner is None else fn(expr.op, (inner,))
+    if isinstance(expr, Mul) and coefficient(expr)[0] > 0:
+        for n, factor in enumerate(expr.args):
+            inner = _opposite(factor) if _differs(n, expr.args) else None
+            if inner is not None:
+                return by_textbook(mul((*expr.args[:n], inner, *expr.args[n + 1 :])))
+    return None
+
+
+# -- means ----------------------------------------------------------------------------------------------------------------
+
+
+def averaged(expr: Mul) -> Expr:
+    """Return ``(x − Σx/N)/N`` for ``(N x − Σx)/N²``: a textbook subtracts the mean."""
+    for place, factor in enumerate(expr.args):
+        for size in _counted(factor):
+            if not _divides(expr, size):
+                continue
+            inverse = power(SizeOf(size), num(-1))
+            inner = add(mul((t, inverse)) for t in factor.children)
+            others = (*expr.args[:place], SizeOf(size), *expr.args[place + 1 :])
+            return mul((*others, by_textbook(inner)))
+    return expr
+
+
+def _divides(expr: Mul, size: Size) -> bool:
+    return any(
+        isinstance(f, Pow) and f.base == SizeOf(size) and isinstance(f.exponent, Num) and f.exponent.value <= -1
+        for f in expr.args
+    )
+
+
+def _counted(expr: Expr) -> Iterator[Size]:
+    """Yield the sizes N for which each term of a sum is N times something, or a Σ over N; both must be there."""
+    if not isinstance(expr, Add):
+        return
+    times = [{f.size for f in factors_of(t) if isinstance(f, SizeOf)} for t in expr.args]
+    sums = [{i.size for f in factors_of(t) if isinstance(f, Sum) for i in f.indices} for t in expr.args]
+    for size in sorted({s for each in times for s in each}, key=str):
+        if all(size in a or size in b for a, b in zip(times, sums, strict=True)) and any(size in b for b in sums):
+            yield size
