@@ -97,3 +97,10 @@ def test_other_layouts_and_kinds_are_refused():
         derivkit.derive(NET, wrt="x").text(notation="operator", layout="denominator")
     with pytest.raises(derivkit.DerivkitError, match="first derivatives"):
         derivkit.derive(NET, wrt="x", kind="hessian").text(notation="operator")
+
+
+@pytest.mark.parametrize(("program", "name", "form", "matrix"), KRONECKER)
+def test_a_jacobian_of_matrices_is_printed_as_it_acts_on_vectors(program, name, form, matrix):
+    text = derivkit.derive(program, wrt=name, kind="jacobian").text()
+    assert re.search(rf"= {re.escape(form)} +on vectors", text)
+    assert "on vectors" not in derivkit.derive(program, wrt=name, kind="jacobian").text(layout="denominator")

@@ -14,6 +14,7 @@ from derivkit.symbolic.expr import Expr, Name, Ref, key, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.normal import normal
+from derivkit.symbolic.render.kronecker import kronecker
 from derivkit.symbolic.render.labels import labelled, letters_of, names_of, read_labels, with_derived
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.render.lines import Block, Row, conditioned, definition_text, reason, step_block
@@ -105,8 +106,18 @@ def in_matrix(outcome: Outcome, made: Page, notation: str) -> Iterator[Row]:
     matrix = matrix_in(outcome.result, made.layout, made.style) if notation != "index" else None
     if matrix is not None and _another(outcome, matrix):
         yield Row(matrix, "in matrix notation")
+    elif matrix is None and notation != "index" and (product := _on_vectors(outcome, made)) is not None:
+        yield Row(product, "on vectors, matrices read row by row")
     elif matrix is None and notation == "matrix":
         yield Row(outcome.row.right, "index notation: there is no matrix form", outcome.row.by_cases)
+
+
+def _on_vectors(outcome: Outcome, made: Page) -> str | None:
+    """Return a Jacobian by a matrix, or of one, as a Kronecker product, ``None`` where it is none."""
+    result = outcome.result
+    if made.layout == "denominator" or result.shared:
+        return None
+    return kronecker(result.expr, result.outputs, result.inputs, result.graph, made.style)
 
 
 def _another(outcome: Outcome, text: str) -> bool:
