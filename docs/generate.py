@@ -1,4 +1,4 @@
-"""Writes ``docs/reference/operations.md`` from the table of operations: ``python docs/generate.py`` after a row was added.
+"""Writes ``operations.md`` and ``rules.md`` of the reference from the tables: ``python docs/generate.py`` after a row was added.
 
 The derivatives on the page are derived here, not copied.  ``tests/test_docs_examples.py`` fails when the page is old.
 """
@@ -11,8 +11,10 @@ import derivkit as dk
 from derivkit.symbolic.ops import COMPARISONS, DEFINED, ELEMENTWISE, FUNCTIONS, OPS, PRIMITIVES, Op
 from derivkit.symbolic.ops_linear import LINEAR, MATRICES
 from derivkit.symbolic.parse.arguments import SIGNATURES
+from derivkit.symbolic.rules import RULES, SENTENCES
 
 PAGE = Path(__file__).parent / "reference" / "operations.md"
+RULES_PAGE = PAGE.with_name("rules.md")
 
 HEAD = """\
 # Operations
@@ -188,6 +190,35 @@ Losses are sums over the last axis, one for each sample; divide by `N` yourself 
 """
 
 
+RULES_HEAD = """\
+# Rules
+
+This page is written by `docs/generate.py` from the table of rewriting rules, `derivkit/symbolic/rules.py`. The two sides are
+equal wherever the left one is defined; `x`, `a` and `b` stand for any expression; products and sums match in any order, and
+as a part of a longer one. A rule is used only where it makes a form shorter, and its sentence is then printed beside the step.
+
+| rule | before | after | printed |
+|---|---|---|---|
+"""
+
+SENTENCES_HEAD = """
+## What else a step may say
+
+The structural rules are no patterns: they contract a δ, cancel factors, merge and open brackets, and fold expressions back to a
+name of the program. A *fact* (Σ of a one-hot vector is 1, Σ of centred values is 0, a matrix is symmetric) has its sum beside it.
+
+| rule | printed |
+|---|---|
+"""
+
+
+def rules_page() -> str:
+    """Return the text of the page of rules."""
+    rows = [f"| {r.name} | {code(r.before)} | {code(r.after)} | {r.sentence.replace('|', chr(92) + '|')} |\n" for r in RULES]
+    said = [f"| {name} | {text.format('*this*', '*that*')} |\n" for name, text in SENTENCES.items()]
+    return RULES_HEAD + "".join(rows) + SENTENCES_HEAD + "".join(said)
+
+
 def page() -> str:
     """Return the page's text."""
     parts = [HEAD, elementwise(), primitives(), matrices()]
@@ -201,3 +232,4 @@ def page() -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    RULES_PAGE.write_text(rules_page(), encoding="utf-8")

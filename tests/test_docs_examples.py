@@ -185,11 +185,12 @@ def test_every_example_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Monk
         page.write_text(made, encoding="utf-8")
 
 
-def test_the_table_of_operations_is_on_its_page(update_golden: bool) -> None:
+@pytest.mark.parametrize(("path", "page"), [("PAGE", "page"), ("RULES_PAGE", "rules_page")])
+def test_the_tables_are_on_their_pages(path: str, page: str, update_golden: bool) -> None:
     generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     if update_golden:
-        generate["PAGE"].write_text(generate["page"](), encoding="utf-8")
-    assert generate["PAGE"].read_text(encoding="utf-8") == generate["page"](), "run: python docs/generate.py"
+        generate[path].write_text(generate[page](), encoding="utf-8")
+    assert generate[path].read_text(encoding="utf-8") == generate[page](), "run: python docs/generate.py"
 
 
 def anchors(text: str) -> set[str]:
