@@ -7,6 +7,7 @@ function of a complex argument continues the real one from its real part.
 from __future__ import annotations
 
 import cmath
+import itertools
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -147,9 +148,12 @@ def scalar_functions(s: Any) -> dict[str, Callable[..., Any]]:
     }
 
 
-def _reduced(x: Any, axis: int | None, keepdims: bool, one: Callable[[Any], Any]) -> Any:
-    """Apply ``one`` (of a list of scalars) along an axis, or to everything."""
+def _reduced(x: Any, axis: int | tuple[int, ...] | None, keepdims: bool, one: Callable[[Any], Any]) -> Any:
+    """Apply ``one`` (of a list of scalars) along an axis, over several, or to everything."""
     x = np.asarray(x, dtype=object)
+    if isinstance(axis, tuple):
+        kept = [n for n in range(x.ndim) if n not in axis]
+        x, axis = x.transpose(*kept, *axis).reshape(*(x.shape[n] for n in kept), -1), -1
     if axis is None:
         value = one(list(x.ravel()))
         return np.full((1,) * x.ndim, value, dtype=object) if keepdims else value
@@ -193,7 +197,7 @@ def functions(s: Any) -> dict[str, Any]:
         return best
 
     def total(values: list[Any]) -> Any:
-        return sum(values[1:], values[0])
+        return sum(values[1:], values[0]) if values else 0
 
     def reduction(one: Callable[[list[Any]], Any]) -> Callable[..., Any]:
         return lambda x, axis=None, keepdims=False: _reduced(x, axis, keepdims, one)
@@ -284,11 +288,64 @@ def functions(s: Any) -> dict[str, Any]:
         "eye": lambda n: np.eye(n, dtype=int).astype(object),
         "zeros": lambda n: np.zeros(n, dtype=int).astype(object),
         "ones": lambda n: np.ones(n, dtype=int).astype(object),
+        "over": lambda n: lambda body: total([body(k) for k in range(n)]),
         "stack": lambda *x, axis=0: np.stack([np.asarray(v, dtype=object) for v in x], axis=axis),
         "transpose": np.transpose,
+        "reshape": np.reshape,
+        "flip": np.flip,
+        "repeat": np.repeat,
+        "pad": np.pad,
+        "concat": lambda *x, axis=0: np.concatenate(x, axis=axis),
+        **{f"conv{n}d": _convolution(n) for n in (1, 2)},
+        **{f"avg_pool{n}d": _pooling(n, reduction(mean)) for n in (1, 2)},
+        **{f"max_pool{n}d": _pooling(n, reduction(biggest)) for n in (1, 2)},
         "einsum": lambda spec, *x: np.einsum(spec, *x),
         "onehot": lambda k, size: np.eye(size, dtype=int).astype(object)[k],
     }
+
+
+def _two(value: Any, dims: int) -> tuple[int, ...]:
+    return value if isinstance(value, tuple) else (value,) * dims
+
+
+def _windows(x: Any, size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]) -> np.ndarray:
+    """Return what each window sees on the last axes: (..., places, inside)."""
+    dims = len(size)
+    spans = [(n - 1) * d + 1 for n, d in zip(size, dilation, strict=True)]
+    counts = tuple((n - span) // s + 1 for n, span, s in zip(x.shape[-dims:], spans, stride, strict=True))
+    found = np.empty((*x.shape[: x.ndim - dims], *counts, *size), dtype=object)
+    for at in np.ndindex(*counts, *size):
+        place = (s * i + d * p for s, i, d, p in zip(stride, at[:dims], dilation, at[dims:], strict=True))
+        found[(..., *at)] = x[(..., *place)]
+    return found
+
+
+def _convolution(dims: int) -> Callable[..., Any]:
+    """Return conv1d or conv2d, by its windows."""
+
+    def conv(x: Any, w: Any, stride: Any = 1, padding: Any = "valid", dilation: Any = 1) -> Any:
+        x, w = np.asarray(x, dtype=object), np.asarray(w, dtype=object)
+        stride, dilation = _two(stride, dims), _two(dilation, dims)
+        ends = [(0, 0)] * dims if padding == "valid" else [(p, p) for p in _two(0 if padding == "same" else padding, dims)]
+        if padding == "same":
+            spans = [(n - 1) * d for n, d in zip(w.shape[-dims:], dilation, strict=True)]
+            ends = [(span // 2, span - span // 2) for span in spans]
+        seen = _windows(np.pad(x, [(0, 0)] * (x.ndim - dims) + ends), w.shape[-dims:], stride, dilation)
+        if w.ndim == dims:
+            return np.tensordot(seen, w, dims)
+        seen = np.moveaxis(seen, -2 * dims - 1, -dims - 1)  # the channels beside the window
+        return np.moveaxis(np.tensordot(seen, w, [range(-dims - 1, 0), range(1, w.ndim)]), -1, -dims - 1)
+
+    return conv
+
+
+def _pooling(dims: int, one: Callable[..., Any]) -> Callable[..., Any]:
+    def pool(x: Any, size: Any, stride: Any = None) -> Any:
+        sizes = _two(size, dims)
+        seen = _windows(np.asarray(x, dtype=object), sizes, _two(size if stride is None else stride, dims), (1,) * dims)
+        return one(seen, axis=tuple(range(-dims + seen.ndim, seen.ndim)))
+
+    return pool
 
 
 def declared(text: str) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -319,9 +376,42 @@ def size_names(text: str) -> list[str]:
     return list(found)
 
 
+#: Sizes with room for windows of 2 by 3 in an image of 3 by 4 or a signal of 5.
+WINDOWED = {"P": 2, "Q": 3, "H": 3, "W": 4, "L": 5, "N": 2, "C": 2, "O": 3, "K": 2}
+
+
+def lengths(text: str) -> dict[str, int]:
+    """Return a size for each size name: all different, except where windows slide."""
+    names = size_names(text)
+    if re.search(r"conv|pool|\[\w\+\w\]", text):
+        return {n: WINDOWED[n] for n in names}
+    return dict(zip(names, itertools.chain(range(2, 8), itertools.count(2)), strict=False))
+
+
 def words(line: str) -> set[str]:
     """Return the names that a line reads (its target is none of them)."""
     return set(re.findall(r"[A-Za-z_]\w*", line.partition(" = ")[2] or line))
+
+
+def _entry_by_entry(letters: list[str], body: str, names: Mapping[str, Any]) -> Any:
+    """Return the array with the entry ``body`` at ``letters``, with ``sum[p](...)`` over what p reads barely.
+
+    A letter that is read only as in x[i+p] runs over the places where every window fits.
+    """
+    sizes: dict[str, int] = {}
+    reads = [(names[a], s.split(",")) for a, s in re.findall(r"(\w+)\[([^\]]*)\]", body) if isinstance(names.get(a), np.ndarray)]
+    for array, subscripts in reads:
+        sizes.update({s: n for s, n in zip(subscripts, array.shape, strict=True) if s.isalpha()})
+    for array, subscripts in reads:
+        for s, n in zip(subscripts, array.shape, strict=True):
+            for first, second in [s.split("+")] if "+" in s else []:
+                sizes.setdefault(first, n - sizes.get(second, 1) + 1)
+    code = re.sub(r"sum\[(\w)\]\(", lambda m: f"over({sizes[m[1]]})(lambda {m[1]}: ", body)
+    out = np.empty([sizes[i] for i in letters], dtype=object)
+    entry = eval(f"lambda {', '.join(letters)}: {code}", dict(names))  # noqa: S307
+    for where in np.ndindex(out.shape):
+        out[where] = entry(*where)
+    return names["array"](out)
 
 
 def run(text: str, values: Mapping[str, Any], sizes: Mapping[str, int], system: Any) -> Any:
@@ -334,6 +424,9 @@ def run(text: str, values: Mapping[str, Any], sizes: Mapping[str, int], system: 
     for line in text.splitlines():
         code = line.partition("#")[0].strip()
         if not code or DECLARATION.match(code):
+            continue
+        if entry := re.match(r"^(\w+)\[([\w,]+)\] = (.*)$", code):
+            result = names[entry[1]] = _entry_by_entry(entry[2].split(","), entry[3], names)
             continue
         target, _, expression = re.match(r"^(?:(\w+)\s*(=)(?!=))?\s*(.*)$", code).groups()  # type: ignore[union-attr]
         expression = SCALAR_TEST.sub(r"where(greater(\1, \2),", expression)

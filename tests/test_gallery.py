@@ -13,11 +13,10 @@ import pytest
 
 import derivkit as dk
 from derivkit.layout import LAYOUTS
-from derivkit.symbolic.gallery import deep_sigmoid, gallery, wrt
+from derivkit.symbolic.gallery import deep_sigmoid, gallery, groups, wrt
 
 GOLDEN = Path(__file__).parent / "golden"
 MEASURED = re.compile(r"worst error \S+")  # the last digits differ between machines
-DISTINCT = (2, 3, 4, 5, 6, 7, 2, 3, 4, 5, 6)
 PAGES = [name for name in gallery if not name.startswith("deep_sigmoid") or name in {"deep_sigmoid_1", "deep_sigmoid_3"}]
 
 
@@ -50,7 +49,7 @@ SIZES = [pytest.param(n, ones, id=f"{n}-{'ones' if ones else 'distinct'}") for n
 def test_every_derivative_agrees_with_a_complex_step_in_every_layout(name, all_ones):
     text = gallery[name]
     d = derivation(name)
-    sizes = {n: 1 if all_ones else s for n, s in zip(oracle.size_names(text), DISTINCT, strict=False)}
+    sizes = {n: 1 if all_ones else s for n, s in oracle.lengths(text).items()}
     values = oracle.sample(text, sizes, np.random.default_rng(7))
     for variable in inputs(text):
         measured = oracle.complex_step_jacobian(text, values, sizes, variable)
@@ -77,6 +76,7 @@ def test_the_gallery_says_what_it_holds():
         assert text.startswith("# "), name
         assert len(text.splitlines()[0]) <= 90
         assert set(wrt[name]) <= set(inputs(text)), name
+    assert [name for names in groups.values() for name in names] == list(gallery)
     assert gallery["deep_sigmoid_4"] == deep_sigmoid(4)
     assert {f"deep_sigmoid_{k}" for k in range(1, 11)} < set(gallery)
 
@@ -157,6 +157,40 @@ tied_autoencoder                 | c     | 2*(r - x)
 attention_head                   | Q     | ((A*(G @ V.T - sum(O*G, axis=1, keepdims=True))) @ K)/sqrt(D)
 attention_head                   | V     | A.T @ G
 standardise                      | x     | (g - mean(g) - n*mean(g*n))/s
+convolution_by_hand              | w     | conv1d(x, y - t)
+conv1d_strided                   | w     | conv1d(x, g, dilation=2)[:P]
+conv1d_dilated                   | w     | conv1d(x, g, stride=2)
+conv2d                           | x     | conv2d(G, flip(transpose(w, (1, 0, 2, 3)), axis=(2, 3)), padding=(P-1, Q-1))
+conv2d_same                      | w     | conv2d(x, y - t, padding=1)
+conv_net                         | W     | outer(y - t, f)
+global_average_pooling           | V     | outer(y - onehot(k, K), m)
+layer_norm                       | gamma | sum(G*n, axis=0)
+layer_norm                       | X     | (G*gamma - (G @ gamma)[:, None]/D - n*((G*n) @ gamma)[:, None]/D)/s[:, None]
+rms_norm                         | x     | (g*gamma - E*n/D)/r
+batch_norm                       | X     | gamma*(G - mean(G, axis=0) - n*mean(G*n, axis=0))/s
+attention_masked                 | Q     | ((P*(G @ V.T - sum(G*O, axis=1, keepdims=True))) @ K)/sqrt(D)
+self_attention                   | Wv    | X.T @ A.T @ G
+multi_query_attention            | Q     | (A*(G @ V.T - sum(G*O, axis=2, keepdims=True))) @ K/sqrt(D)
+residual_block                   | x     | g + W1.T @ ((W2.T @ g)*step(h))
+gated_linear_unit                | W     | outer(u*y*(1 - g), x)
+dropout                          | W     | 2*outer(y - t, m*x)/q
+rnn_step                         | U     | outer(v*(1 - y**2), h)
+rnn_two_steps                    | V     | outer(y1 - t1, h1) + outer(y2 - t2, h2)
+lstm_cell                        | Wo    | outer(v*h*(1 - o), u)
+lstm_cell                        | c0    | v*o*(1 - tanh(c)**2)*f
+gru_cell                         | Wz    | outer(v*(h - n)*z*(1 - z), x)
+embedding_classifier             | E     | outer(sum(onehot(idx, V), axis=0), W.T @ y - W[k])/N
+info_nce                         | U     | (P @ V - V)/(N*tau)
+contrastive_cosine               | a     | (c*u - v)/norm(a)
+contrastive_margin               | a     | 2*(y*d - (1 - y)*relu(m - d))*(a - b)/d
+negative_sampling                | v     | (p - 1)*u + U.T @ q
+distillation                     | z     | tau*(q - p)
+vae                              | mu    | W.T @ (p - x) + mu
+mixture                          | m     | r*(x - m)/v
+mixture                          | a     | r - p
+policy_gradient                  | theta | X.T @ (p*(R - J))
+reinforce                        | W     | A*outer(onehot(k, K) - p, x)
+preference                       | a     | beta*(sigmoid(d) - 1)/N
 deep_sigmoid_2                   | W1    | outer(h1*(1 - h1)*(W2.T @ (y - t)), x)
 """
 
@@ -177,7 +211,7 @@ def written(text: str) -> str:
 def test_a_derivative_comes_out_in_the_textbook_s_form(name, variable, expected):
     text = gallery[name]
     ours = dk.derive(text, variable).result.program()
-    sizes = dict(zip(oracle.size_names(text), DISTINCT, strict=False))
+    sizes = oracle.lengths(text)
     values = oracle.sample(text, sizes, np.random.default_rng(3))
     book = oracle.run(f"{text}\n{expected}", values, sizes, oracle.COMPLEX)
     printed = oracle.run(f"{text}\n{ours}", values, sizes, oracle.COMPLEX)
@@ -188,11 +222,13 @@ def test_a_derivative_comes_out_in_the_textbook_s_form(name, variable, expected)
 @pytest.mark.parametrize("name", PAGES)
 def test_what_is_printed_in_matrix_notation_is_numpy(name):
     text = gallery[name]
-    sizes = dict(zip(oracle.size_names(text), DISTINCT, strict=False))
+    sizes = oracle.lengths(text)
     values = oracle.sample(text, sizes, np.random.default_rng(11))
     for variable in wrt[name]:
         d = dk.derive(text, variable, check=False)
         lines = [line for line in d.program().splitlines() if line.startswith("d")]
+        if "] = " in lines[-1]:
+            continue  # no matrix notation: test_roundtrip reads it back
         printed = oracle.run("\n".join([text, *lines]), values, sizes, oracle.COMPLEX)
         np.testing.assert_allclose(
             np.asarray(printed, complex).real, d.evaluate(values, sizes=sizes), rtol=1e-9, atol=1e-11, err_msg="\n".join(lines)

@@ -12,7 +12,6 @@ from derivkit.layout import LAYOUTS
 from derivkit.symbolic.gallery import gallery, wrt
 from derivkit.symbolic.render.matrix import matrix_text
 
-DISTINCT = (2, 3, 4, 5, 6, 7)
 CASES = [
     (name, variable) for name in gallery if not name.startswith("deep") or name == "deep_sigmoid_3" for variable in wrt[name]
 ]
@@ -20,7 +19,7 @@ CASES = [
 
 def values_of(text: str) -> tuple[dict[str, int], dict[str, object]]:
     """Return sizes, and the value of every name of a program at a random point."""
-    sizes = dict(zip(oracle.size_names(text), DISTINCT, strict=False))
+    sizes = oracle.lengths(text)
     values = oracle.sample(text, sizes, np.random.default_rng(13))
     names: dict[str, object] = {**sizes, **values}
     lines: list[str] = []

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import derivkit as dk
 from derivkit.cli.arguments import Arguments, table
 from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.symbolic.gallery import gallery, groups
 
 
 def run(arguments: Arguments) -> tuple[str, int]:
-    """Return the list of the programs, or one of them."""
+    """Return the list of the programs by group, or one of them."""
     name = arguments.positional
     if name is not None:
         return program(name), 0
-    rows = [(key, _summary(text)) for key, text in dk.gallery.items()]
-    return "\n".join(table(rows, width=max(len(key) for key, _ in rows))), 0
+    width = max(map(len, gallery))
+    blocks = ("\n".join([title, *table([(n, _summary(gallery[n])) for n in names], width)]) for title, names in groups.items())
+    return "\n\n".join(blocks), 0
 
 
 def program(name: str) -> str:
     """Return the text of the gallery's program ``name``."""
-    if name not in dk.gallery:
-        hint = did_you_mean(name, dk.gallery) or "derivkit gallery lists them"
+    if name not in gallery:
+        hint = did_you_mean(name, gallery) or "derivkit gallery lists them"
         raise DerivkitError(f"no program '{echo(name)}' in the gallery", code="DK008", hint=hint)
-    return str(dk.gallery[name])
+    return gallery[name]
 
 
 def _summary(text: str) -> str:

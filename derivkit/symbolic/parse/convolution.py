@@ -16,6 +16,7 @@ from derivkit.symbolic.parse.structure import extended, items_of, read_length
 from derivkit.symbolic.parse.syntax import Expression
 
 _WINDOW = ("p", "q")
+_OUTPUT = {1: ("i",), 2: ("k", "l")}  # beside i, j of an image: both stand in one line
 _CONV_OPTIONS = frozenset({"stride", "padding", "dilation"})
 _POOL_OPTIONS = frozenset({"size", "stride"})
 
@@ -74,12 +75,12 @@ def _slides(context: Context, arguments: Arguments, windows: Sequence[Size]) -> 
 def _outputs(context: Context, arguments: Arguments, axes: Sequence[Size], slides: Sequence[_Slide]) -> list[Index | None]:
     """Return an index for each spatial axis of the output."""
     found: list[Index | None] = []
-    for size, slide in zip(axes, slides, strict=True):
+    for letter, size, slide in zip(_OUTPUT[len(axes)], axes, slides, strict=True):
         length = slide.length(context.sizes.resolve(size))
         if length.literal is not None and length.literal < 1:
             message = f"a window of size {slide.window} does not fit on an axis of size {context.sizes.resolve(size)}"
             raise context.error(arguments.place, message, "DK020", "padding= adds zeros at both ends")
-        found.append(context.index(length))
+        found.append(context.index(length, letter))
     return found
 
 

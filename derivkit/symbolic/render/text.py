@@ -144,7 +144,7 @@ def _set(blocks: list[Block]) -> Iterator[str]:
     for line, why in lines:
         if _wide(line) < column:
             yield f"{_padded(line, column)}{why}".rstrip()
-        elif _wide(line) + len(why) + 4 <= LONG:
+        elif not why or _wide(line) + len(why) + 4 <= LONG:
             yield f"{line}    {why}".rstrip()
         else:  # too long for a column: the reason stands below
             yield line
@@ -160,44 +160,38 @@ def _padded(text: str, columns: int) -> str:
     return text + " " * (columns - _wide(text))
 
 
-_OPENING, _CLOSING, _BREAKS = "([{", ")]}", (" + ", " − ", ",  ")
+_OPENING, _CLOSING, _BREAKS, _FACTORS = "([{", ")]}", (" + ", " − ", ",  "), (" (", " Σ")
 
 
 def broken(text: str, room: int) -> list[str]:
-    """Return a formula on lines of at most ``room`` characters, broken before a + or − as far outside as can be.
+    """Return a formula on lines of at most ``room`` characters, broken as far outside as can be: before a + or −, else a factor.
 
     >>> broken("a_i + (b_i − c_i) d_i − e_i", 22)
     ['a_i + (b_i − c_i) d_i', '− e_i']
+    >>> broken("(b_i − c_i + d_i) (1 − e_i)", 24)
+    ['(b_i − c_i + d_i)', '(1 − e_i)']
     """
-    if len(text) <= room:
-        return [text]
-    made = [text]
-    for depth in range(4):
-        made = _filled(_pieces(text, depth), room)
-        if all(len(line) <= room for line in made):
+    lines, start, cuts = [], 0, list(_cuts(text))
+    while len(text) - start > room:
+        later = [(where, depth) for where, depth in cuts if where > start + room // 4]
+        fitting = [cut for cut in later if cut[0] <= start + room] or later[:1]
+        if not fitting:
             break
-    return made
+        end, _ = min(fitting, key=lambda cut: (cut[1], -cut[0]))
+        lines.append(text[start:end].strip())
+        start = end
+    return [*lines, text[start:].strip()]
 
 
-def _pieces(text: str, depth: int) -> list[str]:
-    """Return the text cut before every operator that stands in at most ``depth`` brackets."""
-    pieces, level, start = [], 0, 0
+def _cuts(text: str) -> Iterator[tuple[int, float]]:
+    """Yield each place where a line may end, and in how many brackets it stands; between factors counts a half more."""
+    level = 0
     for n, character in enumerate(text):
         level += (character in _OPENING) - (character in _CLOSING)
-        if level <= depth and text.startswith(_BREAKS, n):
-            cut = n + 3 if character == "," else n + 1
-            pieces.append(text[start:cut])
-            start = cut
-    return [*pieces, text[start:]]
-
-
-def _filled(pieces: list[str], room: int) -> list[str]:
-    lines = [""]
-    for piece in pieces:
-        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > room:
-            lines.append("")
-        lines[-1] += piece
-    return [line.strip() for line in lines]
+        if text.startswith(_BREAKS, n):
+            yield n + 3 if character == "," else n + 1, level
+        elif text.startswith(_FACTORS, n) and text[n - 1] not in "+−·,=":
+            yield n + 1, level + 0.5
 
 
 def _right(row: Row) -> str:
