@@ -16,6 +16,9 @@ from sympy_values import value
 
 import derivkit as dk
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.derive.points import points, size_sets
+from derivkit.symbolic.evaluate import evaluate_graph
+from derivkit.symbolic.gallery import gallery, wrt
 
 x, y, z = symbols("x y z", real=True)
 i, j, k, n, m = symbols("i j k n m", integer=True)
@@ -224,6 +227,26 @@ def test_a_result_of_derivkit_goes_round():
     w, v = RNG.normal(size=(3, 2)), RNG.normal(size=2)
     f = dk.lambdify((*arrays, j, k), expr)
     assert f(w, v, *np.indices((3, 2))) == pytest.approx(d.evaluate(W=w, x=v))
+
+
+@pytest.mark.parametrize("name", list(gallery)[3::7])
+def test_the_results_of_the_gallery_go_round(name):
+    d = dk.derive(gallery[name], wrt[name], check=False)
+    sizes = size_sets(d.primal)[0]
+    (point,) = points(d.primal, sizes, np.random.default_rng(0), 1)
+    env = {**{str(k): v for k, v in evaluate_graph(d.primal, point, sizes).items()}, **sizes}
+    for variable, result in d.results.items():
+        truth = result.evaluate(point, sizes=sizes)
+        axes = sympy.symbols(f"at0:{truth.ndim}", integer=True)
+        expr = d.sympy(variable, indices=axes)
+        if expr.has(sympy.Inverse, sympy.Determinant):
+            continue
+        arrays = bases(expr)
+        inside = {s for b in arrays for n in b.shape for s in n.free_symbols} | {b.label for b in arrays} | {*axes}
+        loose = sorted((s for s in expr.free_symbols if isinstance(s, sympy.Symbol) and s not in inside), key=str)
+        f = dk.lambdify((*arrays, *loose, *axes), expr)
+        found = f(*(env[str(b.label)] for b in arrays), *(env[str(s)] for s in loose), *np.indices(truth.shape))
+        assert found == pytest.approx(truth, rel=1e-9, abs=1e-10)
 
 
 def test_it_pickles_and_prints_its_source():

@@ -186,12 +186,6 @@ def _size_symbols(leaves: Sequence[Basic], outputs: Sequence[Basic]) -> list[Bas
     return [s for s in found if s not in bound_anywhere]
 
 
-def _label_symbols(outputs: Sequence[Basic]) -> set[Basic]:
-    """Return what stands in subscripts."""
-    entries = [n for e in outputs for n in sympy.preorder_traversal(e) if isinstance(n, sympy.Indexed)]
-    return {s for e in entries for i in e.indices for s in (*i.free_symbols, i)}
-
-
 # -- the plan --------------------------------------------------------------------------------------------------------------
 
 
@@ -226,10 +220,9 @@ class _Plan:
             (own,) = _identifiers([symbol])
             self.sizes[symbol] = Size.of(own if own not in words | {"argument_0"} else f"size_{n}")
         self.given_sizes = {n: self.sizes[a] for a, n in zip(self.leaves, self.names, strict=True) if a in self.sizes}
-        labels = _label_symbols(self.outputs)
         pairs = zip(self.leaves, self.names, strict=True)
         self.scalars = {a: n for a, n in pairs if a not in self.arrays and a not in self.sizes}
-        self.labels = frozenset(n for a, n in self.scalars.items() if a in labels)
+        self.labels: frozenset[Name] = frozenset()
         self.variants: dict[bool, _Variant] = {}
         self.simple = not self.arrays and not self.sizes and not any(e.has(sympy.Sum, sympy.Product) for e in self.outputs)
         made = self.variant(self.simple)
@@ -246,13 +239,14 @@ class _Plan:
 
     def _made(self, lifted: bool) -> _Variant:
         batch = Index("n", Size.of(_BATCH)) if lifted else None
-        first = SympyReader(self.scalars, self.arrays, self.sizes, self.labels, batch)
+        first = SympyReader(self.scalars, self.arrays, self.sizes, batch)
         for e in self.outputs:
             first.read(e)
+        self.labels = frozenset(first.positions)
         read = {r.array for r in first.reads}
         shapes = {n: self._shape(base, n, first.reads) for base, n in self.arrays.items() if n in read or base.shape}
         own = any(s.name is not None and s.name.startswith("length_") for shape in shapes.values() for s in shape)
-        reader = SympyReader(self.scalars, self.arrays, self.sizes, self.labels, batch, partial=own)
+        reader = SympyReader(self.scalars, self.arrays, self.sizes, batch, partial=own)
         bodies = [shifted(reader.read(e)) for e in self.outputs]
         self._check_sizes(shapes, bodies)
         definitions = []
@@ -261,7 +255,7 @@ class _Plan:
             definitions.append(Definition(Name("anon", f"value_{n}"), tuple(i.size for i in axes), axes, body))
         one = () if batch is None else (batch.size,)
         inputs = [Input(n, "label" if n in self.labels else "real", one) for n in self.scalars.values()]
-        inputs += [Input(n, "real", shape) for n, shape in shapes.items()]
+        inputs += [Input(n, "label" if n in self.labels else "real", shape) for n, shape in shapes.items()]
         inputs += [Input(n, "real", (size,)) for n, size in reader.ranges.items()]
         inputs += [Input(NAN, "real", ())] if reader.nan else []
         graph = Graph({i.name: i for i in inputs}, tuple(definitions), definitions[0].name if definitions else user("nothing"))
@@ -305,8 +299,10 @@ class _Plan:
         given = dict(zip(self.names, self._arguments(values, named), strict=True))
         dtype = _precision([v for n, v in given.items() if n not in self.labels])
         sizes = {size.names()[0]: _whole(n, given[n]) for n, size in self.given_sizes.items()}
-        known_arrays = self.variant(self.simple).graph.inputs
-        arrays = {n: _numbers(n, given[n], dtype) for n in self.arrays.values() if n in known_arrays}
+        taken = self.variant(self.simple).graph.inputs
+        arrays = {
+            n: _numbers(n, given[n], None if taken[n].kind == "label" else dtype) for n in self.arrays.values() if n in taken
+        }
         scalars = {n: _numbers(n, given[n], None if n in self.labels else dtype) for n in self.scalars.values()}
         shape = np.broadcast_shapes(*(a.shape for a in scalars.values()))
         lifted = self.simple or bool(shape)

@@ -21,9 +21,12 @@ from derivkit.symbolic.deltas import is_nonnegative
 from derivkit.symbolic.expr import ONE_EXPR, ZERO_EXPR, Const, Delta, Expr, Fn, Inside, Name, Num, Pow, Prim, Ref, walk
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import add, fn, mul, num, power, scaled, size_factor, sum_over
+from derivkit.symbolic.parse import inverse
 
 Basic = Any
 Scope = Mapping[Basic, Affine]
+
+_LARGEST_POWER = 8  # of a size
 
 #: The name of an input that holds nan, for a Piecewise that says nothing.
 NAN = Name("anon", "nan_")
@@ -45,19 +48,19 @@ class Read:
 class SympyReader:
     """The reading of several expressions over the same arguments.
 
-    ``scalars`` are arguments that are numbers (any expression may be one), ``labels`` those of them that are positions,
-    ``arrays`` the bases; ``batch`` is the index of the scalars where they are arrays.  ``reads`` and ``ranges`` say
-    afterwards what was read, and which arrays 0, 1, 2, ... are needed.
+    ``scalars`` are arguments that are numbers (any expression may be one), ``arrays`` the bases; ``batch`` is the index of
+    the scalars where they are arrays.  ``reads``, ``ranges`` and ``positions`` say afterwards what was read, which arrays
+    0, 1, 2, ... are needed, and which arguments hold positions.
     """
 
     scalars: Mapping[Basic, Name]
     arrays: Mapping[Basic, Name]
     sizes: Mapping[Basic, Size]
-    labels: frozenset[Name] = frozenset()
     batch: Index | None = None
     partial: bool = False
     reads: list[Read] = field(default_factory=list)
     ranges: dict[Name, Size] = field(default_factory=dict)
+    positions: set[Name] = field(default_factory=set)
     nan: bool = False
     guards: int = 0
 
@@ -115,6 +118,7 @@ class SympyReader:
         if expr in at:
             return at[expr]
         if expr in self.scalars:
+            self.positions.add(self.scalars[expr])
             return Affine.of(self.read(expr, at))
         if expr in self.sizes:
             return Affine.of(self.sizes[expr])
@@ -133,7 +137,14 @@ class SympyReader:
                 for factor in factors:
                     made = made if factor in moving else made.scaled(factor.const)
                 return made
+        if expr.is_Pow and expr.exp.is_Integer and 0 < expr.exp <= _LARGEST_POWER:
+            return self.affine(sympy.Mul(*[expr.base] * int(expr.exp), evaluate=False), at)
+        if isinstance(expr, sympy.floor):
+            above, below = (self.affine(e, at) for e in sympy.fraction(sympy.together(expr.args[0])))
+            if not above.terms and not below.terms:
+                return Affine.of(above.const // below.const)
         if isinstance(expr, sympy.Indexed) and expr.base in self.arrays:
+            self.positions.add(self.arrays[expr.base])
             return Affine.of(self.read(expr, at))
         if expr.is_Symbol:
             self.symbol(expr, at)
@@ -197,10 +208,16 @@ class SympyReader:
     def delta(self, expr: Basic, at: Scope) -> Expr:
         """Return a δ: of positions, else of numbers."""
         left, right = expr.args[:2]
+        before = set(self.positions)
         try:
-            return Delta(self.affine(left, at), self.affine(right, at))
-        except DerivkitError:
-            return fn("equal", (self.read(left, at), self.read(right, at)))
+            one, other = self.affine(left, at), self.affine(right, at)
+            if one.indices() or other.indices():
+                return Delta(one, other)
+        except DerivkitError as error:
+            if error.code != "DK019":
+                raise
+        self.positions = before
+        return fn("equal", (self.read(left, at), self.read(right, at)))
 
     def pieces(self, expr: Basic, at: Scope) -> Expr:
         """Return nested choices; where no condition holds the value is nan, as SymPy has it."""
@@ -248,8 +265,8 @@ def _unread(expr: Basic) -> DerivkitError:
         return DerivkitError(f"no NumPy form of the function '{echo(word)}'", code="DK009", hint=hint)
     if expr in (sympy.I, sympy.zoo):
         return DerivkitError("complex numbers are not computed", code="DK040", hint="real expressions only")
-    hint = "write it by its entries: Sum(A[i, j]*x[j], (j, 0, n - 1))" if getattr(expr, "is_Matrix", False) else None
-    return DerivkitError(f"a SymPy {echo(word)} is not read", code="DK007", hint=hint)
+    entries = "write it by its entries: Sum(A[i, j]*x[j], (j, 0, n - 1))" if getattr(expr, "is_Matrix", False) else None
+    return DerivkitError(f"a SymPy {echo(word)} is not read", code="DK007", hint=entries)
 
 
 # -- the table -------------------------------------------------------------------------------------------------------------
@@ -288,56 +305,12 @@ def _heaviside(run: SympyReader, expr: Basic, at: Scope) -> Expr:
     return fn("where", (fn("equal", (x, ZERO_EXPR)), at_zero, fn("step", (x,))))
 
 
-def _root(x: Expr) -> Expr:
-    return power(x, Num(Fraction(1, 2)))
-
-
-def _over(a: Expr, b: Expr) -> Expr:
-    return mul((a, power(b, num(-1))))
-
-
-def _less(a: Expr, b: Expr) -> Expr:
-    return add((a, scaled(-1, b)))
-
-
-def _asinh(x: Expr) -> Expr:
-    """Return sign(x) log1p(a + a²/(1 + √(1 + a²))) with a = |x|: no cancellation."""
-    a = fn("abs", (x,))
-    square = power(a, num(2))
-    inner = add((a, _over(square, add((ONE_EXPR, _root(add((ONE_EXPR, square))))))))
-    return mul((fn("sign", (x,)), Fn("log1p", (inner,))))
-
-
-def _acosh(x: Expr) -> Expr:
-    above = _less(x, ONE_EXPR)
-    return Fn("log1p", (add((above, mul((_root(above), _root(add((x, ONE_EXPR))))))),))
-
-
-def _atanh(x: Expr) -> Expr:
-    return scaled(Fraction(1, 2), _less(Fn("log1p", (x,)), Fn("log1p", (scaled(-1, x),))))
-
-
-def _asin(x: Expr) -> Expr:
-    """Return 2 arctan(x / (1 + √((1 − x)(1 + x)))), right up to ±1."""
-    root = mul((_root(_less(ONE_EXPR, x)), _root(add((ONE_EXPR, x)))))
-    return scaled(2, Fn("arctan", (_over(x, add((ONE_EXPR, root))),)))
-
-
-def _acos(x: Expr) -> Expr:
-    return _less(scaled(Fraction(1, 2), Const("pi")), _asin(x))
-
-
-def _sinc(x: Expr) -> Expr:
-    zero = fn("equal", (x, ZERO_EXPR))
-    return fn("where", (zero, ONE_EXPR, _over(fn("sin", (x,)), fn("where", (zero, ONE_EXPR, x)))))
-
-
 def _inverse(op: str) -> Callable[[SympyReader, Basic, Scope], Expr]:
     return _of(lambda x: power(fn(op, (x,)), num(-1)))
 
 
 def _either(run: SympyReader, expr: Basic, at: Scope) -> Expr:
-    return _less(ONE_EXPR, mul([_less(ONE_EXPR, c) for c in run.all(expr.args, at)]))
+    return inverse.less(ONE_EXPR, mul([inverse.less(ONE_EXPR, c) for c in run.all(expr.args, at)]))
 
 
 _RELATIONS = {"Gt": "greater", "Lt": "less", "Ge": "greater_equal", "Le": "less_equal", "Eq": "equal", "Ne": "not_equal"}
@@ -377,18 +350,18 @@ _RULES: dict[type, Callable[[SympyReader, Basic, Scope], Expr]] = {
     sympy.sech: _inverse("cosh"),
     sympy.csch: _inverse("sinh"),
     sympy.coth: _inverse("tanh"),
-    sympy.asin: _of(_asin),
-    sympy.acos: _of(_acos),
-    sympy.asinh: _of(_asinh),
-    sympy.acosh: _of(_acosh),
-    sympy.atanh: _of(_atanh),
-    sympy.sinc: _of(_sinc),
+    sympy.asin: _of(inverse.asin),
+    sympy.acos: _of(inverse.acos),
+    sympy.asinh: _of(inverse.asinh),
+    sympy.acosh: _of(inverse.acosh),
+    sympy.atanh: _of(inverse.atanh),
+    sympy.sinc: _of(inverse.sinc),
     **{getattr(sympy, word): _plain(op) for word, op in _RELATIONS.items()},
     type(sympy.true): lambda run, expr, at: ONE_EXPR,
     type(sympy.false): lambda run, expr, at: ZERO_EXPR,
     sympy.And: lambda run, expr, at: mul(run.all(expr.args, at)),
     sympy.Or: _either,
-    sympy.Not: _of(lambda c: _less(ONE_EXPR, c)),
+    sympy.Not: _of(lambda c: inverse.less(ONE_EXPR, c)),
     sympy.ITE: lambda run, expr, at: fn("where", tuple(run.all(expr.args, at))),
 }
 
