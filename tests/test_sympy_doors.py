@@ -58,7 +58,8 @@ def test_written_over_the_inputs_they_are_still_the_same(name):
 
 OTHERS = {"lo": "-0.5", "hi": "0.5", "slope": "0.01", "alpha": "1.5", "b": "0.25", "c": "x > 0"}
 DEFINED = """
-    E = var(x) + std(x) + mean(x)          | E = cross_entropy(softmax(x), sigmoid(x))   | E = binary_cross_entropy(sigmoid(x), sigmoid(u))
+    E = var(x) + std(x) + mean(x)          | E = cross_entropy(softmax(x), sigmoid(x))
+    E = binary_cross_entropy(sigmoid(x), sigmoid(u))
     E = kl_div(softmax(x), softmax(u))     | E = huber(x, u)                             | E = hinge(x, u)
     E = squared_error(linear(u, A, x), x)  | E = sum(layer_norm(x, u, u)**2)             | E = sum(rms_norm(x, u)**3)
     E = sum(batch_norm(A, x, u)**3)        | E = sum(attention(A, A, A)**2)              | E = sum(attention(A, A, A, mask=k)**2)
@@ -108,7 +109,8 @@ def test_names_have_shapes_and_assumptions():
     bases = {str(b.label): b for b in d.sympy().atoms(sympy.IndexedBase)}
     size = sympy.Symbol("D", integer=True, positive=True)
     assert bases["x"].shape == (size,)
-    assert bases["x"][0].is_real and not bases["x"][0].is_positive
+    assert bases["x"][0].is_real
+    assert not bases["x"][0].is_positive
     assert bases["p"][0].is_positive
     assert sympy.Symbol("k", integer=True, nonnegative=True) in d.sympy().free_symbols
     assert d.sympy(indices=(sympy.Integer(2),)).subs(size, 3).doit().free_symbols.isdisjoint({size})
