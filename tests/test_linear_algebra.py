@@ -239,9 +239,9 @@ trace_inverse_product    | X     | -inv(X).T @ A.T @ inv(X).T or -(inv(X) @ A @ 
 trace_inverse_product    | A     | inv(X).T
 gram_determinant         | A     | 2 * inv(A @ A.T) @ A
 shifted_gram_determinant | A     | 2 * inv(A @ A.T + eye(N)) @ A
-linear_system            | A     | -2 * outer(solve(A.T, x - t), x)
+linear_system            | A     | 2 * outer(solve(A.T, t - x), x)
 linear_system            | b     | 2 * solve(A.T, x - t)
-linear_systems           | A     | -2 * solve(A.T, X - T) @ X.T
+linear_systems           | A     | 2 * solve(A.T, T - X) @ X.T
 linear_systems           | B     | 2 * solve(A.T, X - T)
 gaussian_covariance      | mu    | inv(Sigma) @ d
 gaussian_covariance      | Sigma | (inv(Sigma) @ outer(d, d) @ inv(Sigma) - inv(Sigma)) / 2
@@ -250,7 +250,7 @@ gaussian_by_solving      | Sigma | (inv(Sigma) - outer(u, u)) / 2
 mahalanobis              | x     | 2 * inv(S) @ (x - mu)
 mahalanobis              | S     | -inv(S) @ outer(x - mu, x - mu) @ inv(S)
 ridge_closed_form        | y     | 2 * X @ solve(X.T @ X + lam * eye(D), V.T @ (V @ w - t))
-ridge_closed_form        | lam   | -2 * (V @ w - t) @ V @ solve(X.T @ X + lam * eye(D), w)
+ridge_closed_form        | lam   | 2 * (t - V @ w) @ V @ solve(X.T @ X + lam * eye(D), w)
 normal_equations         | y     | 2 * (x @ w - t) * (X @ solve(X.T @ X, x)) or 2 * (x @ w - t) * X @ solve(X.T @ X, x)
 woodbury                 | C     | -outer(U.T @ solve(M.T, b), U.T @ solve(M, b))
 kalman_update            | z     | 2 * K.T @ (u - x)
@@ -271,7 +271,7 @@ def test_a_result_is_the_textbooks(name, by, form):
         ("trace_inverse", "X", "−X⁻ᵀ X⁻ᵀ", r"-X^{-\top} X^{-\top}"),
         ("gaussian_by_solving", "Sigma", "(Σ⁻¹ − u uᵀ)/2", r"\frac{1}{2} (\Sigma^{-1} - u u^\top)"),
         ("gram_determinant", "A", "2 (A Aᵀ)⁻¹ A", r"2 (A A^\top)^{-1} A"),
-        ("linear_system", "A", "−2 A⁻ᵀ (x − t) xᵀ", r"-2 A^{-\top} (x - t) x^\top"),
+        ("linear_system", "A", "2 A⁻ᵀ (t − x) xᵀ", r"2 A^{-\top} (t - x) x^\top"),
     ],
 )
 def test_a_result_as_mathematics(name, by, text, latex):

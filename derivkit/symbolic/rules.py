@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     Rule("cosh² − sinh²", "cosh(x)**2 - sinh(x)**2", "1", "cosh² − sinh² = 1"),
     Rule("tanh as a ratio", "sinh(x)/cosh(x)", "tanh(x)", "sinh / cosh = tanh"),
     Rule("step keeps relu", "relu(x)*step(x)", "relu(x)", "relu is 0 where step is"),
+    Rule("step keeps a maximum", "maximum(0, x)*step(x)", "maximum(0, x)", "the maximum is 0 where step is"),
     Rule("relu as a product", "x*step(x)", "relu(x)", "x step(x) = relu(x)"),
     Rule("sigmoid from exp(−x)", "1/(1 + exp(-x))", "sigmoid(x)", "1 / (1 + e⁻ˣ) = σ(x)"),
     Rule("sigmoid from exp(x)", "exp(x)/(1 + exp(x))", "sigmoid(x)", "eˣ / (1 + eˣ) = σ(x)"),

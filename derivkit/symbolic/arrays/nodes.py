@@ -317,6 +317,32 @@ def matmul(a: Array, b: Array) -> Array:
     return Array("matmul", (a, b), shape)
 
 
+def scalars_first(node: Array) -> Array:
+    """Return ``(2 * B) @ w`` as ``2 * B @ w``: the scalar factors of a product's operands in front of it."""
+    outside: tuple[list[Array], list[Array]] = ([], [])
+    inside = []
+    for arg in node.args:
+        above, below = parts(arg)
+        for found, scalars in zip((above, below), outside, strict=True):
+            scalars += [a for a in found if not a.rank]
+        inside.append(mul([a for a in above if a.rank], [b for b in below if b.rank]))
+    if node.op != "matmul" or not (outside[0] or outside[1]) or any(not a.rank for a in inside):
+        return node
+    return mul([*outside[0], matmul(*inside)], outside[1])
+
+
+def common_number(node: Array) -> Array:
+    """Return ``2 * A - 2 * B`` as ``2 * (A - B)``."""
+    if node.op != "add":
+        return node
+    pairs = [parts(a) for a in node.args]
+    numbers = [above[0].params[0] if above and above[0].op == "number" else 1 for above, _ in pairs]
+    if len(set(numbers)) > 1 or numbers[0] in (0, 1) or any(len(above) == 1 for above, _ in pairs):
+        return node
+    terms = [(sign, mul(above[1:], below)) for sign, (above, below) in zip(node.params, pairs, strict=True)]
+    return mul([number(numbers[0]), add(terms)])  # type: ignore[arg-type]
+
+
 def outer(a: Array, b: Array) -> Array:
     """Return the outer product of two vectors."""
     return Array("outer", (a, b), (a.shape[0], b.shape[0]))

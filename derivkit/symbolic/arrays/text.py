@@ -199,8 +199,9 @@ def _pow(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
 
 def _matmul(node: Array, args: Sequence[Text], dialect: Dialect) -> Text:
     left = args[0].text if node.args[0].op == "matmul" else within(args[0], UNARY)
-    matrices = node.rank == 2 and all(a.rank == 2 for a in (*node.args, *node.args[1].args))
-    chained = dialect.terse and matrices and node.args[1].op == "matmul"  # A (B C) and (A B) C are equal work
+    a, b = node.args
+    equal_work = a.rank == 1 or node.rank == 2  # A (B C) and (A B) C, but not A (B c)
+    chained = dialect.terse and b.op == "matmul" and equal_work and a.rank <= 2 and b.args[0].rank == 2 and b.args[1].rank <= 2
     return Text(f"{left} @ {args[1].text if chained else within(args[1], UNARY)}", PRODUCT)
 
 
