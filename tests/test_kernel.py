@@ -138,7 +138,7 @@ def test_float32_stays_float32(name, derived):
     scope = {}
     exec(k.source, scope)
     with np.errstate(all="ignore"):
-        value, grads = scope[k.module.function](*(single[str(n)] for n in k.module.inputs))
+        value, grads = scope[k.module.function](*(single[str(n)] for n in k.module.inputs), *(SIZES[n] for n in k.module.sizes))
     for array in (value, *grads.values()):
         assert np.asarray(array).dtype == np.float32 or (np.ndim(array) == 0 and isinstance(array, float))
 

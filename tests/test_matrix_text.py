@@ -9,9 +9,12 @@ from mathematics import Reader, as_long_as
 
 import derivkit as dk
 from derivkit.layout import LAYOUTS
-from derivkit.symbolic.gallery import gallery, wrt
+from derivkit.symbolic.gallery import gallery, groups, wrt
 from derivkit.symbolic.render.matrix import matrix_text
 
+WINDOWS = groups["convolution and pooling"]
+#: Sums over heads, over counted words, and a column of sums in every column: index notation says it.
+WITHOUT = {("multi_query_attention", "K"), ("multi_query_attention", "V"), ("embedding_classifier", "E"), ("layer_norm", "X")}
 CASES = [
     (name, variable) for name in gallery if not name.startswith("deep") or name == "deep_sigmoid_3" for variable in wrt[name]
 ]
@@ -38,12 +41,15 @@ def test_matrix_notation_means_the_derivative(name, variable, layout):
     result = dk.derive(text, variable, check=False).result
     printed = matrix_text(result, layout)
     if printed is None:
-        assert len(result.shape) > 2, "no matrix notation"
+        assert len(result.shape) > 2 or name in WINDOWS or (name, variable) in WITHOUT, "no matrix notation"
         return
+    if name in WINDOWS and any(word in printed for word in ("conv(", "pad(")):
+        return  # no matrices: test_affine reads them
     sizes, names = values_of(text)
     inputs = {n: names[n] for n in oracle.declared(text)}
     expected = result.evaluate(inputs, sizes=sizes, layout=layout)
-    read = Reader(printed, names, expected.shape[0] if expected.ndim else 1).value()
+    labels = [sizes[named[0]] for kind, named in oracle.declared(text).values() if kind == "label"]  # how long onehot(k) is
+    read = Reader(printed, names, labels[-1] if labels else expected.shape[0] if expected.ndim else 1).value()
     if layout == "numerator" and expected.ndim == 1 and not result.output_shape:
         expected = expected[None, :]  # a gradient is a row
     if expected.ndim == 1 and read.ndim == 2:
