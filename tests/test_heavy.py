@@ -74,6 +74,30 @@ PROGRAMS: dict[str, tuple[str, str]] = {
     ),
 }  # fmt: skip
 
+
+def _inputs(count: int, declared: str) -> tuple[str, str]:
+    """Return declarations of x0, x1, ... and their names as ``wrt`` takes them."""
+    return lines(*(f"x{n}: {declared}" for n in range(count))), ",".join(f"x{n}" for n in range(count))
+
+
+MANY, MANY_WRT = _inputs(190, "N")
+CHAIN, CHAIN_WRT = _inputs(60, "N, N")
+DEEP, DEEP_WRT = _inputs(95, "D, D")
+PROGRAMS |= {
+    "95 layers, all weights": (
+        lines("v0: D", DEEP, *(f"v{n + 1} = tanh(x{n} @ v{n})" for n in range(95)), "E = sum(v95**2)"),
+        DEEP_WRT,
+    ),
+    "a chain of 60 different matrices": (lines(CHAIN, "E = trace(" + " @ ".join(f"x{n}" for n in range(60)) + ")"), CHAIN_WRT),
+    "190 inputs of a function": (lines(MANY, "E = sum(tanh(" + " + ".join(MANY_WRT.split(",")) + "))"), MANY_WRT),
+    "190 inputs of a named sum": (lines(MANY, "u = " + " + ".join(MANY_WRT.split(",")), "E = sum(tanh(u))"), MANY_WRT),
+    "190 inputs of a product": (lines(MANY, "E = sum(" + "*".join(MANY_WRT.split(",")) + ")"), MANY_WRT),
+    "convolutions 20 deep": (
+        lines("v0: N, C, L", "w: C, C, P", *(f"v{n + 1} = tanh(conv1d(v{n}, w))" for n in range(20)), "E = sum(v20)"),
+        "v0, w",
+    ),
+}
+
 RUNNER = """
 import json, resource, sys, time
 import derivkit as dk

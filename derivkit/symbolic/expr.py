@@ -166,6 +166,7 @@ def replace(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
 _table: dict[tuple[object, ...], int] = {}
 _epoch = 0
 _TABLE_LIMIT = 2_000_000
+_NESTED = 2
 
 
 def key(expr: Expr) -> int:
@@ -244,8 +245,25 @@ def _bound_keys(bound: tuple[Index, ...], bodies: tuple[Expr, ...], env: dict[In
             marked = {**env, **{b: level + (b is index) for b in bound}}
             return (str(index.size), _key(bodies[0], marked))
 
-        bound = tuple(sorted(bound, key=look))
+        def reads(index: Index) -> tuple[str, tuple[tuple[str, ...], ...]]:
+            return (str(index.size), _readings(index, bodies[0]))
+
+        deep = sum(len(binders(n)) > 1 for n in walk(bodies[0])) > _NESTED  # each would be looked at anew for each around it
+        bound = tuple(sorted(bound, key=reads) if deep else sorted(bound, key=look))
     return _ordered_keys(bound, bodies, env)
+
+
+def _readings(index: Index, body: Expr) -> tuple[tuple[str, ...], ...]:
+    """Return where a body reads at an index: the names, the axes, and what stands beside it in the subscript."""
+    found = set()
+    for node in walk(body):
+        if index not in node.free:
+            continue
+        for axis, sub in enumerate(_subscripts(node)):
+            if index in sub.free:
+                name = str(node.name) if isinstance(node, Ref) else type(node).__name__
+                found.add((name, str(axis), str(len(sub.terms)), str(sub.coefficient(index)), str(sub.const)))
+    return tuple(sorted(found))
 
 
 def bare(index: Index) -> Affine:

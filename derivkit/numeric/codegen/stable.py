@@ -233,11 +233,11 @@ def _exp_times_sigmoid(expr: Expr, look: _Look) -> Expr | None:
 def _sigmoid_quotient(expr: Expr, look: _Look) -> Expr | None:
     """sigmoid(-z) / (1 - y) with y = sigmoid(z) is 1: both may underflow to 0."""
     factors = [_base_and_power(f) for f in expr.args] if isinstance(expr, Mul) else []
-    logits = [_probability(base, look) for base, _ in factors]
-    for n, (below, e) in enumerate(factors):
-        for k, (above, m) in enumerate(factors):
-            one, other = logits[n], logits[k]
-            if e < 0 < m and one is not None and other is not None and _opposite(_minus(one), other) == 1:
+    logits = {n: z for n, (base, _) in enumerate(factors) if (z := _probability(base, look)) is not None}
+    for n, one in logits.items():
+        for k, other in logits.items():
+            (below, e), (above, m) = factors[n], factors[k]
+            if e < 0 < m and _opposite(_minus(one), other) == 1:
                 rest = [power(b, Num(q)) for j, (b, q) in enumerate(factors) if j not in (n, k)]
                 return mul([power(above if m + e > 0 else below, Num(m + e)), *rest])
     return None

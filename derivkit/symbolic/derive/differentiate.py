@@ -31,6 +31,7 @@ from derivkit.symbolic.expr import (
     references,
     substitute,
     user,
+    walk,
 )
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.normal import add, delta, fn, mul, normal, num, power, sum_over
@@ -45,18 +46,18 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
     ``output`` is a name's reference that equals ``expr`` (the left side of its definition): local derivatives are
     written with it, as in ``1 − h²``.
     """
+    if isinstance(expr, Ref) and expr.name != target:
+        return ZERO_EXPR  # the target may be read in a subscript: a position has no derivative
     if target not in references(expr):
         return ZERO_EXPR
     if isinstance(expr, Ref):
-        if expr.name != target:
-            return ZERO_EXPR  # the target is read in a subscript: a position has no derivative
         pairs = zip(expr.subs, at, strict=True)
         return mul((ONE_EXPR, *(delta(s, Affine.of(i)) for s, i in pairs if i is not None)))
     if isinstance(expr, Add):
         return add(partial(t, target, at) for t in expr.args)
     if isinstance(expr, Mul):
         _check_budget(expr, target)
-        return add(_one_factor(expr, n, target, at) for n in range(len(expr.args)))
+        return checked_size(add(_one_factor(expr, n, target, at) for n in range(len(expr.args))), target)
     if isinstance(expr, Sum):
         fresh = cast(Sum, freshen(expr))
         return sum_over(fresh.indices, partial(fresh.body, target, at))
@@ -64,12 +65,24 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
         return _power(expr, target, at, output)
     if isinstance(expr, Fn):
         pieces = ((n, partial(a, target, at)) for n, a in enumerate(expr.args))
-        return add(mul((local_slope(expr, n, output), inner)) for n, inner in pieces if inner is not ZERO_EXPR)
+        slopes = (mul((local_slope(expr, n, output), inner)) for n, inner in pieces if inner is not ZERO_EXPR)
+        return checked_size(add(slopes), target)
     if isinstance(expr, Prim):
         return _primitive(expr, target, at, output)
     if isinstance(expr, Delta | Inside):
         return ZERO_EXPR  # the target is read in a subscript, as a label is
     raise DerivkitError(f"cannot differentiate a {type(expr).__name__}", code="DK030")
+
+
+def checked_size(made: Expr, target: Name) -> Expr:
+    """Return a derivative; refuse one that nobody could read, before more is built on it (shared parts count once)."""
+    if made.nodes > limits.RESULT_NODES and (count := sum(1 for _ in walk(made))) > limits.RESULT_NODES:
+        raise DerivkitError(
+            f"the derivative by '{target}' has {count} nodes, more than the limit of {limits.RESULT_NODES}",
+            code="DK018",
+            hint="give parts of the program names of their own",
+        )
+    return made
 
 
 def _check_budget(expr: Mul, target: Name) -> None:

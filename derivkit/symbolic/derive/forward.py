@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from derivkit.symbolic.derive.differentiate import partial
+from derivkit.symbolic.derive.differentiate import checked_size, partial
 from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
 from derivkit.symbolic.derive.forms import polished, simplify
-from derivkit.symbolic.derive.reverse import Stage, check_size, copies, node_indices, reference, stages_of
+from derivkit.symbolic.derive.reverse import Stage, copies, node_indices, reference, stages_of
 from derivkit.symbolic.expr import ZERO_EXPR, Add, Expr, Mul, Name, Ref, Sum, references
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Index
@@ -92,7 +92,7 @@ def _tangent(graph: Graph, d: Definition, names: Mapping[Name, Name], known: Kno
         if local is not ZERO_EXPR:
             parts.append(Part(name, local, tuple(i for i in at if i is not None), reference(names[name], at)))
     product = add(sum_over(p.over, mul((p.local, p.tangent))) for p in parts)
-    check_size(product, d.name)
+    checked_size(product, d.name)
     stages = stages_of(product, known)
     shown = stages[-1].expr
     rhs, best = (shown, None) if not _declared(stages) else (_exact(product, known), shown)

@@ -17,6 +17,8 @@ from derivkit.symbolic.ops import DEFINED, OPS
 from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Step
 
+QUOTED_NODES = 200  # a longer line is not quoted again in every reason
+
 
 class _Teller:
     """Numbers the steps, and remembers which derivative was shown in which."""
@@ -184,13 +186,20 @@ def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[
             return DEFINED[called].reason, ()
         if isinstance(d.rhs, Fn | Prim):
             return OPS[d.rhs.op].reason, ()
-        return SENTENCES["differentiate"], (d.ref(), d.rhs)
+        return _quoted(SENTENCES["differentiate"], d)
     if all(c.linear or c.seed for c in adjoint.contributions):
         if len(adjoint.contributions) == 1:
             d = adjoint.contributions[0].consumer
-            return "chain rule through {0} = {1}", (d.ref(), d.rhs)
+            return _quoted("chain rule through {0} = {1}", d)
         return _through(adjoint), _consumers(adjoint)
     return ("by " + ", ".join(map(str, cites)) if cites else _through(adjoint)), () if cites else _consumers(adjoint)
+
+
+def _quoted(sentence: str, d: Definition) -> tuple[str, tuple[Expr, ...]]:
+    """Return a sentence about a definition, by its name alone when its right side is longer than a line or two."""
+    if d.rhs.nodes > QUOTED_NODES:
+        return sentence.removesuffix(" = {1}"), (Ref(d.name),)
+    return sentence, (d.ref(), d.rhs)
 
 
 def _called(text: str) -> str:

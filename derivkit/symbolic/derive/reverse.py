@@ -6,15 +6,14 @@ A pass only computes; what a reader is told of it is written in ``narrate``.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from derivkit import limits
-from derivkit.errors import DerivkitError
-from derivkit.symbolic.derive.differentiate import partial
+from derivkit.symbolic.derive.differentiate import checked_size, partial
 from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
 from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
 from derivkit.symbolic.derive.local import Term, careful, diagonal, is_linear, joined, open_terms, renaming
+from derivkit.symbolic.derive.readers import Readers, check_work, readers_of
 from derivkit.symbolic.derive.symmetry import oriented
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -32,7 +31,7 @@ from derivkit.symbolic.expr import (
 )
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, Index
-from derivkit.symbolic.normal import add, delta, mul, normal
+from derivkit.symbolic.normal import add, delta, mul
 
 SUBSTITUTE_NODES = 40
 TRIVIAL_COST = 3  # a name with a sign or a number: shorter to write than to name
@@ -109,7 +108,8 @@ def reverse(graph: Graph, wrt: tuple[Name, ...], seed: Name | None = None) -> Pa
     """
     known = knowledge(graph)
     alive = _between(graph, wrt)
-    readers = _readers(graph)
+    readers = readers_of(graph)
+    check_work(readers, alive)
     outputs = () if seed else node_indices(graph, graph.output, readers)
     run = _Run(graph, alive, known, outputs, seed, readers, {})
     for name in _backwards(graph, alive):
@@ -133,22 +133,12 @@ class _Run:
     known: Knowledge
     outputs: tuple[Index | None, ...]
     seed: Name | None
-    readers: Mapping[Name, tuple[Definition, ...]]
+    readers: Readers
     done: dict[Name, Adjoint]
 
     def name(self, of: Name) -> Name:
         """Return the name of a node's adjoint."""
         return adjoint_name(self.graph, self.seed, of)
-
-
-def _readers(graph: Graph) -> dict[Name, tuple[Definition, ...]]:
-    """Return the definitions that read each name, in order, their right sides normal."""
-    found: dict[Name, list[Definition]] = {}
-    for d in graph.definitions:
-        reader = replace(d, rhs=normal(d.rhs))
-        for name in references(reader.rhs):
-            found.setdefault(name, []).append(reader)
-    return {n: tuple(ds) for n, ds in found.items()}
 
 
 def _between(graph: Graph, wrt: tuple[Name, ...]) -> frozenset[Name]:
@@ -171,15 +161,13 @@ def copies(d: Definition) -> tuple[Index | None, ...]:
     return tuple(None if i is None else Index(i.hint, i.size) for i in d.indices)
 
 
-def node_indices(
-    graph: Graph, name: Name, readers: Mapping[Name, tuple[Definition, ...]] | None = None
-) -> tuple[Index | None, ...]:
+def node_indices(graph: Graph, name: Name, readers: Readers | None = None) -> tuple[Index | None, ...]:
     """Return new indices for a node: the letters of its definition, for an input those of its first bare reader."""
     if name not in graph.inputs:
         return copies(graph[name])
     shape = graph.inputs[name].shape
     letters: list[str | None] = [None] * len(shape)
-    for d in graph.definitions if readers is None else readers.get(name, ()):
+    for d in graph.definitions if readers is None else (part for _, part in readers.get(name, ())):
         for node in walk(d.rhs):
             if isinstance(node, Ref) and node.name == name:
                 for axis, sub in enumerate(node.subs):
@@ -208,7 +196,7 @@ def _adjoint(run: _Run, name: Name) -> Adjoint:
         return Adjoint(name, definition, (), False, body, ())
     contributions = _contributions(run, name, indices)
     product, substituted = _choose_product(contributions, done, known)
-    check_size(product, name)
+    checked_size(product, name)
     stages = stages_of(product, known)
     shown = stages[-1].expr
     facts = tuple(s.fact for s in stages if s.fact is not None)
@@ -218,16 +206,6 @@ def _adjoint(run: _Run, name: Name) -> Adjoint:
     rhs, best = (shown, None) if exact is None else (exact, shown)
     definition = Definition(adjoint_name, shape, outputs + indices, rhs, best, sentences)
     return Adjoint(name, definition, contributions, substituted, _raw_product(contributions, done, substituted), stages)
-
-
-def check_size(product: Expr, name: Name) -> None:
-    """Refuse a derivative that nobody could read, before its forms are searched (shared parts count once)."""
-    if product.nodes > limits.RESULT_NODES and (count := sum(1 for _ in walk(product))) > limits.RESULT_NODES:
-        raise DerivkitError(
-            f"the derivative by '{name}' has {count} nodes, more than the limit of {limits.RESULT_NODES}",
-            code="DK018",
-            hint="give parts of the program names of their own",
-        )
 
 
 def stages_of(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
@@ -256,16 +234,16 @@ def stages_of(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
 def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> tuple[Contribution, ...]:
     found = []
     outputs = run.outputs
-    for d in run.readers.get(name, ()):
+    for d, part in run.readers.get(name, ()):
         if d.name not in run.alive or d.name == name:
             continue
         fresh = copies(d)
         here = reference(d.name, fresh)
-        local = partial(d.at(here.subs), name, indices, here)
+        local = partial(part.at(here.subs), name, indices, here)
         if local is ZERO_EXPR or (isinstance(local, Num) and not local.value):
             continue
         over = tuple(i for i in fresh if i is not None)
-        terms = open_terms(d.at(here.subs), name, indices)
+        terms = open_terms(part.at(here.subs), name, indices)
         adjoint = Ref(run.name(d.name), reference(d.name, outputs + fresh).subs)
         adjoint = careful(adjoint, run.done[d.name].definition)
         slope, over = diagonal(local, over, indices)
