@@ -122,10 +122,33 @@ def _merge(group: Sequence[Operand], hint: Axes) -> Operand:
 def contract(operands: Sequence[Operand], summed: frozenset[Index], hint: Axes = ()) -> Operand:
     """Return Σ over ``summed`` of the product of the operands; every summed index is on some operand."""
     rest: list[Operand | None] = []
+    operands = _outer_first(operands, summed)
     for component in _components(operands, summed):
         inner = summed.intersection(*[frozenset().union(*(o.axes for o in component))])
         rest.append(_component(component, inner, hint) if inner else component[0])
     return combine([o for o in rest if o is not None], hint)
+
+
+def _outer_first(operands: Sequence[Operand], summed: frozenset[Index]) -> list[Operand]:
+    """Return the operands, two vectors that scale a matrix as one: ``outer(r, v) * G``, not ``r[:, None] * v * G``.
+
+    A vector that is all that the matrix is summed with is multiplied from the side: ``G @ v``.
+    """
+    work = list(operands)
+    for matrix in operands:
+        if len(matrix.axes) != 2 or matrix.node.op == "eye" or matrix not in work:
+            continue
+        found = [next((v for v in work if v.axes == (a,) and not v.inverse), None) for a in matrix.axes]
+        rows, columns = found
+        if rows is None or columns is None:
+            continue
+        others = {a for o in work if len(o.axes) > 1 and o is not matrix for a in o.axes}
+        if any(a in summed and a not in others for a in matrix.axes):
+            continue
+        place = work.index(matrix)
+        made = _merge([Operand(outer(rows.node, columns.node), matrix.axes), matrix], ())
+        work = [made if n == place else o for n, o in enumerate(work) if o is not rows and o is not columns]
+    return work
 
 
 def _components(operands: Sequence[Operand], summed: frozenset[Index]) -> list[list[Operand]]:

@@ -65,6 +65,12 @@ def _pad(node: Array, args: Sequence[str]) -> str:
     return "" if widths is None else f"pad({args[0]}, {widths})"
 
 
+def _prod_except(node: Array, args: Sequence[str]) -> str:
+    if node.rank != 1:
+        return ""
+    return f"prod(where(eye({node.shape[0]}) == 1, 1, {args[0]}), axis=1)"
+
+
 def _no_word(_: Array, __: Sequence[str]) -> str:
     return ""
 
@@ -77,11 +83,11 @@ def _turn(node: Array, args: Sequence[str]) -> str:
 
 PROGRAM = Dialect(
     calls={
-        **dict.fromkeys(_REDUCTIONS, reduce_call()),
+        **dict.fromkeys((*_REDUCTIONS, "var", "std"), reduce_call()),
         "softmax": along_call(),
         "log_softmax": along_call(),
         "first_max": _first_max,
-        "prod_except": _no_word,
+        "prod_except": _prod_except,
         "outer": plain_call("outer"),
         "diag": plain_call("diag"),
         "diagonal": plain_call("diag"),

@@ -10,7 +10,7 @@ from fractions import Fraction
 from functools import reduce
 
 from derivkit.symbolic.arrays.nodes import matmul
-from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
+from derivkit.symbolic.arrays.tree import Array, Numbering, postorder, rebuilt
 
 
 def shortened(root: Array) -> Array:
@@ -30,7 +30,7 @@ def shortened(root: Array) -> Array:
         args = tuple(done[id(a)] for a in node.args)
         same = all(a is b for a, b in zip(args, node.args, strict=True))
         made = node if same else rebuilt(node, args)
-        done[id(node)] = _square(_pushed(made))
+        done[id(node)] = _spread(_square(_pushed(made)))
     return _everywhere_pulled(done[id(root)])
 
 
@@ -91,3 +91,27 @@ def _square(node: Array) -> Array:
     if x.op != "name" or x.rank != 1 or exponent.params != (Fraction(2),):
         return node
     return matmul(x, x)
+
+
+def _spread(node: Array) -> Array:
+    """Return ``mean((x - mean(x))**2)`` as ``var(x)``, and its root as ``std(x)``."""
+    if node.op == "fn" and node.params == ("sqrt",) and node.args[0].op == "reduce" and node.args[0].params[0] == "var":
+        inner = node.args[0]
+        return Array("reduce", inner.args, inner.shape, ("std", *inner.params[1:]))
+    if node.op != "reduce" or node.params[0] != "mean" or node.args[0].op != "pow":
+        return node
+    centred, exponent = node.args[0].args
+    if exponent.params != (Fraction(2),) or centred.op != "add" or sorted(centred.params) != [-1, 1]:  # type: ignore[type-var]
+        return node
+    x, mean = sorted(centred.args, key=lambda a: a.op == "reduce")
+    if mean.op != "reduce" or mean.params[:2] != ("mean", node.params[1]) or not _lines_up(mean):
+        return node
+    numbers = Numbering()
+    same = numbers(mean.args[0]) == numbers(x)
+    return Array("reduce", (x,), node.shape, ("var", *node.params[1:])) if same else node
+
+
+def _lines_up(mean: Array) -> bool:
+    """Say whether a mean is subtracted from what it is the mean of: kept as an axis of 1, or of leading axes."""
+    axes = mean.params[1]
+    return bool(mean.params[2]) or axes == tuple(range(len(axes)))  # type: ignore[arg-type]

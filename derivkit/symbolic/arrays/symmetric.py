@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from fractions import Fraction
-from functools import reduce
 
-from derivkit.symbolic.arrays.nodes import add, common_number, matmul, mul, number, scalars_first, zeros
-from derivkit.symbolic.arrays.transposes import transpose
+from derivkit.symbolic.arrays.cancel import Factor, factors, product
+from derivkit.symbolic.arrays.nodes import add, common_number, mul, number, scalars_first, zeros
 from derivkit.symbolic.arrays.tree import Array, Numbering, postorder, rebuilt
 from derivkit.symbolic.expr import Name
 
@@ -44,7 +43,7 @@ def _is_symmetric(node: Array, names: Collection[Name], numbers: Numbering, know
         return all(not a.rank or numbers(a) in known for a in node.args)
     if node.op == "outer":
         return numbers(node.args[0]) == numbers(node.args[1])
-    return node.op == "matmul" and _is_mirror(_factors(node, False), numbers, known)
+    return node.op == "matmul" and _is_mirror(factors(node), numbers, known)
 
 
 def _rebuilt(node: Array, args: tuple[Array, ...], numbers: Numbering) -> Array:
@@ -58,28 +57,15 @@ def _rebuilt(node: Array, args: tuple[Array, ...], numbers: Numbering) -> Array:
         return rebuilt(node, args)
     terms: dict[int, tuple[Fraction, Array]] = {}
     for sign, arg in zip(node.params, args, strict=True):
-        value = numbers(_product(_factors(arg, False)))
+        value = numbers(product(factors(arg)))
         terms[value] = (terms[value][0] if value in terms else Fraction(0)) + Fraction(sign), arg  # type: ignore[call-overload]
     kept = [(c, arg) for c, arg in terms.values() if c]
     return common_number(add([(1, mul([number(c), arg])) for c, arg in kept])) if kept else zeros(node.shape)
 
 
-_Factors = list[tuple[Array, bool]]
-
-
-def _factors(node: Array, turned: bool) -> _Factors:
-    """Return the matrices of a product, each with whether it is turned, however they are bracketed."""
-    if node.op == "transpose" and node.rank == 2:
-        return _factors(node.args[0], not turned)
-    if node.op == "matmul" and node.rank == 2 and all(a.rank == 2 for a in node.args):
-        parts = [_factors(a, turned) for a in node.args]
-        return [f for part in (parts[::-1] if turned else parts) for f in part]
-    return [(node, turned)]
-
-
-def _is_mirror(factors: _Factors, numbers: Numbering, known: Collection[int]) -> bool:
+def _is_mirror(found: list[Factor], numbers: Numbering, known: Collection[int]) -> bool:
     """Say whether a product is its own transpose, factor by factor: H P Hᵀ for a symmetric P."""
-    for (left, one), (right, other) in zip(factors, reversed(factors), strict=True):
+    for (left, one), (right, other) in zip(found, reversed(found), strict=True):
         value = numbers(left)
         if value != numbers(right) or (one == other and value not in known):
             return False
@@ -90,11 +76,7 @@ def _mirrored(node: Array, numbers: Numbering, known: Collection[int]) -> Array:
     """Return ``(A X)ᵀ X`` as ``Xᵀ A X`` for a symmetric A, so that equal products are written alike."""
     if node.op != "matmul" or node.rank != 2:
         return node
-    factors = _factors(node, False)
-    if len(factors) < 3 or not _is_mirror(factors, numbers, known):
+    found = factors(node)
+    if len(found) < 3 or not _is_mirror(found, numbers, known):
         return node
-    return _product([(f, turned and numbers(f) not in known) for f, turned in factors])
-
-
-def _product(factors: _Factors) -> Array:
-    return reduce(matmul, [transpose(f, (1, 0)) if turned else f for f, turned in factors])
+    return product([(f, turned and numbers(f) not in known) for f, turned in found])

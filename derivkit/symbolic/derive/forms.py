@@ -299,10 +299,19 @@ def _joined(left: Expr, right: Expr) -> Expr | None:
     index = one.indices[0]
     if two is None:
         return _taken_in(c, outer, one, right)
-    if key(mul(outer)) != key(mul(outer2)) or len(two.indices) != 1 or index.size != two.indices[0].size:
+    if len(two.indices) != 1 or index.size != two.indices[0].size:
         return None
     renamed = normal(substitute(two.body, {two.indices[0]: Affine.of(index)}))
-    body = _take_out_any(add((one.body, scaled(c2 / c, renamed))))
+    shared = {key(f) for f in outer} & {key(f) for f in outer2}
+    own, own2 = ([f for f in fs if key(f) not in shared] for fs in (outer, outer2))  # they go into the Σ
+    if (
+        (own and own2)
+        or any(f.free and not f.free <= two.free for f in own)
+        or any(f.free and not f.free <= one.free for f in own2)
+    ):
+        return None
+    outer = [f for f in outer if key(f) in shared]
+    body = _take_out_any(add((mul((*own, one.body)), scaled(c2 / c, mul((*own2, renamed))))))
     if body is None or any(isinstance(f, Add) and broadcasts(f) for f in factors_of(body)):
         return None
     return mul((num(c), *outer, sum_over(one.indices, body)))

@@ -43,3 +43,21 @@ def _scales(term: Expr) -> bool:
         return True
     matrix = next((f for f in term.args if isinstance(f, Ref) and len(f.free) > 1), None)
     return matrix is not None and any(f.free and f.free < matrix.free for f in term.args)
+
+
+def inward(expr: Expr) -> Expr:
+    """Return ``v_j Σ_n r_n X_ni G_nj`` with v in the Σ: in matrices ``X.T @ (outer(r, v) * G)``."""
+    if isinstance(expr, Add):
+        terms = tuple(inward(t) for t in expr.args)
+        return expr if all(a is b for a, b in zip(terms, expr.args, strict=True)) else Add(terms)
+    sums = [f for f in factors_of(expr) if isinstance(f, Sum) and not isinstance(f.body, Add)]
+    if len(expr.free) < 2 or len(sums) != 1:
+        return expr
+    (total,) = sums
+    others = [f for f in factors_of(expr) if f is not total]
+    moved = [f for f in others if f.free and f.free < total.free]
+    if not moved:
+        return expr
+    made = Sum(total.indices, Mul((*moved, *factors_of(total.body))))
+    left = [f for f in others if f not in moved]
+    return Mul((*left, made)) if left else made

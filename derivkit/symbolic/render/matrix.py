@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 from derivkit.layout import Layout, axis_order
 from derivkit.symbolic.arrays import Array, NoArrayForm, plan
+from derivkit.symbolic.arrays.cancel import cancelled
 from derivkit.symbolic.arrays.dialects import program_text
 from derivkit.symbolic.arrays.linear import with_solves
 from derivkit.symbolic.arrays.symmetric import symmetrised
 from derivkit.symbolic.derive.forms import expand, opened_terms, polished
-from derivkit.symbolic.derive.split import split
+from derivkit.symbolic.derive.split import inward, split
 from derivkit.symbolic.derive.symmetry import symmetric_facts
 from derivkit.symbolic.expr import Delta, Expr, Name, Prim, walk
 from derivkit.symbolic.graph import Graph
@@ -90,7 +91,7 @@ def _planned(result: Result, layout: Layout) -> Array | None:
     solving = any(isinstance(n, Prim) and n.op == "solve" for d in result.graph.definitions for n in walk(d.rhs))
     if node is None:
         return None
-    node = symmetrised(node, {f.name for f in symmetric_facts(result.graph)})
+    node = symmetrised(cancelled(node), {f.name for f in symmetric_facts(result.graph)})
     return with_solves([node])[0] if solving else node  # in the words of the program
 
 
@@ -102,6 +103,9 @@ def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name
     apart = split(expr) if expr.nodes <= SPLIT_NODES else expr
     if apart is not expr:
         forms.append(polished(apart))
+    closer = inward(expr)
+    if closer is not expr:
+        forms.append(closer)
     plans = [(p, program_text(p)) for p in (_plan(form, order, shape) for form in forms) if p is not None]
     written = [(p, text) for p, text in plans if text is not None]
     return min(written, key=lambda pair: _reading_length(pair[1]), default=(None, ""))[0]
