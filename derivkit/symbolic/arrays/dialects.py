@@ -103,6 +103,7 @@ PROGRAM = Dialect(
         "turn": _turn,
         "flip": lambda node, args: f"flip({args[0]}{options(node.params, node.rank)})",  # type: ignore[arg-type]
         "reshape": lambda node, args: f"reshape({args[0]}, {_lengths(node)})",
+        "repeat": lambda node, args: f"repeat({args[0]}, {node.params[0]})",
         "window": _pad,
         **dict.fromkeys(("scatter", "entries", "tensordot", "window_dot", "add_rows"), _no_word),
         "einsum": _einsum(""),

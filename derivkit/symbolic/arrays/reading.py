@@ -30,7 +30,7 @@ def shortened(root: Array) -> Array:
         args = tuple(done[id(a)] for a in node.args)
         same = all(a is b for a, b in zip(args, node.args, strict=True))
         made = node if same else rebuilt(node, args)
-        done[id(node)] = _spread(_square(_pushed(made)))
+        done[id(node)] = _in_words(_square(_pushed(made)))
     return _everywhere_pulled(done[id(root)])
 
 
@@ -93,8 +93,10 @@ def _square(node: Array) -> Array:
     return matmul(x, x)
 
 
-def _spread(node: Array) -> Array:
-    """Return ``mean((x - mean(x))**2)`` as ``var(x)``, and its root as ``std(x)``."""
+def _in_words(node: Array) -> Array:
+    """Return ``mean((x - mean(x))**2)`` as ``var(x)``, its root as ``std(x)``, and entries many times as ``repeat(x, 2)``."""
+    if node.op == "reshape" and node.rank == 1 and node.args[0].op == "outer" and node.args[0].args[1].op == "ones":
+        return Array("repeat", node.args[0].args[:1], node.shape, node.args[0].shape[1:])
     if node.op == "fn" and node.params == ("sqrt",) and node.args[0].op == "reduce" and node.args[0].params[0] == "var":
         inner = node.args[0]
         return Array("reduce", inner.args, inner.shape, ("std", *inner.params[1:]))
