@@ -44,6 +44,7 @@ SENTENCES: dict[str, str] = {
     "contract": "contract {0}",
     "cancel": "cancel {0}",
     "fold": "fold {0} = {1}",
+    "names": "in the names of the program",
     "factor": "take out the common factor",
     "open": "multiply out",
     "simplify": "simplify",

@@ -256,6 +256,8 @@ def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tup
     fitting = [d for d in teller.named if changed and d.name in seen | left and changed <= {d.name, *references(d.rhs)}]
     for d in sorted(fitting, key=lambda d: d.name not in left):  # what was folded to, if it is there
         return SENTENCES["fold"], (d.rhs, d.ref())
+    if any(name.told for name in left - seen):  # several folds at once
+        return SENTENCES["names"], ()
     gone = _vanished(before, stage.expr)
     if gone:
         return ", ".join(f"{{{n}}} = 0" for n in range(len(gone))), gone

@@ -22,6 +22,7 @@ from derivkit.symbolic.render.matrix import matrix_in
 from derivkit.symbolic.render.notation import Notation
 from derivkit.symbolic.render.operator import operator_blocks
 from derivkit.symbolic.render.styles import Style, style_for
+from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 
 NOTATIONS = ("index", "matrix", "both", "operator")
@@ -286,7 +287,7 @@ def _written_out(notation: Notation, before: Expr, after: Expr) -> str:
     shown = [notation.style.inline(g) for g in gone]
     if shown:
         return f"write out {', '.join(shown)}"
-    return "simplify" if {*references(before)} == {*kept} else "in the names of the program"
+    return SENTENCES["simplify"] if {*references(before)} == {*kept} else SENTENCES["names"]
 
 
 def reference(result: Result) -> Ref:
