@@ -22,10 +22,10 @@ OPTIONS = {
     "denominator": {"layout": "denominator", "notation": "index", "steps": "none"},
 }
 COMMANDS = set(
-    """Sigma alpha arctan begin beta cdot circ cos displaystyle dots end eps epsilon frac gamma ge in int lVert lambda le left lfloor log
+    """Sigma alpha arctan begin beta cdot circ cos displaystyle dots end frac gamma ge in int lVert lambda le left lfloor log
     lvert mathbf mathit mathrm max min mu ne odot operatorname oslash partial pi prod quad qquad rVert rfloor right rlap rvert
     sigma sin sqrt sum tanh tau text textbf textstyle theta times otimes top varphi delta sinh cosh exp infty hat surd vert det
-    Phi""".split()
+    Phi eps epsilon""".split()
 )
 
 
