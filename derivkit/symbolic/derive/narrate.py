@@ -9,10 +9,10 @@ from derivkit.symbolic.derive.forward import Forward, Tangent
 from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
 from derivkit.symbolic.derive.rewrite import rewrite
-from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
+from derivkit.symbolic.expr import ONE_EXPR, Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Index
-from derivkit.symbolic.normal import factors_of, terms_of
+from derivkit.symbolic.normal import delta, factors_of, mul, sum_over, terms_of
 from derivkit.symbolic.ops import DEFINED, OPS
 from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Step
@@ -145,11 +145,20 @@ def _formal(teller: _Teller, adjoint: Adjoint, before: Expr) -> list[Step]:
         return []
     terms = []
     for c in adjoint.contributions:
-        shown: Expr = c.local if c.linear or c.seed else _local_ref(c, adjoint, teller)
-        body: Expr = shown if c.seed else Mul((c.adjoint, *factors_of(shown)))
+        if c.seed:
+            terms.append(_direct(c, len(teller.outputs)))
+            continue
+        shown: Expr = c.local if c.linear else _local_ref(c, adjoint, teller)
+        body: Expr = Mul((c.adjoint, *factors_of(shown)))
         terms.append(Sum(c.over, body) if c.over else body)
     after = terms[0] if len(terms) == 1 else Add(tuple(terms))
     return [Step("chain rule", before, after, _through(adjoint), about=_consumers(adjoint))]
+
+
+def _direct(c: Contribution, rank: int) -> Expr:
+    """Return what the output's own line adds: its local derivative, at the output's position where that has axes."""
+    here = zip(c.adjoint.subs[:rank], c.adjoint.subs[rank:], strict=True)
+    return polished(sum_over(c.over, mul((ONE_EXPR, *(delta(out, own) for out, own in here), c.local))))
 
 
 def _through(adjoint: Adjoint) -> str:

@@ -19,9 +19,9 @@ from derivkit.symbolic.derive.measure import compare, measure
 from derivkit.symbolic.derive.points import points, size_sets
 from derivkit.symbolic.derive.rounding import is_rounding
 from derivkit.symbolic.evaluate import Evaluation, evaluate_graph
-from derivkit.symbolic.expr import Expr, Ref, walk
+from derivkit.symbolic.expr import Expr, Ref, freshen, replace, substitute, walk
 from derivkit.symbolic.graph import Graph
-from derivkit.symbolic.index import Index
+from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.steps import Result, Step
 
 Array = NDArray[Any]
@@ -118,7 +118,7 @@ def _at_point(
                 raise
             return 0.0  # of what was added and taken away again, nothing is wrong
 
-    worst = 0.0
+    worst, opened = 0.0, _opened(steps)
     for d in full.definitions:
         if d.shown is not None:
             worst = max(worst, gap(env[d.name], value(d.shown, d.indices), (d.rhs, d.shown), d.indices, str(d.name)))
@@ -129,9 +129,9 @@ def _at_point(
         if step.before.name.kind != "local":  # type: ignore[attr-defined]
             worst = max(worst, gap(value(step.before, order), last, (step.after,), order, f"step {step.number}"))
         for n, line in enumerate(step.substeps):  # a local derivative is checked through the adjoints that use it
-            if not _reads_local(line):
+            if (after := opened.get(id(line))) is not None:
                 where = f"step {step.number}, line {n + 1}"
-                worst = max(worst, gap(last, value(line.after, order), (step.after, line.after), order, where))
+                worst = max(worst, gap(last, value(after, order), (step.after, after), order, where))
     for result in results.values():
         if result.name in env:
             order = result.outputs + result.inputs
@@ -141,5 +141,23 @@ def _at_point(
     return max(worst, *(measure(claim, env, values, sizes, rng) for claim in claims), 0.0)
 
 
-def _reads_local(line: Step) -> bool:
-    return any(isinstance(n, Ref) and n.name.kind == "local" for n in walk(line.after))
+def _opened(steps: tuple[Step, ...]) -> dict[int, Expr]:
+    """Return the lines by identity, the local derivatives that they quote written out; without those that cannot be."""
+    told = {s.before.name: s for s in steps if isinstance(s.before, Ref) and s.before.name.kind == "local"}
+
+    def change(node: Expr) -> Expr | None:
+        if not isinstance(node, Ref) or node.name not in told:
+            return None
+        step = told[node.name]
+        pairs: dict[Index, Affine] = {}
+        for own, sub in zip(step.before.subs, node.subs, strict=True):  # type: ignore[attr-defined]
+            if own.bare is not None and pairs.setdefault(own.bare, sub) != sub:
+                return None  # the diagonal of an elementwise operation, read beside it
+        return substitute(freshen(step.after), pairs)
+
+    made = {}
+    for line in (line for s in steps for line in s.substeps):
+        after = replace(line.after, change) if told else line.after
+        if not any(isinstance(n, Ref) and n.name.kind == "local" for n in walk(after)):
+            made[id(line)] = after
+    return made
