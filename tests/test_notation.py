@@ -479,12 +479,19 @@ LINES = {
     "h = where(x > 0, x, 0.1*x)": "h = where(x > 0, x, 0.1 x)",
     "m = mean(A, axis=1)": "m = mean(A, axis=1)",
     "u = x[1:]": None,
+    "w = x @ A.T": "w = A x",
+    "Y = A[k] @ B": "Y = A_k B",  # labels k gather as many rows: a matrix
+    "Y = tanh(A[k]) @ B.T": "Y = tanh(A_k) Bᵀ",
+    "y = A[k] @ x": "y = A_k x",
+    "y = A[i] @ B": "y = Bᵀ A_i",
+    "y = x[k] @ y": "y = (x_k)ᵀ y",
+    "s = A[k,k] @ x[k]": "s = (A_kk)ᵀ x_k",
 }
 
 
 @pytest.mark.parametrize(("line", "wanted"), LINES.items(), ids=LINES)
 def test_an_author_s_line_is_set_as_mathematics(line, wanted):
-    ranks = {"x": 1, "y": 1, "A": 2, "B": 2, "s": 0, "j": 0, "i": 0}
+    ranks = {"x": 1, "y": 1, "A": 2, "B": 2, "s": 0, "j": 0, "i": 0, "k": 1}
     definition = Definition(user(line[0]), (), (), Num(0), text=line)
     assert authored(definition, ranks, TEXT) == (wanted if wanted is None or line[1] != "2" else wanted.replace("B2", "B"))
 

@@ -24,13 +24,15 @@ class _NoMathematics(Exception):
 class Term(NamedTuple):
     """A piece with its rank (``None``: not known).
 
-    ``row`` is what it is as a row, where that is not its transpose; ``negated`` what stands behind its minus sign.
+    ``row`` is what it is as a row, where that is not its transpose; ``negated`` what stands behind its minus sign;
+    ``upright`` what it is the transpose of.
     """
 
     piece: Piece
     rank: int | None = None
     row: str = ""
     negated: Piece | None = None
+    upright: Piece | None = None
 
 
 def equation(definition: Definition) -> str:
@@ -102,7 +104,9 @@ class _Lines:
         return Term(Piece(self.style.minus + within(x.piece, ENTRYWISE, self.style), SUM), x.rank, "", x.piece)
 
     def turned(self, x: Term) -> Term:
-        return x if x.rank is not None and x.rank < 2 else Term(transposed(x.piece, self.style), x.rank)
+        if x.upright is not None:
+            return Term(x.upright, x.rank)
+        return x if x.rank is not None and x.rank < 2 else Term(transposed(x.piece, self.style), x.rank, upright=x.piece)
 
     # -- operators ----------------------------------------------------------------------------------------------------
 
@@ -151,7 +155,7 @@ class _Lines:
             row = f"{a.row or transposed(a.piece, self.style).text} {right}"
             if b.rank == 1:
                 return Term(Piece(row, PRODUCT), 0)
-            column = f"{transposed(b.piece, self.style).text} {within(a.piece, PRODUCT, self.style)}"
+            column = f"{within(self.turned(b).piece, PRODUCT, self.style)} {within(a.piece, PRODUCT, self.style)}"
             return Term(Piece(column, PRODUCT), 1, row)
         return Term(Piece(f"{within(a.piece, PRODUCT, self.style)} {right}", PRODUCT), b.rank)
 
@@ -254,12 +258,20 @@ class _Lines:
     def read(self, node: syntax.Subscript) -> Term:
         if any(isinstance(i, syntax.Slice | syntax.NoneItem) for i in node.items):
             raise _NoMathematics
-        subs = tuple(self.plain(i).replace(" ", "") for i in node.items)
+        items = [self.term(i) for i in node.items]
+        subs = tuple(i.piece.text.replace(" ", "") for i in items)
+        base = self.term(node.base)
+        rank = self.left(base.rank, [i.rank for i in items])
         if isinstance(node.base, syntax.Name):
-            rank = self.ranks.get(node.base.id, 0) - len(subs)
-            return Term(Piece(self.style.subscripted(node.base.id, subs), POWER), max(rank, 0))
-        base = within(self.term(node.base).piece, ATOM, self.style)
-        return Term(Piece(self.style.read(base, subs), POWER), 0)
+            return Term(Piece(self.style.subscripted(node.base.id, subs), POWER), rank)
+        return Term(Piece(self.style.read(within(base.piece, ATOM, self.style), subs), POWER), rank)
+
+    def left(self, rank: int | None, subs: Sequence[int | None]) -> int | None:
+        """Return the rank of what subscripts of these ranks read: an array of labels N gathers N rows, ``E[k]`` is N×D."""
+        known = [r for r in subs if r is not None]
+        if rank is None or len(known) < len(subs):
+            return None
+        return max(rank - len(subs), 0) + max(known, default=0)
 
     def reduced(self, node: syntax.IndexedReduce) -> Term:
         letters = tuple(i.id for i in node.indices)
