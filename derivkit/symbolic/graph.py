@@ -93,6 +93,12 @@ class Graph:
             return self.inputs[name].shape
         return self.extra[name].shape if name in self.extra else self[name].shape
 
+    def unused(self, kind: str, of: Name) -> Name:
+        """Return the cotangent or tangent of ``of``, numbered where a pass before has left one of that name."""
+        labels = ("", *map(str, range(2, 100)))
+        taken = {str(n) for n in (*self.inputs, *self.extra, *(d.name for d in self.definitions))}
+        return next(name for label in labels if str(name := Name(kind, label, of=of)) not in taken)
+
     def dependents(self, roots: frozenset[Name]) -> frozenset[Name]:
         """Return ``roots`` and every definition that depends on one of them."""
         found = set(roots)

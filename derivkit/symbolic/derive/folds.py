@@ -144,6 +144,7 @@ class Knowledge:
             whole=tuple(d for d in self.whole if d.name.told),
             relations=tuple(r for r in self.relations if r.definition.name.told),
             solved=tuple(o for o in self.solved if o.definition.name.told),
+            contractions=tuple(d for d in self.contractions if d.name.told),
         )
 
 

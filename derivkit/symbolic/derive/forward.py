@@ -63,7 +63,7 @@ def forward(graph: Graph, directions: Mapping[Name, Name], targets: tuple[Name, 
     """Return the tangents of ``targets`` and of what they need, when each name of ``directions`` moves along its direction."""
     known = knowledge(graph)
     alive = graph.dependents(frozenset(directions)) & _needed(graph, targets)
-    names = {n: tangent_name(n) for n in alive} | dict(directions)
+    names = {n: graph.unused("tangent", n) for n in alive if n not in directions} | dict(directions)
     made: list[Tangent] = []
     for d in graph.definitions:
         if d.name in alive and d.name not in directions:

@@ -55,6 +55,8 @@ def differentiated(graph: Graph, wrt: tuple[Name, ...], kind: str, along: Iterab
     """
     if along is not None and kind not in ALONG:
         raise DerivkitError(f"along= means nothing to a {kind}", code="DK031", hint="it is for kind='jvp' and kind='hvp'")
+    if kind in ("jvp", "hvp", "hessian"):
+        _check_independent(graph, wrt)
     if kind == "vjp":
         return _pulled_back(graph, wrt)
     if kind == "jvp":
@@ -62,6 +64,16 @@ def differentiated(graph: Graph, wrt: tuple[Name, ...], kind: str, along: Iterab
     if kind == "hvp":
         return _hessian_times(graph, wrt, along)
     return _hessian(graph, wrt) if kind == "hessian" else _once(graph, wrt, kind, None)
+
+
+def _check_independent(graph: Graph, wrt: tuple[Name, ...]) -> None:
+    """Refuse to move a line and what it is made of at once: what the mixed derivative then means, nobody has said."""
+    for name in wrt:
+        behind = graph.dependents(frozenset((name,))) - {name}
+        other = next((w for w in wrt if w in behind), None)
+        if other is not None:
+            hint = "derive by one of them at a time"
+            raise DerivkitError(f"'{other}' depends on '{name}': they cannot move independently", code="DK031", hint=hint)
 
 
 def chosen_kind(graph: Graph, kind: str | None) -> str:
@@ -92,7 +104,7 @@ def _once(graph: Graph, wrt: tuple[Name, ...], kind: str, seed: Name | None) -> 
 
 def _pulled_back(graph: Graph, wrt: tuple[Name, ...]) -> Differentiated:
     seed = user(f"{graph.output}_bar")
-    if seed in graph.inputs:
+    if seed in graph.inputs or any(str(d.name) == str(seed) for d in graph.definitions):
         raise DerivkitError(f"'{seed}' is the name of the cotangent, but the program uses it", code="DK011")
     return _once(_with_inputs(graph, {seed: graph.shape(graph.output)}), wrt, "vjp", seed)
 
@@ -110,7 +122,8 @@ def _pushed_forward(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | 
     elif found is None:
         result = Result(name, wrt[0], ZERO_EXPR, axes(shape), (), shape, (), full)
     else:
-        result = Result(name, wrt[0], found.definition.best, found.definition.indices, (), shape, (), full)
+        moved_to = found.definition
+        result = Result(moved_to.name, wrt[0], moved_to.best, moved_to.indices, (), shape, (), full)
     results = {", ".join(map(str, wrt)): result}
     return Differentiated(graph, full, "jvp", wrt, (done,), results, (Claim(graph, (result,), directions),), directions)
 

@@ -121,7 +121,7 @@ def adjoint_name(graph: Graph, seed: Name | None, of: Name) -> Name:
     """Return the name of ∂output/∂``of``, in a seeded pass of the cotangent of ``of``."""
     if seed is None:
         return Name("adjoint", "", of=of, output=graph.output)
-    return seed if of == graph.output else Name("cotangent", "", of=of)
+    return seed if of == graph.output else graph.unused("cotangent", of)
 
 
 @dataclass(frozen=True)
