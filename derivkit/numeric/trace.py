@@ -32,6 +32,7 @@ from derivkit.symbolic.steps import Derivation
 Array = NDArray[Any]
 PATHS = 12  # more ways than that from a name to the output are counted, not written
 ENTRIES = 3  # of a vector that are shown
+SMALL = 9  # entries of an array that is shown as it is
 WIDTH = 60  # of the local derivatives in one line
 
 
@@ -144,16 +145,16 @@ def _bracketed(text: str) -> str:
 
 
 def short(array: Array, entries: int = ENTRIES) -> str:
-    """Return an array in a few words: a number, the first entries of a vector, the corners of a matrix with its shape.
+    """Return an array in a few words: all of a small one, the first entries of a vector, the corners of a matrix with its shape.
 
     >>> import numpy as np
-    >>> short(np.array([0.5, -2.0])), short(np.arange(12.0).reshape(3, 4))
-    ('[0.5, −2]', '3×4 [0, …, 11]')
+    >>> short(np.array([[0.5, -2.0], [1.0, 0.0]])), short(np.arange(12.0).reshape(3, 4))
+    ('[[0.5, −2], [1, 0]]', '3×4 [0, …, 11]')
     """
     if array.ndim == 0:
         return _number(array)
-    if array.ndim == 1 and len(array) <= entries + 1:
-        return f"[{', '.join(map(_number, array))}]"
+    if array.size <= SMALL or (array.ndim == 1 and len(array) <= entries + 1):
+        return f"[{', '.join(short(np.asarray(a)) for a in array)}]"
     if array.ndim == 1:
         return f"[{', '.join(map(_number, array[:entries]))}, …] ({len(array)})"
     flat = array.ravel()
