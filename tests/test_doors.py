@@ -176,3 +176,9 @@ def test_an_entry_of_a_stack_is_the_operand_in_a_kernel_too(line: str) -> None:
     text = f"a: N\nb: N\nE = {line}"
     for name in "ab":
         np.testing.assert_allclose(dk.compile(text, name)(point)[1][name], dk.derive(text, name).evaluate(point))
+
+
+def test_a_lambda_is_no_program() -> None:
+    with pytest.raises(dk.DerivkitError, match="a lambda is no program") as error:
+        dk.program(lambda x, w: x @ w)
+    assert "write a def" in (error.value.hint or "")

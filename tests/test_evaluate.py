@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.derive import derive
 from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
 from derivkit.symbolic.expr import Add, Const, Delta, Fn, Inside, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum, bare, user
 from derivkit.symbolic.given import fix_sizes
@@ -200,7 +201,7 @@ def test_a_graph_is_evaluated_in_order():
         ({"x": ["a"], "W": np.ones((2, 2)), "k": 0}, {}, "DK040", "no numbers"),
         ({"x": [1.0, 2], "W": np.ones((2, 2)), "k": 2}, {}, "DK040", "outside of 0..1"),
         ({"x": [1.0, 2], "W": np.ones((2, 2)), "k": 0.5}, {}, "DK040", "integers"),
-        ({"x": [1.0, 2], "k": 0}, {}, "DK041", "'M' is not fixed"),
+        ({"x": [1.0, 2], "k": 0}, {}, "DK041", "no value for 'W'"),  # not: size M is not fixed
         ({"x": [1.0, 2], "k": 0}, {"M": 2}, "DK041", "no value for 'W'"),
         ({"x": [1.0, 2], "w": 0}, {}, "DK008", "'w' is no input"),
     ],
@@ -223,3 +224,11 @@ def test_linear_sizes_are_solved():
         fix_sizes(graph, {**values, "w": np.ones(4)}, {})
     with pytest.raises(DerivkitError, match=r"is both 9 and 8|must be"):
         fix_sizes(graph, {**values, "y": np.ones(4)}, {})
+
+
+def test_a_forgotten_input_is_named_before_the_size_that_it_would_give():
+    d = derive("x: D\nW: M, D\nE = sum(W @ x)", "W", check=False)
+    for ask in (d.evaluate, d.at):
+        with pytest.raises(DerivkitError, match="no value for 'W'") as error:
+            ask({"x": [1.0, 2.0]})
+        assert error.value.code == "DK041"

@@ -108,7 +108,7 @@ USAGE = {
         "--notation operator has no meaning with --format program",
     ),
     "no point": (["derive", "x", "--wrt", "x", "--at", "x"], "--at needs NAME=VALUE, not 'x'"),
-    "no value": (["derive", "x", "--wrt", "x", "--at", "x=one"], "'one' is no value for 'x'"),
+    "a word at a point": (["derive", "x", "--wrt", "x", "--at", "x=one"], "'one' is no value for 'x'"),
     "a point in LaTeX": (["derive", "x", "--wrt", "x", "--at", "x=1", "--format", "latex"], "--at has no meaning"),
     "no number": (["cost", "x", "--sizes", "D=many"], "--sizes needs NAME=NUMBER, not 'D=many'"),
     "later command": (["verify", "notes.tex"], "unknown command 'verify': it comes with a later release"),

@@ -108,6 +108,53 @@ def test_a_wrong_gradient_never_trains():
         dk.fit(k, data=line_data(), params={"w": np.zeros(3)})
 
 
+#: Zero biases and a blank sample: relu(0), abs(0) and max(0, ..., 0) are at their kinks.
+KINKED = {
+    "relu": "x: D\nW: M, D\nb: M\nv: M\nt:\nE = (v @ relu(W @ x + b) - t)**2",
+    "abs": "x: D\nW: M, D\nb: M\nv: M\nt:\nE = (v @ abs(W @ x + b) - t)**2",
+    "max": "x: D\nW: M, D\nb: M\nv: M\nt:\nE = (max(W @ x + b) + v @ v - t)**2",
+}
+
+
+def kinked(net: str, factor: float = 1.0):
+    rng = np.random.default_rng(0)
+    k = dk.compile(KINKED[net], wrt=("W", "b", "v"), batch=("x", "t"))
+    honest = k._function
+    object.__setattr__(k, "_function", lambda *a: (honest(*a)[0], {n: factor * g for n, g in honest(*a)[1].items()}))
+    data = {"x": rng.normal(size=(8, 3)), "t": rng.normal(size=8)}
+    data["x"][0] = 0
+    return k, data, {"W": rng.normal(size=(5, 3)), "b": np.zeros(5), "v": rng.normal(size=5)}
+
+
+@pytest.mark.parametrize("net", KINKED)
+def test_a_right_gradient_trains_from_a_kink_and_a_wrong_one_does_not(net):
+    k, data, params = kinked(net)
+    history = dk.fit(k, data=data, params=params, epochs=2, lr=1e-3)
+    assert history.checked.endswith("beside a kink") == (net != "abs")  # sign(0) = 0 is what central differences say
+    k, data, params = kinked(net, factor=1.01)
+    with pytest.raises(DerivationError, match="gradient by"):
+        dk.fit(k, data=data, params=params)
+
+
+CNN = """x: 64\nw: 6, 1, 3, 3\nb: 6\nV: K, 6*4*4\nc: K\nt: label K
+h = relu(conv2d(reshape(x, (1, 8, 8)), w, padding=1) + b[:, None, None])
+z = V @ reshape(max_pool2d(h, 2), (-1,)) + c
+E = softmax_cross_entropy(t, z)"""
+
+
+def test_a_convolution_with_zero_biases_learns_the_digits():
+    parts, rng = split(*dk.load_digits()), np.random.default_rng(0)
+    k = dk.compile(CNN, wrt=("w", "b", "V", "c"), batch=("x", "t"))
+    params = {"w": rng.normal(size=(6, 1, 3, 3)) / 3, "b": np.zeros(6), "V": rng.normal(size=(10, 96)) / 10, "c": np.zeros(10)}
+    data = {"x": parts.train_images, "t": parts.train_labels}
+    test = {"x": parts.test_images, "t": parts.test_labels}
+    history = dk.fit(k, data=data, test=test, params=params, epochs=4, batch_size=32, lr=0.2)
+    assert history.accuracy[-1] > 0.7
+    object.__setattr__(k, "_function", lambda *a, f=k._function: (f(*a)[0], {**f(*a)[1], "b": 0.9 * f(*a)[1]["b"]}))
+    with pytest.raises(DerivationError, match="gradient by 'b'"):
+        dk.fit(k, data=data, params=params)
+
+
 def test_a_rate_too_large_is_told_with_the_epoch_and_the_rate():
     k = dk.compile(LINE, wrt="w", batch=("x", "y"))
     with pytest.raises(DerivkitError, match=r"diverged in epoch \d+ at lr=1000: .*the losses before: ") as error:

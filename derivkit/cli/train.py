@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 import numpy as np
@@ -17,6 +17,7 @@ from derivkit.cli.gallery import program
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.data import Floats, Split, load_digits, load_file, one_hot, split
 from derivkit.symbolic.graph import Input
+from derivkit.symbolic.index import Size
 from derivkit.symbolic.parse import read_program
 
 N = TypeVar("N", int, float)
@@ -41,6 +42,7 @@ def run(arguments: Arguments) -> tuple[str, int]:
     parts, classes = _data(source)
     with helped(None if given.isidentifier() else given, "train --net"):
         inputs = _inputs(text)
+        _check_sizes(sizes, (size for given in inputs.values() for size in (*given.shape, given.range) if size is not None))
         kernel = dk.compile(text, wrt=[name for name in inputs if name not in DATA], batch=DATA, reduce="mean")
     if any(str(inputs["t"].range) in map(str, shape) for shape in kernel.shapes.values()):
         sizes.setdefault(str(inputs["t"].range), classes)
@@ -98,6 +100,15 @@ def _inputs(text: str) -> dict[str, Input]:
     return inputs
 
 
+def _check_sizes(given: Iterable[str], sizes: Iterable[Size]) -> None:
+    """Refuse a size that the net has not, before any work is done."""
+    known = sorted({name for size in sizes for name in size.names()})
+    for name in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or (f"its sizes are {', '.join(known)}" if known else "its sizes are all numbers")
+            raise DerivkitError(f"the net has no size '{echo(name)}'", code="DK008", hint=hint)
+
+
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
@@ -130,11 +141,6 @@ def initial(
     (2, 3)
     """
     known = dict(sizes)
-    used = {str(size) for shape in shapes.values() for size in shape}
-    for given in sizes:
-        if given not in used:
-            hint = did_you_mean(given, used) or f"its sizes are {', '.join(sorted(used))}"
-            raise DerivkitError(f"the net has no size '{echo(given)}'", code="DK008", hint=hint)
     for name, array in data.items():
         for size, length in zip(shapes.get(name, ()), array.shape[1:], strict=False):
             if known.setdefault(str(size), length) != length:

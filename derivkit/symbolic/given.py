@@ -119,6 +119,8 @@ def fix_sizes(graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int])
     shapes = [*(i.shape for i in graph.inputs.values()), *(d.shape for d in graph)]
     for needed in dict.fromkeys(n for shape in shapes for size in shape for n in size.names()):
         if needed not in plain:
+            if forgotten := next((str(n) for n in graph.inputs if str(n) not in values), None):  # its shape would tell
+                raise DerivkitError(f"no value for '{echo(forgotten)}'", code="DK041", hint=f"give {echo(forgotten)}=...")
             hint = f"give sizes={{'{needed}': ...}}"
             raise DerivkitError(f"size '{echo(needed)}' is not fixed by any input", code="DK041", hint=hint)
     return plain

@@ -56,6 +56,9 @@ def program(function: Callable[..., Any], /) -> ProgramFunction:
     >>> derivkit.program.__name__
     'program'
     """
+    if getattr(function, "__name__", "") == "<lambda>":
+        hint = "write a def, with the shapes as annotations: def f(x: 'N, D', w: 'D'): return x @ w"
+        raise DerivkitError("a lambda is no program: it has no lines and no annotations", code="DK007", hint=hint)
     try:
         source = textwrap.dedent(inspect.getsource(function))
     except (OSError, TypeError):
@@ -78,7 +81,9 @@ def _declaration(annotation: object) -> str:
 
 def _body(source: str) -> str:
     """Return what stands behind the colon that ends the ``def`` line, which may be several lines long."""
-    start = source.index("def ")
+    start = source.find("def ")
+    if start < 0:
+        raise DerivkitError("a program is a function that a def defines", code="DK007", hint="or give the program as text")
     depth, n = 0, start
     while n < len(source):
         character = source[n]
