@@ -154,7 +154,7 @@ def short(array: Array, entries: int = ENTRIES) -> str:
     if array.ndim == 0:
         return _number(array)
     if array.size <= SMALL or (array.ndim == 1 and len(array) <= entries + 1):
-        return f"[{', '.join(short(np.asarray(a)) for a in array)}]"
+        return f"[{', '.join(short(a) for a in array)}]"
     if array.ndim == 1:
         return f"[{', '.join(map(_number, array[:entries]))}, …] ({len(array)})"
     flat = array.ravel()
