@@ -70,6 +70,8 @@ TABLE = {
     ),
     "differences": ("x: L", "E = sum((x[1:]-x[:-1])**2)", "x", "x"),
     "neighbours": ("x: L", "E = sum(x[1:]*x[:-1])", "x", "x"),
+    "named differences": ("x: L", "y = x[1:] - x[:-1]\nE = sum(y**4)", "x", "x"),
+    "a part, padded again": ("x: L", "E = sum(pad(x[1:], (0, 1))**3)", "x", "x"),
     "every other": ("x: L", "E = sum(x[::2]**3)", "x", "x"),
     "a part": ("x: H, W", "E = sum(x[1:-1, ::2]**3)", "x", "x"),
     "reversed": ("x: L", "E = sum(x[::-1]*x*exp(x))", "x", "x"),
@@ -342,6 +344,7 @@ PRINTED = [
         "pad(x[1:] - x[:-1], (1, 0)) + pad(x[:-1] - x[1:], (0, 1))",
         "pad(x[1:] − x[:−1], (1, 0)) + pad(x[:−1] − x[1:], (0, 1))",
     ),
+    ("x: N", "y = x[1:]\nE = sum(tanh(y))", "x", "pad(1 - tanh(y)**2, (1, 0))", "pad(1 − tanh(y)², (1, 0))"),
     ("E: V, D\nk: label V, N\ng: N, D", "L = sum(E[k] * g)", "E", "onehot(k, V).T @ g", "onehot(k)ᵀ g"),
 ]
 
@@ -353,7 +356,8 @@ def test_convolutions_and_slices_are_printed_as_such_and_read_again(declarations
     assert (matrix_program(result), matrix_text(result)) == (program, mathematics)
     sizes = dict(zip(NAMES, (9, 3, 4, 7, 8, 3, 2, 2, 3, 4, 5, 3), strict=True))
     values = inputs(derivation.primal, sizes, np.random.default_rng(0))
-    again = read_program(f"{declarations}\nread = {program}")
+    named = [line for line in body.split("\n") if not line.startswith(("E =", "L ="))]
+    again = read_program("\n".join([declarations, *named, f"read = {program}"]))
     known = {str(name): values[str(name)] for name in again.inputs}
     expected = dk.compile(derivation)(values)[1][variable]
     np.testing.assert_allclose(evaluate_graph(again, known, sizes)[again.output], expected, rtol=1e-10)

@@ -92,6 +92,10 @@ PROGRAMS |= {
     "190 inputs of a function": (lines(MANY, "E = sum(tanh(" + " + ".join(MANY_WRT.split(",")) + "))"), MANY_WRT),
     "190 inputs of a named sum": (lines(MANY, "u = " + " + ".join(MANY_WRT.split(",")), "E = sum(tanh(u))"), MANY_WRT),
     "190 inputs of a product": (lines(MANY, "E = sum(" + "*".join(MANY_WRT.split(",")) + ")"), MANY_WRT),
+    "padded convolutions 16 deep": (
+        lines("v0: H, W", "w: 3, 3", *(f"v{n + 1} = relu(conv2d(v{n}, w, padding=1))" for n in range(16)), "E = sum(v16**2)"),
+        "w",
+    ),
     "convolutions 20 deep": (
         lines("v0: N, C, L", "w: C, C, P", *(f"v{n + 1} = tanh(conv1d(v{n}, w))" for n in range(20)), "E = sum(v20)"),
         "v0, w",

@@ -26,7 +26,7 @@ def slices(node: Array) -> str | None:
         if item is None:
             return None
         items.append(item)
-    while items[-1] == ":":
+    while len(items) > 1 and items[-1] == ":":
         items.pop()
     return ", ".join(items)
 

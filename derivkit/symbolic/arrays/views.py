@@ -27,8 +27,9 @@ def window(x: Array, starts: Sequence[Size], axes: Sequence[tuple[int, Size, Siz
         return x
     if not any(s.terms for s in starts) and _splits(x.shape, axes):
         return reshape(x, [length for _, _, length in axes])
-    if x.op == "window":
-        starts, axes, x = _composed(x, starts, axes)
+    composed = _composed(x, starts, axes) if x.op == "window" else None
+    if composed is not None:
+        return window(*composed)
     return Array("window", (x,), tuple(length for _, _, length in axes), (tuple(starts), tuple(axes)))
 
 
@@ -53,8 +54,8 @@ def reshape(x: Array, shape: Sequence[Size]) -> Array:
     return x if tuple(shape) == x.shape else Array("reshape", (x,), tuple(shape))
 
 
-def _composed(x: Array, starts: Sequence[Size], axes: Windows) -> tuple[Sequence[Size], Windows, Array]:
-    """Return two windows, one of the other, as one, where no axis is windowed twice."""
+def _composed(x: Array, starts: Sequence[Size], axes: Windows) -> tuple[Array, Sequence[Size], Windows] | None:
+    """Return two windows, one of the other, as one, where no axis is windowed twice: ``pad(x, 1)[1:-1]`` is ``x``."""
     inner: tuple[Size, ...] = x.params[0]  # type: ignore[assignment]
     views: Windows = x.params[1]  # type: ignore[assignment]
     source = x.args[0]
@@ -62,12 +63,12 @@ def _composed(x: Array, starts: Sequence[Size], axes: Windows) -> tuple[Sequence
     kept = [not starts[n].terms and [a for a in axes if a[0] == n] == [(n, ONE, length)] for n, length in enumerate(x.shape)]
     inside = [_stays(starts[n], [a for a in axes if a[0] == n], length) for n, length in enumerate(x.shape)]
     if not all(a or b or c for a, b, c in zip(whole, kept, inside, strict=True)):
-        return starts, axes, x
+        return None
     made = [(views[n][0], views[n][1] * step, length) for n, step, length in axes]
     first = list(inner)
     for n, (k, step, _) in enumerate(views):
         first[k] = first[k] + step * starts[n]
-    return first, made, source
+    return source, first, made
 
 
 def _stays(start: Size, axes: Windows, length: Size) -> bool:
