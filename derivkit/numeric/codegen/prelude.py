@@ -16,6 +16,11 @@ HELPERS: dict[str, str] = {
 
     The maximum's own term is 1, and log1p of the others keeps the digits of a result near 0.
     """
+    if isinstance(axis, tuple):
+        last = tuple(range(x.ndim - len(axis), x.ndim))
+        y = np.moveaxis(x, axis, last)
+        flat = y.reshape(*y.shape[:x.ndim - len(axis)], -1)
+        return np.moveaxis(log_softmax(flat, -1).reshape(y.shape), last, axis)
     top = np.argmax(x, axis=axis, keepdims=True)
     x = x - np.take_along_axis(x, top, axis)
     e = np.exp(x)
@@ -28,6 +33,12 @@ HELPERS: dict[str, str] = {
     m = np.where(np.isfinite(m), m, 0)
     y = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m
     return y if keepdims else np.squeeze(y, axis=axis)
+''',
+    "argmax_over": '''def argmax_over(x, axes, keepdims=False):
+    """The position of the first maximum among the entries along several axes, counted in the order of the axes."""
+    y = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
+    place = np.argmax(y.reshape(*y.shape[:x.ndim - len(axes)], -1), axis=-1)
+    return np.expand_dims(place, axes) if keepdims else place
 ''',
     "first_max": '''def first_max(x, axis=-1):
     """1 at the first maximum along the axis, else 0."""

@@ -166,12 +166,20 @@ def _alone(template: str, parameter: str) -> bool:
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
 HELPERS = (
     *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
-    *("windows", "window_dot", "scatter", "entries", "add_rows"),
+    *("windows", "window_dot", "scatter", "entries", "add_rows", "argmax_over"),
 )
 
 
 def _tuple(items: Sequence[object]) -> str:
     return f"({', '.join(map(str, items))}{',' if len(items) == 1 else ''})"
+
+
+def _np_argmax(node: Array, args: Sequence[str]) -> str:
+    """NumPy's argmax takes one axis, or all of them in their order."""
+    _, axes, keepdims = node.params
+    if axes == tuple(range(node.args[0].rank)) or len(axes) == 1:  # type: ignore[arg-type]
+        return reduce_call("np.")(node, args)
+    return f"argmax_over({args[0]}, {axes}{', keepdims=True' if keepdims else ''})"
 
 
 def _np_windows(node: Array, args: Sequence[str]) -> str:
@@ -200,6 +208,7 @@ def _np_scatter(node: Array, args: Sequence[str]) -> str:
 NUMPY = Dialect(
     calls={
         **dict.fromkeys(_REDUCTIONS, reduce_call("np.")),
+        "argmax": _np_argmax,
         "norm": reduce_call(),
         "logsumexp": reduce_call(),
         **dict.fromkeys(("softmax", "log_softmax", "first_max", "prod_except"), along_call()),

@@ -1,0 +1,38 @@
+"""Kernels at the edges of shapes: several axes at once, sizes that no input fixes, results that do not depend on the batch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import derivkit as dk
+from derivkit.symbolic.evaluate import evaluate_graph
+
+SEVERAL_AXES = [
+    "sum(sin(log_softmax(k, axis=(0, 1, 2))))",
+    "sum(sin(log_softmax(k, axis=(2, 0))))",
+    "sum(exp(k)*log(softmax(k, axis=(0, 2))))",
+    "sum(argmax(k, axis=(0, 2))) + sum(k**2)",
+    "sum(argmax(k, axis=(0, 2), keepdims=True)*k)",
+    "sum(argmax(k, axis=(2, 0), keepdims=True)*k)",
+    "sum(argmax(k, axis=(2, 1, 0), keepdims=True)*k)",
+    "argmax(k)*sum(k)",
+    "sum(max(k, axis=(0, 2))**2)",
+    "sum(prod(k, axis=(0, 2))**2)",
+]
+
+
+@pytest.mark.parametrize("body", SEVERAL_AXES)
+def test_an_operation_along_several_axes_runs_alone_and_in_batches(body):
+    d = dk.derive(f"k: K, M, L\nE = {body}", "k", check=False)
+    rng = np.random.default_rng(0)
+    one, many = dk.compile(d), dk.compile(d, batch="k")
+    ks = rng.normal(size=(3, 2, 3, 4))
+    values, gradients = zip(*(one(k=k) for k in ks), strict=True)
+    for k, value, gradient in zip(ks, values, gradients, strict=True):
+        expected = evaluate_graph(d.graph, {"k": k})
+        np.testing.assert_allclose(value, expected[d.primal.output], rtol=1e-12)
+        np.testing.assert_allclose(gradient["k"], expected[d.results["k"].name], rtol=1e-10, atol=1e-12)
+    value, gradient = many(k=ks)
+    np.testing.assert_allclose(value, np.mean(values), rtol=1e-12)
+    np.testing.assert_allclose(gradient["k"], np.stack([g["k"] for g in gradients]) / 3, rtol=1e-10, atol=1e-12)
