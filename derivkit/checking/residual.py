@@ -26,6 +26,8 @@ _EPS = float(np.finfo(np.float64).eps)
 QUICK, STRIDE = 5, 3
 #: A claim that agrees to this share of the slopes' norm in the first look is settled.
 SHARP = 1e-8
+#: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder.
+FINE = 1e-6
 #: A function whose fine structure is lower than this share of a full-size move is noisy; higher, it is meant.
 RIPPLE = 1e-3
 #: A move that grows by more than this from one step to the next says nothing about the point (exp of a large number).
@@ -94,14 +96,19 @@ def measure(line: Line, scale: float, tolerance: float) -> Residual:
         # f is constant to its last bit, and the claim is far below that; unless it is 0 because large parts cancel
         bit = line.unit * abs(line.base)
         return replace(found, verdict="ok" if claim.scale <= 1e-6 * bit else "unclear", error_bar=bit)
-    if found.verdict == "ok" or (found.verdict == "wrong" and best and _plain(best)):
+    if found.verdict == "ok" and (found.error_bar <= FINE * scale or line.unit > FINE**2):
         return found
+    if found.verdict == "wrong" and best and _plain(best):
+        return found
+    blunt = found if found.verdict == "ok" else None
     noise = scatter(line)
     if found.verdict == "wrong" or not math.isfinite(found.error_bar) or noise < 0.1 * scale:
         _descend(line, rungs, _steps(line, range(40)), claim)
     found, best = _weigh(line, rungs, claim, noise)
     if found.verdict == "wrong" and best is not None and not _plain(best):
         found = _second_opinion(line, claim, noise, found, best)
+    if blunt is not None and found.verdict != "wrong" and not (found.verdict == "ok" and found.error_bar < blunt.error_bar):
+        return blunt  # its own noise is all that f has to say
     if found.verdict == "unclear" and not found.gap and _unmoved(line, rungs):
         return _widened(line, rungs, claim, noise, found)
     return found
