@@ -64,6 +64,15 @@ def vanishes(expr: Expr, index: Index) -> bool:
     return positive and vanishes(expr.children[0], index)
 
 
+def reads_as_zero(expr: Expr, index: Index) -> bool:
+    """Say whether ``expr`` may be read out of range of ``index`` as it stands: an array at it, or a product with one.
+
+    A sum of terms gets a name instead, and so does a quotient of arrays, which out of range is 0/0 and not 0.
+    """
+    factors = expr.args if isinstance(expr, Mul) else (expr,)
+    return any(isinstance(f, Ref) and vanishes(f, index) for f in factors) and not is_rough(expr, index)
+
+
 def is_rough(expr: Expr, index: Index) -> bool:
     """Say whether an expression may have no value where ``index`` is out of its range, as a quotient of arrays: 0/0."""
     if index not in expr.free:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from derivkit.symbolic.expr import Mul, Pow, substitute
+from derivkit.symbolic.expr import Expr, Mul, Pow, substitute
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
 from derivkit.symbolic.normal import num, size_factor
 from derivkit.symbolic.parse import algebra, syntax
 from derivkit.symbolic.parse.arguments import Arguments, Row, wrong
 from derivkit.symbolic.parse.context import Context, Value, pairs
 from derivkit.symbolic.parse.shapes import shown
-from derivkit.symbolic.parse.structure import extended, items_of, read_length
+from derivkit.symbolic.parse.structure import extended, items_of, read_at, read_length
 from derivkit.symbolic.parse.syntax import Expression
 
 _WINDOW = ("p", "q")
@@ -30,6 +30,11 @@ class _Slide:
     dilation: Size
     before: Size
     after: Size
+
+    @property
+    def padded(self) -> bool:
+        """Whether it reads beyond the axis."""
+        return (self.before, self.after) != (ZERO, ZERO)
 
     def length(self, size: Size) -> Size:
         """Return how many windows fit on an axis of ``size``."""
@@ -101,8 +106,8 @@ def _convolution(dims: int) -> Row:
             raise wrong(context, arguments, x.place, f"x has shape {shown(x.shape)} for this w: expected {wanted}")
         sizes = [context.sizes.resolve(size) for size in w.shape[-dims:]]
         slides = _slides(context, arguments, sizes)
-        if any((slide.before, slide.after) != (ZERO, ZERO) for slide in slides):
-            x = extended(context, x, range(len(x.axes) - dims, len(x.axes)), arguments.function)
+        padded = [n for n, slide in enumerate(slides, len(x.axes) - dims) if slide.padded]
+        x = extended(context, x, padded, arguments.function)
         return _correlated(context, arguments, x, w, slides)
 
     return Row(built, _CONV_OPTIONS)
@@ -113,11 +118,7 @@ def _correlated(context: Context, arguments: Arguments, x: Value, w: Value, slid
     dims = len(slides)
     outputs = _outputs(context, arguments, x.shape[-dims:], slides)
     windows = w.axes[-dims:]
-    mapping = {
-        axis: slide.position(i, p)
-        for axis, slide, i, p in zip(x.axes[-dims:], slides, outputs, windows, strict=True)
-        if axis is not None
-    }
+    expr, mapping = _windows(x, slides, outputs, windows), dict[Index, Affine]()
     bound = [p for p in windows if p is not None]
     lead, filters = x.axes[:-dims], w.axes[:-dims]
     if filters:
@@ -130,9 +131,20 @@ def _correlated(context: Context, arguments: Arguments, x: Value, w: Value, slid
             bound.insert(0, theirs)
         lead = (*lead[:-1], filters[0])
     axes = (*lead, *outputs)
-    factors = [w.expr, substitute(x.expr, mapping)]
+    factors = [w.expr, substitute(expr, mapping)]
     everything = tuple(a for a in (*axes, *bound) if a is not None)
     return Value(axes, algebra.contracted(context, tuple(bound), factors, everything), arguments.place)
+
+
+def _windows(x: Value, slides: Sequence[_Slide], outputs: Sequence[Index | None], windows: Sequence[Index | None]) -> Expr:
+    """Return the entries of ``x`` that the windows read; 0 in the padding."""
+    for n, (slide, i, p) in enumerate(zip(slides, outputs, windows, strict=True), len(x.axes) - len(slides)):
+        axis, position = x.axes[n], slide.position(i, p)
+        if slide.padded:
+            x = replace(x, expr=read_at(x, n, position))
+        elif axis is not None:
+            x = replace(x, expr=substitute(x.expr, {axis: position}))
+    return x.expr
 
 
 def _pooling(op: str, dims: int) -> Row:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product as pairs_of
 
-from derivkit.symbolic.expr import Add, Delta, Expr, Inside, Mul, Ref, substitute
+from derivkit.symbolic.deltas import reads_as_zero
+from derivkit.symbolic.expr import Add, Delta, Expr, Inside, substitute
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
 from derivkit.symbolic.parse import algebra, syntax
 from derivkit.symbolic.parse.arguments import Arguments, Row, read_axes, wrong
@@ -16,17 +17,13 @@ from derivkit.symbolic.parse.syntax import Expression
 # -- reading beyond an axis ----------------------------------------------------------------------------------------------
 
 
-def _is_zero_outside(expr: Expr, axis: Index) -> bool:
-    """Say whether an expression is 0 by itself where ``axis`` is out of range: it is read there, or a factor of it is."""
-    if isinstance(expr, Mul):
-        return any(_is_zero_outside(factor, axis) for factor in expr.args)
-    return isinstance(expr, Ref) and not axis.part and any(s.bare is axis and not s.part for s in expr.subs)
-
-
 def extended(context: Context, value: Value, numbers: Sequence[int], function: str) -> Value:
-    """Return ``value`` so that it reads as 0 beyond its axes at ``numbers``; under a name where it would not."""
+    """Return ``value`` under a name where it does not read as 0 beyond its axes at ``numbers``.
+
+    What does not depend on an axis, as ``ones(N)``, stays: :func:`read_at` says the range.
+    """
     axes = [value.axes[n] for n in numbers]
-    if all(a is None or a not in value.expr.free or _is_zero_outside(value.expr, a) for a in axes):
+    if all(a is None or a not in value.expr.free or reads_as_zero(value.expr, a) for a in axes):
         return value
     return context.renamed(value, "u", function)
 
@@ -36,7 +33,7 @@ def read_at(value: Value, number: int, position: Affine) -> Expr:
     axis = value.axes[number]
     if axis is None:
         return algebra.product((value.expr, Delta(position + position.const * -1, Affine.of(position.const * -1))))
-    if axis in value.expr.free and _is_zero_outside(value.expr, axis):
+    if reads_as_zero(value.expr, axis):
         return substitute(value.expr, {axis: position})
     return algebra.product((Inside(position, axis.size), substitute(value.expr, {axis: position})))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from derivkit.symbolic.deltas import may_leave, reads_as_zero
 from derivkit.symbolic.expr import Expr, Inside, Ref, substitute
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
 from derivkit.symbolic.parse.algebra import product
@@ -49,7 +50,7 @@ def take(context: Context, base: Value, items: Sequence[Item], place: Place) -> 
         message = f"{used} subscript{'s' * (used != 1)} for an array of shape {shown(map(context.sizes.resolve, base.shape))}"
         raise context.error(place, message, "DK012", "an undeclared name has the rank of its letter: declare its shape")
     items = [*items, *[_FULL] * (len(base.axes) - used)]
-    if _reads_beyond(items) and not isinstance(base.expr, Ref):
+    if not all(isinstance(base.expr, Ref) and _is_safe(base.expr, *read) for read in _left(base, items)):
         base = _named(context, base)
     items = [_reference(context, item) if isinstance(item, Value) else item for item in items]
     labels = [item for item in items if isinstance(item, Value)]
@@ -93,10 +94,16 @@ def _named(context: Context, value: Value) -> Value:
     return Value(value.axes, expr, value.place, value.label, value.number)
 
 
-def _reads_beyond(items: Sequence[Item]) -> bool:
-    """Say whether a position may be out of range, where an array reads as 0 and an expression need not."""
-    positions = (i for i in items if isinstance(i, At))
-    return any(not i.alone or (i.position.bare is None and i.position.constant is None) for i in positions)
+def _left(base: Value, items: Sequence[Item]) -> list[tuple[Index | None, Affine]]:
+    """Return the axes with the positions that may be out of range, where an array reads as 0 and an expression need not."""
+    pairs = zip(base.axes, (i for i in items if not isinstance(i, NewAxis)), strict=True)
+    beyond = [(axis, i.position) for axis, i in pairs if isinstance(i, At) and (not i.alone or i.position.bare is None)]
+    return [(axis, position) for axis, position in beyond if position.constant is None]
+
+
+def _is_safe(expr: Expr, axis: Index | None, position: Affine) -> bool:
+    """Say whether ``expr`` may be read at ``position`` of an axis; where it has no such axis the range is said beside."""
+    return axis is None or axis not in expr.free or not may_leave(position, axis) or reads_as_zero(expr, axis)
 
 
 def _sliced(context: Context, axis: Index | None, span: Span, mapping: dict[Index, Affine]) -> Index | None:
@@ -147,12 +154,12 @@ def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index,
     """Keep what a position reads; return the indicator of the range where the array itself cannot show it."""
     size = ONE if axis is None else axis.size
     position, bare, constant = item.position, item.position.bare, item.position.constant
+    guarded = False
     uniform = axis is None or axis not in base.expr.free  # ones(P)[i - 1]: nothing but the range depends on the position
     if bare is not None and not item.alone:
         bare.part = True  # it may run past the axis, or over a part of it
         context.sizes.reads.append((position, size))
-        if uniform:
-            return [Inside(position, size)]
+        guarded = uniform or not _is_safe(base.expr, axis, position)  # the latter where nothing gets a name
     elif bare is not None:
         if uniform and context.sizes.resolve(bare.size).names() and not _same(context, bare.size, size):
             return [Inside(position, size)]
@@ -167,8 +174,7 @@ def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index,
             raise context.error(item.place, f"position {literal} of an axis of size {limit}", "DK019")
     elif constant is None:
         context.sizes.reads.append((position, size))
-        if uniform:
-            return [Inside(position, size)]
+        guarded = uniform or not _is_safe(base.expr, axis, position)  # the latter where nothing gets a name
     if axis is not None:
         mapping[axis] = position
-    return []
+    return [Inside(position, size)] if guarded else []
