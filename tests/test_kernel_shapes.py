@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import derivkit as dk
+from derivkit.errors import DerivkitError
 from derivkit.symbolic.evaluate import evaluate_graph
 
 SEVERAL_AXES = [
@@ -36,3 +37,31 @@ def test_an_operation_along_several_axes_runs_alone_and_in_batches(body):
     value, gradient = many(k=ks)
     np.testing.assert_allclose(value, np.mean(values), rtol=1e-12)
     np.testing.assert_allclose(gradient["k"], np.stack([g["k"] for g in gradients]) / 3, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("u: N\ny = ones(M) @ ones((M, N))", "vjp"),
+        ("u: N\nE = sum(ones(M))*sum(u)", None),
+        ("u: N\nE = sum(pad(u, (M, 0))[:N])", None),
+        ("u: N*M\nE = sum(u)/M", None),
+        ("u: N*M\nE = sum(reshape(u, (N, M))[0])", None),
+    ],
+)
+def test_a_size_that_no_input_fixes_is_one_clear_error(text, kind):
+    kernel = dk.compile(text, "u", kind=kind)
+    with pytest.raises(DerivkitError) as error:
+        kernel({str(i.name): np.ones(3) for i in kernel.inputs})
+    assert (error.value.code, error.value.message) == ("DK041", "size 'M' is not fixed by any input")
+    assert error.value.hint == "write it as a number"
+
+
+def test_a_size_that_only_a_window_has_is_read_off_an_input():
+    k = dk.compile("u: N\nv: M\nE = sum(pad(u, (M, 0))[:N])*v[0]", "u")
+    assert k(u=np.arange(4.0), v=np.array([2.0, 1.0]))[1]["u"].tolist() == [2, 2, 0, 0]
+
+
+def test_a_size_keeps_its_name_beside_the_kernels_own_variables():
+    k = dk.compile("x: N\nv: u\nE = sum(pad(tanh(x)*exp(tanh(x)), (u, 0))[:N])*v[0]", "x")
+    assert k(x=np.zeros(3), v=np.ones(2))[1]["x"].tolist() == [1, 0, 0]

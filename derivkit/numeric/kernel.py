@@ -25,6 +25,9 @@ Array = NDArray[Any]
 #: From here on a float does not hold every integer.
 _LARGEST_LABEL = 2.0**53
 
+#: A kernel takes arrays alone.
+_UNFIXED = "write it as a number"
+
 
 def compile(
     program: Any,
@@ -175,9 +178,15 @@ class Kernel:
         if not self.module.sizes:
             return []
         values = {str(name): a for name, a in zip(self.module.inputs, given, strict=True)}
-        known = fix_sizes(_graph(self.program), values, {})
+        inputs = Graph({i.name: i for i in self.program.inputs}, (), self.program.value)
+        try:
+            known = fix_sizes(inputs, values, {})
+        except DerivkitError as error:
+            if error.code != "DK041":
+                raise
+            raise DerivkitError(error.message, code="DK041", hint=_UNFIXED) from None
         if unfixed := [size for size in self.module.sizes if size not in known]:
-            raise DerivkitError(f"size '{unfixed[0]}' is not fixed by any input", code="DK041", hint="write it as a number")
+            raise DerivkitError(f"size '{unfixed[0]}' is not fixed by any input", code="DK041", hint=_UNFIXED)
         return [known[size] for size in self.module.sizes]
 
     def fit(self, **options: Any) -> Any:
@@ -261,10 +270,6 @@ def _check_sizes(program: Program, values: Mapping[str, Array]) -> None:
             top, array = limit.evaluate(plain), values[str(i.name)]
             if np.any((array < 0) | (array >= top)):
                 raise DerivkitError(f"'{i.name}' has a label outside of 0..{top - 1}", code="DK040")
-
-
-def _graph(program: Program) -> Graph:
-    return Graph({i.name: i for i in program.inputs}, program.definitions, program.value)
 
 
 # -- the one exec ---------------------------------------------------------------------------------------------------------

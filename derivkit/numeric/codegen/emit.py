@@ -13,7 +13,8 @@ from derivkit.numeric.codegen.prelude import HELPERS, helper_source
 from derivkit.symbolic.arrays import Array, Numbering, postorder
 from derivkit.symbolic.arrays.dialects import NUMPY
 from derivkit.symbolic.arrays.text import SUM, TEST, Dialect, Text, within, write
-from derivkit.symbolic.expr import Name, SizeOf, references, walk
+from derivkit.symbolic.expr import Name, references
+from derivkit.symbolic.index import Size
 
 #: A longer sub-expression gets a name of its own.
 _LONG = 72
@@ -133,18 +134,31 @@ def _size_lines(program: Program, assignments: Sequence[Assignment], body: str) 
     """Return the sizes that must be given, and the lines that read the others off the inputs."""
     used = _words(body)
     shapes = {str(i.name): i.shape for i in program.inputs}
-    sizes = [s for shape in program.shapes().values() for s in shape]
-    sizes += [n.size for d in program.definitions for n in walk(d.rhs) if isinstance(n, SizeOf)]  # a size used as a number
-    sizes += [s for a in assignments for node in postorder(a.node) for s in node.shape]  # of indices that no name has
-    names = dict.fromkeys(n for s in sizes for n in s.names() if n in used)
     lines, loose = [], []
-    for size in names:
+    for size in _size_names(program, assignments):
+        if size not in used:
+            continue
         place = next(((i, a) for i, shape in shapes.items() for a, s in enumerate(shape) if s.name == size), None)
         if place is None:
             loose.append(size)
         else:
             lines.append(f"{size} = {safe(place[0])}.shape[{place[1]}]")
     return loose, lines
+
+
+def _size_names(program: Program, assignments: Sequence[Assignment]) -> dict[str, None]:
+    """Return the sizes of the arrays, and those that are used as numbers, starts and lengths."""
+    sizes = [s for shape in program.shapes().values() for s in shape]
+    sizes += [s for a in assignments for node in postorder(a.node) for s in _sizes_in((node.shape, node.params))]
+    return dict.fromkeys(n for s in sizes for n in s.names())
+
+
+def _sizes_in(parameter: object) -> Iterator[Size]:
+    if isinstance(parameter, Size):
+        yield parameter
+    elif type(parameter) is tuple:
+        for each in parameter:
+            yield from _sizes_in(each)
 
 
 # -- statements -----------------------------------------------------------------------------------------------------------
@@ -167,8 +181,7 @@ class _Writer:
     variables: dict[Name, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        sizes = {n for shape in self.program.shapes().values() for s in shape for n in s.names()}
-        self.taken: set[str] = set(sizes)
+        self.taken: set[str] = {*_size_names(self.program, self.assignments)}
         for each in self.program.inputs:
             self.variables[each.name] = self._new(safe(str(each.name)))
         self.numbers = Numbering()
