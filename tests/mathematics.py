@@ -19,6 +19,12 @@ TOKEN = re.compile(r"\s*(\d+(?:\.\d+)?|axis=-?\d|[A-Za-zΑ-Ωα-ω][A-Za-z0-9_]*
 SUPERSCRIPTS = {"²": 2, "³": 3, "⁴": 4}
 COMPARISONS = {">": np.greater, "<": np.less, "≤": np.less_equal, "≥": np.greater_equal}
 ELEMENTWISE = {name: np.vectorize(f, otypes=[float]) for name, f in oracle.scalar_functions(oracle.MPMATH).items()}
+
+
+class Loose(np.ndarray):
+    """A matrix plus a number under each entry: a mathematician reads this among entrywise operations only."""
+
+
 ANY = 97  # the length of 𝟏 until another operand tells it
 OPENERS = {"(", "√", "‖", "|", "[", "𝟏"}
 
@@ -46,6 +52,7 @@ class Reader:
     def value(self) -> Value:
         made = self.sum()
         assert self.at == len(self.tokens), self.tokens[self.at :]
+        assert not isinstance(made, Loose), "a number beside a matrix"
         return made
 
     def peek(self) -> str:
@@ -63,6 +70,8 @@ class Reader:
             sign = 1 if self.take() == "+" else -1
             left, right = fitted(total, self.product())
             total = left + sign * right
+            if left.ndim != right.ndim and min(total.shape) > 1:
+                total = total.view(Loose)
         return total
 
     def product(self) -> Value:
@@ -72,7 +81,7 @@ class Reader:
             if token in {"⊙", "·"}:
                 self.take()
                 left, right = fitted(made, self.power())
-                made = left * right
+                made = np.asarray(left) * np.asarray(right) if left.ndim == right.ndim else left * right
             elif token in {"⊘", "/"}:
                 self.take()
                 divisor = self.power()
@@ -106,7 +115,9 @@ class Reader:
         if token == "√":
             return np.sqrt(self.atom())
         if token == "‖":
-            return np.asarray(np.sqrt(np.sum(self.closed("‖") ** 2)))
+            inner = self.closed("‖")
+            assert not isinstance(inner, Loose), "a number beside a matrix"
+            return np.asarray(np.sqrt(np.sum(inner**2)))
         if token == "|":
             return np.abs(self.closed("|"))
         if token == "[":
@@ -167,6 +178,8 @@ def times(a: Value, b: Value) -> Value:
     """Return the product of two things side by side."""
     if a.ndim == 0 or b.ndim == 0:
         return a * b
+    assert not isinstance(a, Loose), "a number beside a matrix"
+    assert not isinstance(b, Loose), "a number beside a matrix"
     if a.shape[1] != b.shape[0]:
         a, b = (a[:, : b.shape[0]], b) if a.shape[1] == ANY else (a, b[: a.shape[1]])
     made = a @ b

@@ -482,6 +482,11 @@ LINES = {
     "w = x @ A.T": "w = A x",
     "Y = A[k] @ B": "Y = A_k B",  # labels k gather as many rows: a matrix
     "Y = tanh(A[k]) @ B.T": "Y = tanh(A_k) Bᵀ",
+    "Z = A - 2": "Z = A − 2 𝟏 𝟏ᵀ",  # not A − 2 I
+    "Z = A*(1 - B) + 1": "Z = A ⊙ (1 − B) + 𝟏 𝟏ᵀ",  # among entries a number stands under each
+    "Z = sum(tanh(A - s) + 1)": "Z = sum(tanh(A − s) + 1)",
+    "w = 2*(x @ y)*x": "w = (2 xᵀ y) x",
+    "r = 2*(x @ y)": "r = 2 xᵀ y",
     "y = A[k] @ x": "y = A_k x",
     "y = A[i] @ B": "y = Bᵀ A_i",
     "y = x[k] @ y": "y = (x_k)ᵀ y",

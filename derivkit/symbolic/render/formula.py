@@ -8,7 +8,7 @@ from fractions import Fraction
 from derivkit.symbolic.arrays import Array, postorder
 from derivkit.symbolic.arrays.dialects import for_reading
 from derivkit.symbolic.arrays.nodes import parts, reduce
-from derivkit.symbolic.index import ONE, Size
+from derivkit.symbolic.index import Size
 from derivkit.symbolic.render import convolutions, inverses, leaves
 from derivkit.symbolic.render.joins import (
     ATOM,
@@ -18,10 +18,12 @@ from derivkit.symbolic.render.joins import (
     SUM,
     Piece,
     axis_option,
+    entrywise,
     quotient,
     transposed,
     within,
 )
+from derivkit.symbolic.render.ones import all_ones, term
 from derivkit.symbolic.render.styles import Style, number
 from derivkit.symbolic.render.turned import Done, turned
 
@@ -65,36 +67,21 @@ def _same_shape(node: Array) -> bool:
 
 
 def _add(node: Array, done: Done, style: Style) -> Piece | None:
+    pieces = [term(arg, node, done, style, _write) for arg in node.args]
+    if any(p is None for p in pieces):
+        return None
+    numbers = node.rank == 2 and any(not a.rank for a in node.args)
+    own = [p if a.rank else done[id(a)] for p, a in zip(pieces, node.args, strict=True)]
+    return Piece(_joined(node, pieces, style), SUM, _joined(node, own, style) if numbers else "")
+
+
+def _joined(node: Array, terms: Sequence[Piece | None], style: Style) -> str:
     text = ""
-    for sign, arg in zip(node.params, node.args, strict=True):
-        piece = _term(arg, node, done, style)
-        if piece is None:
-            return None
+    for sign, piece in zip(node.params, (p for p in terms if p is not None), strict=True):
         mark = style.minus if sign == -1 else "+"
         inner = within(piece, ENTRYWISE, style)
         text = f"{text} {mark} {inner}" if text else (style.minus if sign == -1 else "") + inner
-    return Piece(text, SUM)
-
-
-def _term(arg: Array, node: Array, done: Done, style: Style) -> Piece | None:
-    """Return a term of a sum; a row or a column under a matrix is repeated by ones: ``X Wᵀ + 𝟏 bᵀ``."""
-    piece = done[id(arg)]
-    if arg.rank == 0 or arg.shape == node.shape:
-        return piece
-    if all(n == ONE for n in arg.shape):
-        return piece  # one number under each entry
-    if node.rank != 2:
-        return None
-    row_of_ones = style.transposed(style.ones)
-    if arg.op == "expand" and arg.params == (False, True):
-        column = done[id(arg.args[0])]
-        return None if column is None else Piece(f"{within(column, PRODUCT, style)} {row_of_ones}", PRODUCT)
-    if piece is None:
-        return None
-    if arg.rank == 2 and arg.shape[1] == ONE:  # sum(G, axis=1) under each column
-        return Piece(f"{within(piece, PRODUCT, style)} {row_of_ones}", PRODUCT)
-    row = piece if arg.rank == 2 else turned(arg, done, style, _write)
-    return None if row is None else Piece(f"{style.ones} {within(row, PRODUCT, style)}", PRODUCT)
+    return text
 
 
 def _mul(node: Array, done: Done, style: Style) -> Piece | None:
@@ -111,7 +98,8 @@ def _mul(node: Array, done: Done, style: Style) -> Piece | None:
             return None
         made = quotient(top, bottom, style)
         return Piece(sign + made.text, SUM if sign else PRODUCT)
-    scalar = _scalar(*scalars, done, style)
+    beside = {id(f): _bracketed(f, done, style) for f in scalars[0]} if node.rank else {}
+    scalar = _scalar(*scalars, {**done, **beside}, style)
     if scalar is None:
         return None
     if not node.rank:
@@ -122,6 +110,13 @@ def _mul(node: Array, done: Done, style: Style) -> Piece | None:
     quotient_first = style.fraction is None and scalars[1]  # (2/N) Xᵀ r
     front = style.paren(scalar.text) if quotient_first else within(scalar, PRODUCT, style)
     return Piece(f"{sign}{front} {within(array, PRODUCT, style)}", SUM if sign else PRODUCT)
+
+
+def _bracketed(scalar: Array, done: Done, style: Style) -> Piece | None:
+    """Return a scalar as it stands beside an array: ``(aᵀ x) x``."""
+    piece = done[id(scalar)]
+    product = scalar.op == "matmul" and piece is not None
+    return Piece(style.paren(piece.text)) if product and piece is not None else piece
 
 
 def _divided(divisors: Sequence[Array], style: Style) -> bool:
@@ -186,6 +181,7 @@ def _entrywise(node: Array, factors: Sequence[Array], divisors: Sequence[Array],
     if not full:
         return None
     times, over = style.entrywise
+    full = full if len(full) == 1 and not full[0][1] else [(entrywise(p), under) for p, under in full]
     first, inverse = full[0]
     body = first.text if len(full) == 1 and not inverse else within(first, POWER, style)
     if inverse:
@@ -214,7 +210,7 @@ def _pow(node: Array, done: Done, style: Style) -> Piece | None:
     pieces = _pieces(node, done)
     if pieces is None or node.args[1].rank:
         return None
-    base, exponent = pieces
+    base, exponent = map(entrywise, pieces)
     if node.rank < 2:
         simple = exponent.binds == ATOM
         return Piece(style.power(within(base, ATOM, style), exponent.text, simple), POWER)
@@ -231,6 +227,7 @@ def _fn(node: Array, done: Done, style: Style) -> Piece | None:
     word = str(node.params[0])
     if pieces is None or not _same_shape(node):
         return None
+    pieces = [entrywise(p) for p in pieces]
     if word == "sqrt":
         return Piece(style.sqrt(pieces[0].text, pieces[0].binds == ATOM))
     if word == "where":
@@ -317,7 +314,7 @@ def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
             return Piece(style.power(style.norm(base.text, x.rank == 2), "2", True), POWER)
     if word == "norm" and whole:
         return Piece(style.norm(piece.text, x.rank == 2))
-    inner = piece.text + ("" if whole else axis_option(axes, style))  # type: ignore[arg-type]
+    inner = entrywise(piece).text + ("" if whole else axis_option(axes, style))  # type: ignore[arg-type]
     if word in ("sum", "mean", "norm"):
         return Piece(style.word(str(word)) + style.paren(inner))
     made = style.call(str(word), (inner,))
@@ -329,7 +326,7 @@ def _along(node: Array, done: Done, style: Style) -> Piece | None:
     word, axes = node.params
     if piece is None or word not in ("softmax", "log_softmax"):
         return None
-    inner = piece.text + ("" if axes == (node.rank - 1,) else axis_option(axes, style))  # type: ignore[arg-type]
+    inner = entrywise(piece).text + ("" if axes == (node.rank - 1,) else axis_option(axes, style))  # type: ignore[arg-type]
     return Piece(style.call(str(word), (inner,)))
 
 
@@ -372,7 +369,7 @@ _WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
     "diagonal": _word("diag"),
     "trace": _word("tr"),
     "eye": lambda node, done, style: Piece("I") if node.shape[0] == node.shape[1] else None,
-    "ones": lambda node, done, style: Piece(style.ones),
+    "ones": lambda node, done, style: Piece(style.ones) if node.rank < 2 else Piece(all_ones(style), PRODUCT),
     "zeros": lambda node, done, style: Piece("0"),
     "reduce": _reduce,
     "along": _along,

@@ -12,15 +12,21 @@ SUM, ENTRYWISE, PRODUCT, POWER, ATOM = range(5)
 
 
 class Piece(NamedTuple):
-    """A formula and how tightly it binds."""
+    """A formula and how tightly it binds; ``loose`` is how a sum is written among entries, ``1 − H ⊙ H`` with no 𝟏 𝟏ᵀ."""
 
     text: str
     binds: int = ATOM
+    loose: str = ""
 
 
 def within(piece: Piece, least: int, style: Style) -> str:
     """Return the formula, in parentheses where it binds less tightly than ``least``."""
     return piece.text if piece.binds >= least else style.paren(piece.text)
+
+
+def entrywise(piece: Piece) -> Piece:
+    """Return the formula as an operand of an entrywise operation, where a number stands under each entry."""
+    return Piece(piece.loose, piece.binds) if piece.loose else piece
 
 
 def transposed(piece: Piece, style: Style) -> Piece:

@@ -11,7 +11,8 @@ from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.ops import ELEMENTWISE, FUNCTIONS, OPS
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.statements import parse_program
-from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, POWER, PRODUCT, SUM, Piece, quotient, transposed, within
+from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, POWER, PRODUCT, SUM, Piece, entrywise, quotient, transposed, within
+from derivkit.symbolic.render.ones import all_ones
 from derivkit.symbolic.render.styles import Style
 
 _LONGEST = 600  # characters: a longer line is not read, and printed as it was written
@@ -25,7 +26,7 @@ class Term(NamedTuple):
     """A piece with its rank (``None``: not known).
 
     ``row`` is what it is as a row, where that is not its transpose; ``negated`` what stands behind its minus sign;
-    ``upright`` what it is the transpose of.
+    ``upright`` what it is the transpose of; ``inner`` says that it is an inner product, which has brackets beside an array.
     """
 
     piece: Piece
@@ -33,6 +34,7 @@ class Term(NamedTuple):
     row: str = ""
     negated: Piece | None = None
     upright: Piece | None = None
+    inner: bool = False
 
 
 def equation(definition: Definition) -> str:
@@ -113,15 +115,15 @@ class _Lines:
     def binary(self, node: syntax.Binary) -> Term:
         a, b = self.term(node.left), self.term(node.right)
         rank = None if a.rank is None or b.rank is None else max(a.rank, b.rank)
+        inner = not rank and node.op in ("*", "/") and (a.inner or b.inner)
         if a.negated is not None and node.op in ("*", "/"):  # -t*s is −(t ⊙ s), which needs no brackets
             a = a._replace(piece=a.negated, negated=None)
-            return self.minus(Term(self.product(a, b) if node.op == "*" else self.divided(a, b), rank))
+            return self.minus(Term(self.product(a, b) if node.op == "*" else self.divided(a, b), rank, inner=inner))
         match node.op:
             case "+" | "-":
-                sign = "+" if node.op == "+" else self.style.minus
-                return Term(Piece(f"{a.piece.text} {sign} {within(b.piece, ENTRYWISE, self.style)}", SUM), rank)
+                return Term(self.sum(a, b, "+" if node.op == "+" else self.style.minus), rank)
             case "*":
-                return Term(self.product(a, b), rank)
+                return Term(self.product(a, b), rank, inner=inner)
             case "/":
                 return Term(self.divided(a, b), rank)
             case "@":
@@ -130,20 +132,33 @@ class _Lines:
                 return Term(self.power(a, b, node.right), rank)
         raise _NoMathematics
 
+    def sum(self, a: Term, b: Term, sign: str) -> Piece:
+        """Return a sum; a number under each entry of a matrix is written with ones, but for entrywise operations."""
+        plain = f"{entrywise(a.piece).text} {sign} {within(b.piece, ENTRYWISE, self.style)}"
+        if {a.rank, b.rank} != {0, 2}:
+            return Piece(f"{a.piece.text} {sign} {within(b.piece, ENTRYWISE, self.style)}", SUM, plain if a.piece.loose else "")
+        left, right = (self.everywhere(x.piece) if x.rank == 0 else x.piece for x in (a, b))
+        return Piece(f"{left.text} {sign} {within(right, ENTRYWISE, self.style)}", SUM, plain)
+
+    def everywhere(self, number: Piece) -> Piece:
+        ones = all_ones(self.style)
+        return Piece(ones if number.text == "1" else f"{within(number, PRODUCT, self.style)} {ones}", PRODUCT)
+
     def product(self, a: Term, b: Term) -> Piece:
         if 0 in (a.rank, b.rank):
-            left, right = (within(x.piece, PRODUCT, self.style) for x in (a, b))
+            beside = [self.style.paren(x.piece.text) if x.inner and y.rank else "" for x, y in ((a, b), (b, a))]
+            left, right = (shown or within(x.piece, PRODUCT, self.style) for shown, x in zip(beside, (a, b), strict=True))
             together = right[:1].isdigit() or self.style.barred(right)
             return Piece(left + (self.style.dot if together else self.style.times) + right, PRODUCT)
         times = self.times if a.rank and b.rank else self.style.dot.strip()
-        return Piece(f"{self.factor(a)} {times} {within(b.piece, POWER, self.style)}", ENTRYWISE)
+        return Piece(f"{self.factor(a)} {times} {within(entrywise(b.piece), POWER, self.style)}", ENTRYWISE)
 
     def factor(self, x: Term) -> str:
-        return x.piece.text if x.piece.binds == ENTRYWISE else within(x.piece, POWER, self.style)
+        return x.piece.text if x.piece.binds == ENTRYWISE else within(entrywise(x.piece), POWER, self.style)
 
     def divided(self, a: Term, b: Term) -> Piece:
         if a.rank and b.rank:
-            return Piece(f"{self.factor(a)} {self.over} {within(b.piece, POWER, self.style)}", ENTRYWISE)
+            return Piece(f"{self.factor(a)} {self.over} {within(entrywise(b.piece), POWER, self.style)}", ENTRYWISE)
         top = within(a.piece, PRODUCT, self.style) if self.style.fraction is None else a.piece.text
         return quotient(top, b.piece, self.style)
 
@@ -154,7 +169,7 @@ class _Lines:
         if a.rank == 1:
             row = f"{a.row or transposed(a.piece, self.style).text} {right}"
             if b.rank == 1:
-                return Term(Piece(row, PRODUCT), 0)
+                return Term(Piece(row, PRODUCT), 0, inner=True)
             column = f"{within(self.turned(b).piece, PRODUCT, self.style)} {within(a.piece, PRODUCT, self.style)}"
             return Term(Piece(column, PRODUCT), 1, row)
         return Term(Piece(f"{within(a.piece, PRODUCT, self.style)} {right}", PRODUCT), b.rank)
@@ -165,7 +180,7 @@ class _Lines:
         if base.rank and base.rank > 1 and not (base.piece.binds == ATOM and not name):
             if name and text == "2":
                 return Piece(f"{base.piece.text} {self.times} {base.piece.text}", ENTRYWISE)
-            return Piece(self.style.circled(within(base.piece, ATOM, self.style), text), POWER)
+            return Piece(self.style.circled(within(entrywise(base.piece), ATOM, self.style), text), POWER)
         simple = exponent.piece.binds == ATOM and not text.startswith("(")
         fraction = self.style.barred(base.piece.text)
         held = self.style.paren(base.piece.text) if fraction else within(base.piece, ATOM, self.style)
@@ -182,6 +197,8 @@ class _Lines:
     def call(self, node: syntax.Call) -> Term:
         args = [self.term(a) for a in node.args]
         given = {k.name: k.value for k in node.keywords}
+        if node.function in ELEMENTWISE or node.function in _ENTRIES:
+            args = [a._replace(piece=entrywise(a.piece)) for a in args]
         if not given:
             made = self.formula(node, args)
             if made is not None:
@@ -284,4 +301,5 @@ class _Lines:
 
 #: The names of comparisons in the table of operations.
 _COMPARISONS = {"<": "less", ">": "greater", "<=": "less_equal", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
+_ENTRIES = frozenset({"sum", "mean", "max", "min", "prod", "softmax", "log_softmax", "logsumexp", "cumsum", "flip", "where"})
 _WHOLE = frozenset({"sum", "mean", "max", "min", "prod", "norm", "logsumexp", "cross_entropy", "squared_error", "hinge", "huber"})

@@ -1,0 +1,51 @@
+"""Terms of other shapes in a sum of arrays: what is repeated is written with ones, ``X Wᵀ + 𝟏 bᵀ``, ``I − 𝟏 𝟏ᵀ/D``."""
+
+from __future__ import annotations
+
+from derivkit.symbolic.arrays import Array
+from derivkit.symbolic.arrays.nodes import parts
+from derivkit.symbolic.index import ONE
+from derivkit.symbolic.render.joins import PRODUCT, Piece, within
+from derivkit.symbolic.render.styles import Style
+from derivkit.symbolic.render.turned import Done, Write, turned
+
+
+def term(arg: Array, node: Array, done: Done, style: Style, write: Write) -> Piece | None:
+    """Return a term of the sum ``node``; under a matrix a row, a column and a number are repeated by ones.
+
+    A number under the entries of a vector is written as it is; beside a matrix it would be read as a multiple of I.
+    """
+    piece = done[id(arg)]
+    if arg.shape == node.shape or (node.rank == 1 and all(n == ONE for n in arg.shape)):
+        return piece
+    if node.rank != 2:
+        return None
+    if all(n == ONE for n in arg.shape):
+        return None if piece is None else _number(arg, piece, node, done, style, write)
+    row_of_ones = style.transposed(style.ones)
+    if arg.op == "expand" and arg.params == (False, True):
+        column = done[id(arg.args[0])]
+        return None if column is None else Piece(f"{within(column, PRODUCT, style)} {row_of_ones}", PRODUCT)
+    if piece is None:
+        return None
+    if arg.rank == 2 and arg.shape[1] == ONE:  # sum(G, axis=1) under each column
+        return Piece(f"{within(piece, PRODUCT, style)} {row_of_ones}", PRODUCT)
+    row = piece if arg.rank == 2 else turned(arg, done, style, write)
+    return None if row is None else Piece(f"{style.ones} {within(row, PRODUCT, style)}", PRODUCT)
+
+
+def _number(arg: Array, piece: Piece, node: Array, done: Done, style: Style, write: Write) -> Piece | None:
+    """Return a number times the matrix of ones."""
+    ones = Array("turned", (), node.shape)
+    made: dict[int, Piece | None] = {**done, id(ones): Piece(all_ones(style), PRODUCT)}
+    above, below = parts(arg) if not arg.rank else ((arg,), ())
+    if arg.rank:
+        scalar = Array("turned", (), ())
+        made[id(scalar)], above = piece, (scalar,)
+    factors = tuple(a for a in above if a.op != "number" or a.params[0] != 1)
+    return write(Array("mul", (*factors, ones, *below), node.shape, (len(factors) + 1,)), made, style)
+
+
+def all_ones(style: Style) -> str:
+    """Return the matrix of ones, ``𝟏 𝟏ᵀ``."""
+    return f"{style.ones} {style.transposed(style.ones)}"
