@@ -31,6 +31,7 @@ HINTS: dict[str, str] = {
     "\\": "parentheses continue a line; this is not LaTeX",
     "&": "a product of comparisons is their 'and'",
     "|": "an absolute value is written abs(x)",
+    "||": "a norm is written norm(x), its square norm(x)**2",
     "%": "there is no remainder here",
     "!": "'not equal' is written !=",
     "{": "group with parentheses",
@@ -235,7 +236,7 @@ class _Lexer:
         if power := _POWER.match(line, at):
             digits = "".join(str(SUPERSCRIPTS.index(c)) for c in power.group()[: limits.LITERAL_DIGITS + 1])
             return [("power", self._number(digits, line, power.end(), place))], power.end()
-        raise _refused(self.source, place, character)
+        raise _refused(self.source, place, "||" if line.startswith("||", at) else character)
 
     def _number(self, text: str, line: str, end: int, place: Place) -> str:
         """Check the bounds of a literal on its characters, before any arithmetic."""

@@ -16,9 +16,10 @@ from derivkit.symbolic.parse import algebra, linear_algebra, syntax
 from derivkit.symbolic.parse.arguments import Arguments, bind_arguments, formula_trees
 from derivkit.symbolic.parse.context import Context, Value
 from derivkit.symbolic.parse.functions import LABELLED, ROWS
+from derivkit.symbolic.parse.habits import Habits
 from derivkit.symbolic.parse.later import hint_for
 from derivkit.symbolic.parse.pratt import CONSTANTS
-from derivkit.symbolic.parse.shapes import SCALARS, Habits, Unknown, rank_beside, read_size
+from derivkit.symbolic.parse.shapes import SCALARS, Unknown, rank_beside, read_size
 from derivkit.symbolic.parse.subscripts import At, Item, NewAxis, Span, take
 from derivkit.symbolic.parse.syntax import Expression, Place
 
@@ -205,7 +206,7 @@ class Lowering:
             case syntax.Name(name) if name in self.letters:
                 return self.letters[name]
             case syntax.Name(name) if self.is_new(node):
-                hint = "an index is bound by sum[i](...) or y[i] = ..., a label is declared: i: label N"
+                hint = f"an index is bound by sum[i](...) or y[i] = ..., a label is declared: {name}: label N"
                 raise self.context.error(node.place, f"unknown name '{echo(name)}' in a subscript", "DK008", hint)
             case syntax.Unary(op, operand):
                 inner = self._affine(operand)
@@ -220,7 +221,8 @@ class Lowering:
             value = self.lower(node)
             if value.label is not None:
                 return value
-        hint = "a subscript is affine in indices, or a label: x[2*i+p-1], E[k]"
+        example = f"declare {node.id}: label N" if isinstance(node, syntax.Name) else "x[2*i+p-1], E[k]"
+        hint = f"a subscript is affine in indices, or a label: {example}"
         raise self.context.error(self.context.place(node), "this is no subscript", "DK019", hint)
 
     def _affine(self, node: Expression) -> Affine:

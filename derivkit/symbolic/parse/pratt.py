@@ -119,6 +119,15 @@ class Reader:
             hint = WORDS.get(self.token.text, hint)
         return self.error(self.token.place, f"expected {wanted}, saw {seen}", hint=hint)
 
+    def product_hint(self) -> str | None:
+        """Return what to say of two operands side by side, as in ``W x``."""
+        before = self._tokens[self._at - 1] if self._at else self.token
+        if self.token.kind not in ("name", "number") and not self.sees("("):
+            return None
+        both = before.kind == self.token.kind == "name"
+        example = f": {echo(before.text)} @ {echo(self.token.text)} is one of matrices" if both else ""
+        return f"a product is written with * or @{example}"
+
     # Names
 
     def variable(self, token: Token, wanted: str = "a name") -> str:
@@ -305,7 +314,7 @@ class Reader:
             if self.sees(")"):
                 self.advance()
                 return first
-            self.expect(",", "')' closes the parenthesis")
+            self.expect(",", self.product_hint() or "')' closes the parenthesis")
             items = (first, *self._sequence(")"))
         else:
             items = self._sequence(")")
@@ -317,7 +326,7 @@ class Reader:
         while not self.sees(closer):
             items.append(self.expression())
             if not self.sees(closer):
-                self.expect(",")
+                self.expect(",", self.product_hint())
         self.advance()
         return tuple(items)
 
@@ -356,7 +365,7 @@ class Reader:
             else:
                 args.append(self.expression())
             if not self.sees(")"):
-                self.expect(",")
+                self.expect(",", self.product_hint())
         self.advance()
         node = syntax.Call(function.text, tuple(args), tuple(keywords.values()), place=function.place)
         return self._opaque(node, *args, *(k.value for k in keywords.values()))

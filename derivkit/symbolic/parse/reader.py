@@ -13,8 +13,9 @@ from derivkit.symbolic.index import Index
 from derivkit.symbolic.ops import FUNCTIONS
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.context import Context, Value
+from derivkit.symbolic.parse.habits import Habits, read_habits
 from derivkit.symbolic.parse.lower import Lowering
-from derivkit.symbolic.parse.shapes import SIZE_TERMS, Habits, Sizes, assumption, read_habits, read_size, shown, size_names, walk
+from derivkit.symbolic.parse.shapes import SIZE_TERMS, Sizes, assumption, read_size, shown, size_names, walk
 from derivkit.symbolic.parse.statements import guarded, parse_declaration, parse_program
 from derivkit.symbolic.parse.syntax import Place
 
@@ -170,6 +171,10 @@ def _program(program: syntax.Program, shapes: Mapping[str, str]) -> Graph:
     given = [_given(name, text) for name, text in shapes.items()]
     frame = _frame(program, given)
     lowering, output, inside = _settled(frame)
+    if frame.habits is not None and frame.habits.coefficients - frame.declared.keys() and lowering.defined[str(output)].shape:
+        other = _settled(replace(frame, habits=frame.habits.with_scalars()))
+        if not other[0].defined[str(other[1])].shape:  # in a loss + λ ‖w‖², λ is a number: a loss is a scalar
+            lowering, output, inside = other
     used = lowering.used
     inputs = {
         i.name: i
@@ -202,7 +207,9 @@ def _frame(program: syntax.Program, given: list[syntax.Declaration]) -> _Frame:
         name, inside = declaration.name, declaration in written
         place = declaration.place if inside else defined.get(name, Place(1, 1))
         if name in declared:
-            raise program.error(place, f"'{name}' is declared in the text and in shapes", code="DK011", hint="declare it once")
+            raise _no_shape(name, "it has one by now, in the text or beside it", "declare it once")
+        if not inside and name in sizes:
+            raise _no_shape(name, "it is a size of the program", "only arrays have shapes; write the number in place of the size")
         if name in defined:
             hint = "declare inputs alone: the shape of a defined name follows"
             raise program.error(defined[name], f"'{name}' is a declared input, and defined here", code="DK011", hint=hint)
@@ -214,6 +221,11 @@ def _frame(program: syntax.Program, given: list[syntax.Declaration]) -> _Frame:
                 where, f"'{name}' is both an array and a size", code="DK011", hint="give one of them another name"
             )
     return _Frame(program, declared, {}, sizes, read_habits(statements))
+
+
+def _no_shape(name: str, why: str, hint: str) -> DerivkitError:
+    """Return the error for a shape given beside the text, which has no place in it."""
+    return DerivkitError(f"'{echo(name)}' cannot get a shape from shapes= or --shape: {why}", code="DK011", hint=hint)
 
 
 def _declared(program: syntax.Program, declaration: syntax.Declaration, sizes: Collection[str], place: Place) -> Input:

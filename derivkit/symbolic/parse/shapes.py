@@ -7,9 +7,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from derivkit.symbolic.index import Affine, Index, Size
-from derivkit.symbolic.ops import OPS
 from derivkit.symbolic.parse import syntax
-from derivkit.symbolic.parse.lexer import GREEK
 from derivkit.symbolic.parse.syntax import Place
 
 #: Sizes of our own, in the order in which they are taken; the batch of an ``X`` is an N.
@@ -191,72 +189,6 @@ def parts(node: object) -> list[object]:
         case syntax.Declaration(_, _, sizes):
             return [sizes]
     return []
-
-
-@dataclass(frozen=True, slots=True)
-class Habits:
-    """The rank of each undeclared name, by its uses and else by its letter.
-
-    ``divisors`` are upper-case letters that only divide: sizes, if an axis comes to have that name, else scalars.
-    """
-
-    exact: dict[str, int]
-    least: dict[str, int]
-    divisors: frozenset[str] = frozenset()
-
-    def rank(self, name: str) -> int:
-        """Return the rank that ``name`` is assumed to have."""
-        return self.exact.get(name, max(_by_letter(name), self.least.get(name, 0)))
-
-
-def _by_letter(name: str) -> int:
-    """Upper case is a matrix, lower case a vector, a Greek letter a scalar (``eps`` is ε)."""
-    stem = name.split("_")[0].rstrip("0123456789")
-    if stem in GREEK.values() or stem == "eps":
-        return 0
-    return 2 if name[0].isupper() else 1
-
-
-def read_habits(statements: Iterable[syntax.Statement]) -> Habits:
-    """Return what the uses of names tell about their ranks.
-
-    >>> from derivkit.symbolic.parse.statements import parse_program
-    >>> habits = read_habits(parse_program("y[i] = sum[j](a[i,j]*x[j]) + beta/N", set()).statements)
-    >>> [habits.rank(name) for name in ("a", "x", "beta", "N", "W", "b")]
-    [2, 1, 0, 0, 2, 1]
-    """
-    nodes = list(walk(tuple(statements)))
-    letters = {
-        i.id for n in (*nodes, *statements) if isinstance(n, syntax.IndexedReduce | syntax.IndexDefinition) for i in n.indices
-    }
-    exact: dict[str, int] = {}
-    least: dict[str, int] = {}
-    uses: dict[str, list[bool]] = {}
-    divisors: set[int] = set()
-    for node in nodes:
-        match node:
-            case syntax.Binary("/", _, right):
-                divisors.add(id(right))
-            case syntax.Binary("@", left, right):
-                for operand in (left, right):
-                    inner = operand.base if isinstance(operand, syntax.Attribute) else operand
-                    if isinstance(inner, syntax.Name):
-                        least[inner.id] = 2 if inner.id[0].isupper() else 1
-            case syntax.Call("sqrt", (argument,)):
-                divisors.add(id(argument))
-            case syntax.Call(function, args) if function in PARAMETER_RANKS:
-                named = zip(OPS[function].parameters, args, strict=False)
-                given = [*named, *((k.name, k.value) for k in node.keywords)]
-                ranks = PARAMETER_RANKS[function]
-                exact.update({a.id: ranks[p] for p, a in given if p in ranks and isinstance(a, syntax.Name)})
-            case syntax.Subscript(syntax.Name(name), items):
-                inside = {n.id for n in walk(items) if isinstance(n, syntax.Name)}
-                if inside & letters and not any(isinstance(i, syntax.Slice | syntax.NoneItem) for i in items):
-                    exact[name] = max(exact.get(name, 0), len(items))
-            case syntax.Name(name):
-                uses.setdefault(name, []).append(id(node) in divisors)
-    divide = frozenset(n for n, divides in uses.items() if len(n) == 1 and n.isupper() and all(divides) and n not in exact)
-    return Habits({**exact, **dict.fromkeys(divide, 0)}, least, divide)
 
 
 def size_names(statements: Iterable[syntax.Statement]) -> dict[str, None]:

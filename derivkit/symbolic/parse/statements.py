@@ -94,7 +94,7 @@ def _end_line(reader: Reader) -> None:
         hints = {",": "one value a line", "=": "one definition a line", ":": "as in x: D, E"}
         hint = hints.get(reader.token.text)
         if reader.token.kind != "operator" or reader.sees("("):
-            hint = "a product is written with * or @"
+            hint = reader.product_hint()
         raise reader.unexpected("the end of the line", hint)
     reader.advance()
 
