@@ -65,3 +65,41 @@ def test_a_size_that_only_a_window_has_is_read_off_an_input():
 def test_a_size_keeps_its_name_beside_the_kernels_own_variables():
     k = dk.compile("x: N\nv: u\nE = sum(pad(tanh(x)*exp(tanh(x)), (u, 0))[:N])*v[0]", "x")
     assert k(x=np.zeros(3), v=np.ones(2))[1]["x"].tolist() == [1, 0, 0]
+
+
+def test_an_input_that_nothing_reads_tells_its_size():
+    k = dk.compile("x: N\nv: M\nE = sum(pad(x, (M, 0))[:N])", "x")
+    assert k(x=np.zeros(3), v=np.ones(2))[1]["x"].tolist() == [1, 0, 0]
+
+
+X, Y, W = np.arange(15.0).reshape(5, 3), np.ones((5, 3)), np.array([1.0, 2.0, 3.0])
+
+#: the program, wrt, kind, the arrays, and of each result whether it has the axis of samples; x and y are batched
+SHAPES = [
+    ("E = sum(w**2)", "x, w", None, {"x": X, "w": W}, [True, False]),
+    ("E = sum(w**2) + sum(y)", "x", None, {"x": X, "y": Y, "w": W}, [True]),
+    ("h = x + w\nE = sum(h)", "h, w, x", None, {"x": X, "w": W}, [True, False, True]),
+    ("E = x @ w", "x", "hvp", {"x": X, "w": W, "x_dot": Y}, [True]),
+    ("E = sum(w**2)", "w", "hvp", {"x": X, "w": W, "w_dot": W}, [False]),
+    ("z = w**2", "x, w", "vjp", {"x": X, "w": W, "z_bar": Y}, [True, False]),
+    ("z = w**2", "w", "vjp", {"w": W, "z_bar": X}, [False]),
+    ("z = w**2*x", "x, w, y", "vjp", {"x": X, "w": W, "y": Y, "z_bar": X}, [True, False, True]),
+    ("z = w**2", "x", "jvp", {"x": X, "w": W, "x_dot": X}, [True]),
+    ("z = x + w", "w", "jvp", {"x": X, "w": W, "w_dot": W}, [True]),
+]
+
+
+@pytest.mark.parametrize(("body", "by", "kind", "arrays", "per_sample"), SHAPES)
+def test_what_does_not_depend_on_the_samples_has_the_shape_of_what_does(body, by, kind, arrays, per_sample):
+    text = f"x: D\ny: D\nw: D\n{body}"
+    rows = [n for n, a in arrays.items() if a.ndim == 2]
+    one = dk.compile(text, by, kind=kind)
+    many = dk.compile(text, by, kind=kind, batch="x, y")
+    values, results = zip(*(one({n: a[k] if n in rows else a for n, a in arrays.items()}) for k in range(5)), strict=True)
+    value, result = many(arrays)
+    reduced = kind in (None, "hvp")
+    np.testing.assert_allclose(value, np.mean(values) if reduced else np.stack(values))
+    for (word, got), axis in zip(result.items(), per_sample, strict=True):
+        each = np.stack([r[word] for r in results]) / (5 if reduced else 1)
+        np.testing.assert_allclose(got, each if axis else np.sum(each, axis=0), err_msg=word)
+        assert got.shape == (each if axis else each[0]).shape

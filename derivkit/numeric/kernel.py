@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,12 +59,7 @@ def compile(
     if reduce is not None and (not names or derivation.kind not in REDUCED):
         why = "there is no batch" if not names else f"a {derivation.kind} is not reduced"
         raise DerivkitError(f"reduce='{echo(reduce)}' means nothing here: {why}", code="DK010", hint="leave reduce= out")
-    one, unread = program_of(derivation), {str(name): i for name, i in derivation.graph.extra.items()}
-    read = [n for n in names if n not in unread]
-    if not read and reduce == "sum":  # nothing depends on the samples, but the sum counts them
-        read, counted = list(dict.fromkeys(names)), tuple(unread[n] for n in dict.fromkeys(names))
-        one = replace(one, inputs=(*one.inputs, *counted))
-    lifted, module = generate(one, read, reduce)
+    lifted, module = generate(program_of(derivation), names, reduce)
     return Kernel(derivation, lifted, module)
 
 

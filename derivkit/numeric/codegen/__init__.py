@@ -23,7 +23,13 @@ def generate(program: Program, batch: Iterable[str] = (), reduce: str | None = N
     lifted = lift(program, batch, reduce)
     stable = stabilise(lifted)
     planned = solve_systems(stable, choose_contractions(stable))
-    return lifted, emit(lifted, planned)  # emit shares common terms, by value numbers
+    module = emit(lifted, planned)  # emit shares common terms, by value numbers
+    telling = (next((i for i in lifted.unread if any(s.name == size for s in i.shape)), None) for size in module.sizes)
+    told = tuple(i for i in dict.fromkeys(telling) if i is not None)
+    if told:
+        lifted = replace(lifted, inputs=(*lifted.inputs, *told))
+        module = emit(lifted, planned)
+    return lifted, module
 
 
 def choose_contractions(program: Program) -> list[Assignment]:

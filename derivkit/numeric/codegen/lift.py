@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.symbolic.expr import (
@@ -37,12 +38,16 @@ REDUCTIONS = ("mean", "sum")
 #: The kinds that are of a loss: their value and their results are reduced over the batch.
 REDUCED = ("gradient", "hessian", "hvp")
 
+#: The kinds that are of an output: each sample has its own.
+_OUTPUTS = ("vjp", "jvp")
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
     """Inputs, definitions in order, and which of them are returned: the value, and a gradient for each name.
 
-    ``shown`` are the definitions before lifting, for comments; ``batched`` the inputs that have the axis ``batch``.
+    ``shown`` are the definitions before lifting, for comments; ``batched`` the inputs that have the axis ``batch``;
+    ``unread`` the inputs that nothing reads: they are taken only where they alone tell a size.
     """
 
     inputs: tuple[Input, ...]
@@ -54,6 +59,7 @@ class Program:
     batch: Size | None = None
     reduce: str | None = None
     shown: Mapping[Name, Definition] = field(default_factory=dict)
+    unread: tuple[Input, ...] = ()
 
     def shape(self, name: Name) -> tuple[Size, ...]:
         """Return the shape of an input or a definition."""
@@ -76,8 +82,8 @@ def program_of(derivation: Derivation) -> Program:
             shape = (*result.output_shape, *result.input_shape)
             definitions.append(Definition(result.name, shape, axes(shape), ZERO_EXPR))
     inputs = tuple(graph.inputs.values())
-    shown = {d.name: d for d in graph}
-    return Program(inputs, tuple(definitions), graph.output, gradients, derivation.kind, shown=shown)
+    shown, unread = {d.name: d for d in graph}, tuple(graph.extra.values())
+    return Program(inputs, tuple(definitions), graph.output, gradients, derivation.kind, shown=shown, unread=unread)
 
 
 def scores_of(primal: Graph, classes: Size) -> Program | None:
@@ -91,7 +97,8 @@ def scores_of(primal: Graph, classes: Size) -> Program | None:
             shape = (*(i.size for i in kept), over.size)
             scores = Definition(name, shape, (*kept, over), found.args[0])
             before = [replace(b, shown=None) for b in primal.definitions]
-            return Program(tuple(primal.inputs.values()), (*before, scores), name, {}, "value", shown={})
+            inputs, unread = tuple(primal.inputs.values()), tuple(primal.extra.values())
+            return Program(inputs, (*before, scores), name, {}, "value", unread=unread)
     return None
 
 
@@ -125,17 +132,23 @@ def lift(program: Program, batch: Iterable[str], reduce: str | None) -> Program:
     batched = _batched_inputs(program, names)
     index = Index("n", Size.of(_free_letter(program)))
     lifted = _Lift(index, set(batched))
-    inputs = tuple(replace(i, shape=(index.size, *i.shape)) if i.name in batched else i for i in program.inputs)
+    inputs, unread = (
+        tuple(replace(i, shape=(index.size, *i.shape)) if i.name in batched else i for i in some)
+        for some in (program.inputs, program.unread)
+    )
     definitions = [lifted.definition(d) for d in program.definitions]
     scale = reduce or "mean" if program.kind in REDUCED else None
-    if scale == "mean" and program.kind == "gradient":
+    same = scale == "mean" and program.value not in lifted.names  # the mean of N times the same
+    if scale == "mean" and program.kind == "gradient" and not same:
         definitions = _scaled_once(definitions, index.size)
-    made = replace(program, inputs=inputs, definitions=tuple(definitions), batched=batched, batch=index.size, reduce=scale)
-    return _reduced(made, index, lifted.names, scale)
+    made = replace(
+        program, inputs=inputs, definitions=tuple(definitions), batched=batched, batch=index.size, reduce=scale, unread=unread
+    )
+    return _reduced(made, index, lifted.names, None if same else scale)
 
 
 def _batched_inputs(program: Program, names: tuple[str, ...]) -> frozenset[Name]:
-    known = {str(i.name): i.name for i in program.inputs}
+    known = {str(i.name): i.name for i in (*program.inputs, *program.unread)}
     for word in names:
         if word not in known:
             hint = did_you_mean(str(word), known) or f"the inputs are {', '.join(known)}"
@@ -189,43 +202,42 @@ class _Lift:
 
 
 def _reduced(program: Program, index: Index, lifted: set[Name], scale: str | None) -> Program:
-    """Sum the value, and each gradient by an unbatched input, over the batch."""
+    """Sum a loss, and each gradient by what is the same for all samples; what belongs to a sample has its axis."""
     table = {d.name: d for d in program.definitions}
     extra: list[Definition] = []
-    value = program.value
-    if program.kind in REDUCED:
-        total = table[value]
-        mean = scale == "mean"
-        body = _summed(total, index, lifted)
-        value = Name("anon", str(program.value))
-        extra.append(Definition(value, (), (), Mul((Pow(SizeOf(index.size), Num(-1)), body)) if mean else body))
-    gradients = {}
     late = scale == "mean" and program.kind != "gradient"  # a gradient's adjoints have 1/N already
+
+    def made(name: Name, **changes: Any) -> Name:
+        extra.append(replace(table[name], name=Name("anon", str(name)), **changes))
+        return extra[-1].name
+
+    def mean(body: Expr, divided: bool) -> Expr:
+        return Mul((Pow(SizeOf(index.size), Num(-1)), body)) if divided else body
+
+    def with_axis(name: Name) -> Name:
+        own = table[name]
+        if name in lifted:
+            return made(name, rhs=mean(own.rhs, late)) if late else name
+        return made(name, shape=(index.size, *own.shape), indices=(index, *own.indices), rhs=mean(own.rhs, late))
+
+    def summed(name: Name, divided: bool) -> Name:
+        own, cut = table[name], int(name in lifted)
+        body = mean(_summed(own, index, lifted), divided)
+        return made(name, shape=own.shape[cut:], indices=own.indices[cut:], rhs=body)
+
+    value = program.value
+    if scale is not None:
+        value = summed(value, scale == "mean")
+    elif program.kind in _OUTPUTS:
+        value = with_axis(value)
+    gradients = {}
     for word, name in program.gradients.items():
-        own, of = table[name], _independent(name)
-        if program.kind == "jvp":
-            gradients[word] = name
-            continue
-        if late and name not in lifted:
+        if program.kind == "jvp" or _independent(name) in lifted:
+            gradients[word] = with_axis(name)
+        elif name not in lifted and (late or (program.kind in REDUCED and scale is None)):
             gradients[word] = name  # the mean of N times the same
-            continue
-        if of in program.batched or (of in lifted and own.name in lifted):
-            if late:
-                gradients[word] = Name("anon", str(name))
-                extra.append(replace(own, name=gradients[word], rhs=Mul((Pow(SizeOf(index.size), Num(-1)), own.rhs))))
-                continue
-            gradients[word] = name  # the gradient of a batched name keeps its axis
-            if name not in lifted:
-                shape = (index.size, *own.shape)
-                gradients[word] = Name("anon", f"{name}")
-                extra.append(replace(own, name=gradients[word], shape=shape, indices=(index, *own.indices)))
-            continue
-        gradients[word] = Name("anon", str(name))
-        kept = own.indices[1:] if name in lifted else own.indices
-        shape = own.shape[1:] if name in lifted else own.shape
-        body = _summed(own, index, lifted)
-        body = Mul((Pow(SizeOf(index.size), Num(-1)), body)) if late else body
-        extra.append(Definition(gradients[word], shape, kept, body, text=own.text))
+        else:
+            gradients[word] = summed(name, late)
     shown = {**program.shown, **{new: program.shown[old] for old, new in _renamed(program, gradients, value)}}
     return replace(program, definitions=(*program.definitions, *extra), value=value, gradients=gradients, shown=shown)
 
