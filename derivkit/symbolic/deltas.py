@@ -73,17 +73,20 @@ def reads_as_zero(expr: Expr, index: Index) -> bool:
     return any(isinstance(f, Ref) and vanishes(f, index) for f in factors) and not is_rough(expr, index)
 
 
-def is_rough(expr: Expr, index: Index) -> bool:
-    """Say whether an expression may have no value where ``index`` is out of its range, as a quotient of arrays: 0/0."""
+def is_rough(expr: Expr, index: Index, opened: bool = False) -> bool:
+    """Say whether an expression may have no value where ``index`` is out of its range, as a quotient of arrays: 0/0.
+
+    With ``opened`` a name counts as what it stands for, where its subscript tells; by itself a name has a value everywhere.
+    """
     if index not in expr.free:
         return False
     if isinstance(expr, Ref):
-        return any(s.bare is index and s.part > 1 for s in expr.subs)
+        return opened and any(s.bare is index and s.part > 1 for s in expr.subs)
     if isinstance(expr, Pow) and not (isinstance(expr.exponent, Num) and expr.exponent.value > 0):
         return True
     if isinstance(expr, Fn | Prim) and expr.op in _SINGULAR_AT_ZERO:
         return True
-    return any(is_rough(child, index) for child in expr.children)
+    return any(is_rough(child, index, opened) for child in expr.children)
 
 
 _SINGULAR_AT_ZERO = frozenset({"log", "inv", "solve", "logdet"})

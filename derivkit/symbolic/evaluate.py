@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, reduce
 from typing import Any
 
@@ -220,6 +220,24 @@ def _broadcast(run: Evaluation, operands: list[Labelled], apply: Callable[..., A
     return axes, run.numbers.cast(np.asarray(apply(*(_align(o, axes) for o in operands))))
 
 
+def _bracketed(run: Evaluation, factors: Sequence[Expr], operands: list[Labelled]) -> list[Labelled]:
+    """Return the operands of a product, 0 where a range or a δ among them is 0 and they have no value.
+
+    Such a bracket is strongly zero (Knuth, Two notes on notation, 1992): [0 ≤ i−1 < N] / x[i−1] is the padded 1/x, not 0/0.
+    """
+    brackets = [o for f, o in zip(factors, operands, strict=True) if isinstance(f, Inside | Delta)]
+    if not brackets:
+        return operands
+    made = []
+    for axes, value in operands:
+        if value.dtype != object and not np.all(np.isfinite(value)):
+            everything = run.axes(frozenset(axes).union(*(a for a, _ in brackets)))
+            holds = reduce(operator.and_, (_align(b, everything) != 0 for b in brackets))
+            axes, value = everything, np.where(holds, _align((axes, value), everything), np.zeros((), value.dtype))
+        made.append((axes, value))
+    return made
+
+
 def _power(run: Evaluation, node: Pow, operands: list[Labelled]) -> Labelled:
     if isinstance(node.exponent, Num) and node.exponent.value.denominator == 1 and abs(node.exponent.value) <= _SMALL_POWER:
         n = node.exponent.value.numerator
@@ -275,7 +293,8 @@ def _total(run: Evaluation, node: Sum, operands: list[Labelled]) -> Labelled:
     total: Any = None
     rest = iter(operands)
     for term in terms_of(node.body):
-        part = _sum_product(run, node.indices, [next(rest) for _ in factors_of(term)])
+        factors = factors_of(term)
+        part = _sum_product(run, node.indices, _bracketed(run, factors, [next(rest) for _ in factors]))
         aligned = _align(part, axes)
         total = aligned if total is None else total + aligned
     lengths = tuple(i.size.evaluate(run.sizes) for i in axes)
@@ -347,7 +366,9 @@ _RULES: dict[type, Callable[[Evaluation, Any, list[Labelled]], Labelled]] = {
     SizeOf: lambda run, node, _: ((), run.numbers.rational(node.size.evaluate(run.sizes))),
     Ref: lambda run, node, _: run.reference(node),
     Add: lambda run, node, operands: _broadcast(run, operands, lambda *args: reduce(operator.add, args)),
-    Mul: lambda run, node, operands: _broadcast(run, operands, lambda *args: reduce(operator.mul, args)),
+    Mul: lambda run, node, operands: _broadcast(
+        run, _bracketed(run, node.args, operands), lambda *args: reduce(operator.mul, args)
+    ),
     Pow: _power,
     Fn: lambda run, node, operands: _broadcast(run, operands, lambda *args: apply_op(run, node.op, args)),
     Sum: _total,

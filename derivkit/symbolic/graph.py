@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from derivkit.symbolic.deltas import may_leave, vanishes
+from derivkit.symbolic.deltas import is_rough, may_leave, vanishes
 from derivkit.symbolic.expr import Expr, Inside, Mul, Name, Ref, freshen, references
 from derivkit.symbolic.index import ONE, Affine, Index, Size
 
@@ -59,7 +59,8 @@ class Definition:
         pairs = {i: s for i, s in zip(self.indices, subs, strict=True) if i is not None}
         body = self.rhs if body is None else body
         made = freshen(body, pairs)
-        ranges = [Inside(s, i.size) for i, s in pairs.items() if may_leave(s, i) and not vanishes(body, i)]
+        left = (i for i, s in pairs.items() if may_leave(s, i) and (is_rough(body, i) or not vanishes(body, i)))
+        ranges = [Inside(pairs[i], i.size) for i in left]
         return Mul((made, *ranges)) if ranges else made
 
 

@@ -155,6 +155,8 @@ def mul(operands: Iterable[Expr]) -> Expr:
             bases[k] = (base, [exponent])
     made: list[Expr] = []
     for base, exponents in bases.values():
+        if len(exponents) > 1 and isinstance(base, Inside) and any(_is_positive(e) for e in exponents):
+            exponents = [ONE_EXPR]  # a range stays where it was divided by itself: what stands beside it is read there
         power_ = exponents[0] if len(exponents) == 1 else add(exponents)
         if len(exponents) == 1 and power_ is ONE_EXPR:
             made.append(base)
@@ -173,6 +175,10 @@ def mul(operands: Iterable[Expr]) -> Expr:
     if number != 1:
         made.insert(0, num(number))
     return made[0] if len(made) == 1 else Mul(tuple(made))
+
+
+def _is_positive(exponent: Expr) -> bool:
+    return isinstance(exponent, Num) and exponent.value > 0
 
 
 def power(base: Expr, exponent: Expr) -> Expr:
@@ -316,8 +322,9 @@ def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | N
         for solution in solutions(factor, indices) if isinstance(factor, Delta) else ():
             others = factors[:n] + factors[n + 1 :]
             unsure = solution.preference == OPEN
-            rough = unsure and any(is_rough(f, solution.bound) for f in others)
-            guarded = unsure and not any(vanishes(f, solution.bound) for f in others)
+            rough = unsure and any(is_rough(f, solution.bound, opened=True) for f in others)
+            zero = any(vanishes(f, solution.bound) for f in others) and not any(is_rough(f, solution.bound) for f in others)
+            guarded = unsure and not zero
             rank = (solution.preference, rough, guarded, n)
             if found is None or rank < found[0]:
                 found = (rank, solution)

@@ -39,7 +39,7 @@ def careful(adjoint: Ref, definition: Definition) -> Ref:
     """Return an adjoint that says where it would not be 0 out of range, or have no value, once it is written out."""
     best = definition.best
     subs = [
-        sub if i is None else Affine(sub.terms, sub.const, 2 if is_rough(best, i) else int(not vanishes(best, i)))
+        sub if i is None else Affine(sub.terms, sub.const, 2 if is_rough(best, i, opened=True) else int(not vanishes(best, i)))
         for sub, i in zip(adjoint.subs, definition.indices, strict=True)
     ]
     return Ref(adjoint.name, tuple(subs))
