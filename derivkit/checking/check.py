@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from derivkit.checking.contract import contract
 from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
 from derivkit.checking.evidence import blamed, evidence_of, worst_entries
-from derivkit.checking.kinks import entries_alone, inside, off_zeros
+from derivkit.checking.kinks import entries_alone, off_zeros, outside, shifts
 from derivkit.checking.line import Line
 from derivkit.checking.precision import departure, exact, widened
 from derivkit.checking.problem import COARSE, Finding, Problem, Task, typical
@@ -142,10 +143,9 @@ def _judge(task: Task, problem: Problem) -> Report:
         alone = entries_alone(task, problem)
         if wrong := _wrong(alone):
             return _report_wrong(task, problem, wrong)
-        met = [(line, r) for line, r in (*residuals, *alone) if r.gap]
-        outside = [(line, r) for line, r in met if not inside(line, problem, task)]
-        if outside:
-            return _report_kink(task, outside)
+        for line in chain((line for line, r in (*residuals, *alone) if r.gap), shifts(problem)):
+            if (found := outside(line, problem, task)) is not None:
+                return _report_kink(task, settle(task, problem, line.direction), found)
     unclear = [(line, r) for line, r in residuals if r.verdict == "unclear" and not r.gap]
     return _report_undecided(task, unclear) if unclear else _report_ok(task, problem, residuals, bool(kinks))
 
@@ -267,11 +267,14 @@ def _report_undecided(task: Task, unclear: Sequence[tuple[Line, Residual]]) -> R
     return _report(task, ok=False, undecided=True, worst=worst, diagnosis="undecided", summary=summary)
 
 
-def _report_kink(task: Task, outside: Sequence[tuple[Line, Residual]]) -> Report:
-    line, worst = outside[0]
+def _report_kink(task: Task, measured: tuple[Line, Residual], found: tuple[float, float]) -> Report:
+    line, worst = measured
     moving = tuple(k for k, u in enumerate(line.direction) if np.any(u))
     summary = "f has a kink here, and the claim is no slope of any point around"
-    evidence = (f"the one-sided slopes differ by {abs(worst.gap):.6g}; the claimed slope is {worst.claimed:.6g}",)
+    low, high = (worst.claimed + off for off in found)
+    evidence = (
+        f"along one direction the slopes around run from {low:.6g} to {high:.6g}; the claimed slope is {worst.claimed:.6g}",
+    )
     return _report(task, ok=False, diagnosis="kink", worst=worst, summary=summary, evidence=evidence, blame=moving)
 
 
