@@ -345,6 +345,8 @@ PRINTED = [
         "pad(x[1:] − x[:−1], (1, 0)) + pad(x[:−1] − x[1:], (0, 1))",
     ),
     ("x: N", "y = x[1:]\nE = sum(tanh(y))", "x", "pad(1 - tanh(y)**2, (1, 0))", "pad(1 − tanh(y)², (1, 0))"),
+    ("x: N, M", "E = sum(concat(x, x[:, :1], axis=1)**2)", "x", "2 * (x + outer(x[:, 0], onehot(0, M)))", None),
+    ("x: N", "E = sum(concat(x, x[:1])**2)", "x", "2 * (x + x[0] * onehot(0, N))", "2 (x + x_0 e_0)"),
     ("E: V, D\nk: label V, N\ng: N, D", "L = sum(E[k] * g)", "E", "onehot(k, V).T @ g", "onehot(k)ᵀ g"),
 ]
 

@@ -240,9 +240,12 @@ def is_place(sub: Affine) -> bool:
 
 
 def differ(delta: Delta) -> bool:
-    """Return whether a δ is between two places that are never the same."""
-    gap = (delta.left - delta.right).constant
-    return gap is not None and gap.literal is not None and gap.literal != 0
+    """Return whether a δ is between two places that are provably never the same: δ(j, M) for j below M."""
+    gap = delta.left - delta.right
+    if gap.constant is None and not is_window(gap):
+        return False
+    low, high = reach(gap)
+    return at_least(low, 1) or at_least(high * -1, 1)
 
 
 def is_affine(factor: Expr) -> bool:

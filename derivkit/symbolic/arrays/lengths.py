@@ -88,6 +88,12 @@ def within(sub: Affine, length: Size) -> bool:
     return at_least(low) and at_least(length - high, 1)
 
 
+def beyond(sub: Affine, length: Size) -> bool:
+    """Return whether a subscript provably stays outside of an axis: x[:, M] of M columns, which is 0."""
+    low, high = reach(sub)
+    return at_least(low - length) or at_least(high * -1, 1)
+
+
 def shorter(a: Size, b: Size, facts: Sequence[Size] = ()) -> int:
     """Return −1 when ``a`` is shorter than ``b`` as a rule, 1 when it is longer, 0 when there is no telling.
 

@@ -26,6 +26,7 @@ from derivkit.symbolic.arrays.affine import (
 )
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, moved
 from derivkit.symbolic.arrays.equations import differ, has_affine, is_affine, is_place, reads_of, resolved, solve, unsolved
+from derivkit.symbolic.arrays.lengths import beyond
 from derivkit.symbolic.arrays.tree import Array, NoArrayForm
 from derivkit.symbolic.arrays.views import entries
 from derivkit.symbolic.expr import (
@@ -163,7 +164,12 @@ class _Planner:
         parts = [f for f, inverse in rest if isinstance(f, Inside) and not inverse and is_part(f, left)]
         read = {i for f, _ in rest if not isinstance(f, Inside) for i in f.free}
         parts = [f for f in parts if f.free <= read and not any(f.free & e.delta.free for e in equations)]
+        masks = [f for f, inverse in rest if isinstance(f, Inside) and not inverse and f not in parts]
+        rest = [(_where_it_counts(f, masks) if inverse else f, inverse) for f, inverse in rest]
         operands = [self.factor(f, inverse, hint) for f, inverse in rest if not is_affine(f) and f not in parts]
+        outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]
+        if any(o.node.op == "number" and o.node.params[0] == 0 and not o.inverse for o in (*operands, *outside)):
+            return Operand(nodes.number(0), ())
         operands, scatters = resolved(operands, equations, left, self.visit)
         gone = {i for each in scatters for i in each.sub.indices()}
         left = [i for i in left if i not in gone]
@@ -176,7 +182,6 @@ class _Planner:
             core = part_of(core, each)
         for i, j in diagonals:
             core = _placed(core, i, j, hint)
-        outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]
         outside += [Operand(nodes.size(s), ()) for s in sizes]
         return combine([*outside, core], hint) if outside else core
 
@@ -268,8 +273,7 @@ class _Planner:
         plain: list[Affine] = []
         for sub, length in zip(subs, array.shape, strict=True):
             where, index = sub.constant, sub.bare
-            outside = where is not None and (_negative(where) or not _may_hold(where, length))
-            if outside:
+            if index is None and (where is not None or is_window(sub)) and beyond(sub, length):
                 return Operand(nodes.number(0), ())
             if (where is not None and not is_place(sub)) or (is_window(sub) and (index is None or index.size != length)):
                 axis = Index("p", length)  # read whole, then at the subscript
@@ -333,14 +337,12 @@ def _raised(base: Expr, exponent: Fraction) -> Expr:
     return base if exponent == 1 else Pow(base, Num(exponent))
 
 
-def _negative(place: Size) -> bool:
-    literal = place.literal
-    return literal is not None and literal < 0
-
-
-def _may_hold(place: Size, length: Size) -> bool:
-    at, end = place.literal, length.literal
-    return at is None or end is None or at < end
+def _where_it_counts(divisor: Expr, masks: Sequence[Inside]) -> Expr:
+    """Return a divisor, 1 where a mask beside it is 0: what does not count is not divided by 0 either."""
+    for mask in masks:
+        if not mask.free.isdisjoint(divisor.free):
+            divisor = Fn("where", (mask, divisor, Num(1)))
+    return divisor
 
 
 def _with_axes(x: Operand, needed: Sequence[Index]) -> Operand:
