@@ -29,6 +29,7 @@ from derivkit.symbolic.expr import (
     Sum,
     freshen,
     key,
+    replace,
     substitute,
 )
 from derivkit.symbolic.index import Affine, Index, Size
@@ -172,9 +173,20 @@ def mul(operands: Iterable[Expr]) -> Expr:
         return num(number)
     if len({key(m) for m in made}) < len(made) or any(isinstance(m, Mul) for m in made):
         return mul((num(number), *made))  # merging made a base meet itself again, as in (ab)**2 / a
+    ranges = {key(m) for m in made if isinstance(m, Inside)}
+    if ranges and len(ranges) < len(made):
+        freed = [m if isinstance(m, Inside) else _within(m, ranges) for m in made]
+        if any(new is not old for new, old in zip(freed, made, strict=True)):
+            return mul((num(number), *freed))
     if number != 1:
         made.insert(0, num(number))
     return made[0] if len(made) == 1 else Mul(tuple(made))
+
+
+def _within(factor: Expr, ranges: set[int]) -> Expr:
+    """Return a factor without the ``ranges`` that stand beside it: where one of them is 0, so is the product."""
+    made = replace(factor, lambda node: ONE_EXPR if isinstance(node, Inside) and key(node) in ranges else None)
+    return factor if made is factor else normal(made)
 
 
 def _is_positive(exponent: Expr) -> bool:
