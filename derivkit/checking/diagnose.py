@@ -126,9 +126,10 @@ def _factor(e: Evidence) -> float | None:
         return None
     uncertainty = min(float(np.linalg.norm(e.bars)) / float(np.linalg.norm(e.measured)), 1e-4)
     for exact in (round(ratio), 1 / round(1 / ratio) if round(1 / ratio) else 0):
-        if exact and abs(exact / ratio - 1) <= 2 * uncertainty + 1e-9:
+        if exact not in (0, 1) and abs(exact / ratio - 1) <= 2 * uncertainty + 1e-9:  # 1 would be no fault
             return 1 / exact
-    return 1 / ratio
+    short = float(f"{1 / ratio:.7g}")
+    return short if short != 1 and abs(short * ratio - 1) <= min(2 * uncertainty, 1e-8) + 1e-9 else 1 / ratio
 
 
 def _sign(e: Evidence) -> str | None:

@@ -105,9 +105,11 @@ def _closer_look(line: Line, claim: Claim, rungs: list[Rung], shift: float = 1.0
     _descend(line, rungs, _steps(line, range(QUICK, 40, STRIDE), shift), claim)
     found, best = _weigh(line, rungs, claim, 0.0)
     if _dead(line, rungs) and claim.scale <= _EPS * max(float(np.max(np.abs(p), initial=0.0)) for p in line.point):
-        # f is constant to its last bit, and the claim is far below that; unless it is 0 because large parts cancel
-        bit = line.unit * abs(line.base)
-        return replace(found, verdict="ok" if claim.scale <= 1e-6 * bit else "unclear", error_bar=bit)
+        # f is constant to its last bit, and the claim is far below that; where it is 0, the move that moves it has its size
+        size = abs(line.base) or _farther(line)
+        verdict = "ok" if claim.scale <= 1e-6 * line.unit * size else "unclear"
+        held = found.scale if line.base else max(found.scale, size)
+        return replace(found, verdict=verdict, error_bar=line.unit * size, scale=held)
     if found.verdict == "ok" and (found.error_bar <= FINE * scale or line.unit > FINE**2):
         return found
     if found.verdict == "wrong" and best and _plain(best):
@@ -153,7 +155,7 @@ def _first_look(line: Line, claim: Claim) -> tuple[list[Rung], Residual | None]:
 def glance(line: Line) -> tuple[float, float] | None:
     """Return the slope along a smooth line and its bar in about ten function values, ``None`` where it takes more."""
     claimed = line.predict(line.direction)
-    enough = SHARP if line.noise <= 1e-10 * abs(line.base) else 1e-3
+    enough = SHARP if line.noise <= 1e-10 * max(abs(line.base), abs(claimed)) else 1e-3
     rungs: list[Rung] = []
     for step in _steps(line, range(QUICK)):
         rungs.append(rung(line, step))
@@ -335,6 +337,15 @@ def _unmoved(line: Line, rungs: Sequence[Rung]) -> bool:
 def _dead(line: Line, rungs: Sequence[Rung]) -> bool:
     """Return whether no step moves the function by even one bit."""
     return all(v == line.base for r in rungs for v in (r.above, r.below))
+
+
+def _farther(line: Line) -> float:
+    """Return the size of a function's first value that is not as at the point, at steps that are huge for the arguments."""
+    for step in (LARGEST_STEP * RATIO**-k for k in range(1, 8)):
+        far = rung(line, step)
+        if moved := [abs(v) for v in (far.above, far.below) if math.isfinite(v) and v != line.base]:
+            return min(moved)
+    return 0.0
 
 
 def _widened(line: Line, rungs: list[Rung], claim: Claim, noise: float, found: Residual) -> Residual:
