@@ -107,13 +107,13 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
     found = leaves(args, argument_names(f, len(args)))
     if not found:
         raise DerivkitError("no argument is a float or a float array: nothing to differentiate", code="DK010")
-    task = Task(kind, f, claim, args, found, seed, rtol, [0])
-    point = tuple(leaf.array for leaf in found)
-    problem = contract(task, point)
-    if isinstance(problem, Finding):
-        return _report_finding(task, problem)
-    wide = widened(task, problem)
-    report = _judge(task, problem) if wide is None else _judge_widely(*wide)
+    task = Task(kind, f, claim, args, found, seed, rtol, [0], dict(np.geterr()))
+    with np.errstate(all="ignore"):  # overflow in our own steps is foreseen; the caller's functions keep the caller's setting
+        problem = contract(task, tuple(leaf.array for leaf in found))
+        if isinstance(problem, Finding):
+            return _report_finding(task, problem)
+        wide = widened(task, problem)
+        report = _judge(task, problem) if wide is None else _judge_widely(*wide)
     return replace(report, reproduce=_reproduce(task))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from derivkit.checking.diagnose import explains_shape
-from derivkit.checking.problem import SMALL, Array, Finding, Floats, Point, Problem, Task, call, output_of
+from derivkit.checking.problem import SMALL, Array, Finding, Floats, Point, Problem, Task, call, output_of, unalarmed
 from derivkit.checking.trees import Misfit, claimed, rebuild, same
 from derivkit.errors import DerivkitError
 from derivkit.numeric.finite_difference import jacobian, scales
@@ -56,7 +57,7 @@ def scalar(task: Task, weights: Floats) -> Callable[[Point], float]:
         task.calls[0] += 1
         try:
             with np.errstate(all="ignore"):
-                result = output_of(task, task.f(*rebuild(task.args, task.leaves, reached)))
+                result = output_of(task, unalarmed(task.f, *rebuild(task.args, task.leaves, reached)))
         except Exception:  # outside f's domain there is nothing to measure, whatever f says about it
             return math.nan
         return float(np.sum(weights * result)) if result.shape == weights.shape else math.nan
@@ -112,11 +113,8 @@ def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) 
         return fitted
     kept = [None if c is None else c.copy() for c in fitted]
     nearby = tuple((p.astype(np.float64) + 0.01 * scales(p.astype(np.float64))).astype(p.dtype) for p in point)
-    try:  # another point: a result that lives in a reused buffer changes under our hands
-        with np.errstate(all="ignore"):
-            _claim_once(task, nearby, -2.5 * cotangent, outer)
-    except DerivkitError:
-        pass
+    with suppress(DerivkitError):  # another point: a result that lives in a reused buffer changes under our hands
+        _claim_once(replace(task, errstate={}), nearby, -2.5 * cotangent, outer)
     after = claimed(raw, task.args, task.leaves, outer)
     if isinstance(after, Misfit) or not all(_equal(a, b) for a, b in zip(kept, after, strict=True)):
         return Finding("aliasing", "the gradient returns a buffer that its next call overwrites")
@@ -201,7 +199,7 @@ def _misfit(task: Task, point: Point, cotangent: Array, misfit: Misfit, outer: t
 
     def alone(x: Floats) -> Floats:
         reached = tuple(x.astype(p.dtype) if k == misfit.leaf else p for k, p in enumerate(point))
-        return np.asarray(np.sum(cotangent * task.f(*rebuild(task.args, task.leaves, reached))), dtype=np.float64)
+        return np.asarray(np.sum(cotangent * unalarmed(task.f, *rebuild(task.args, task.leaves, reached))), dtype=np.float64)
 
     if leaf.array.size <= SMALL and leaf.array.dtype == np.float64:
         truth, bars = jacobian(alone, point[misfit.leaf].astype(np.float64))

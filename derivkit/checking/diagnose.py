@@ -91,7 +91,7 @@ def _of_one(e: Evidence) -> Evidence:
     largest = float(np.max(np.abs(e.measured), initial=float(np.max(np.abs(e.claim), initial=0.0))))
     if not 0 < largest < np.inf or 1e-60 < largest < 1e60:
         return e
-    unit = 2.0 ** -float(np.floor(np.log2(largest)))
+    unit = 2.0 ** -max(float(np.floor(np.log2(largest))), -1000.0)
     others = tuple(o * unit for o in e.others)
     return replace(e, claim=e.claim * unit, measured=e.measured * unit, bars=e.bars * unit, others=others)
 
@@ -103,6 +103,8 @@ def fit(evidence: Evidence, terms: list[Floats], least: int = 2) -> Floats | Non
     if matrix.shape[0] < len(terms) + least or not np.all(np.any(matrix, axis=0)):
         return None
     size = np.linalg.norm(matrix, axis=0)
+    if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(size)) and np.all(size > 0) and np.all(np.isfinite(rest))):
+        return None  # squares that leave the floats
     coefficients = np.linalg.lstsq(matrix / size, rest, rcond=None)[0] / size
     corrected = evidence.claim + sum(c * t for c, t in zip(coefficients, terms, strict=True))
     return coefficients if evidence.agrees(corrected) else None
@@ -242,8 +244,9 @@ def _missing_factor(e: Evidence) -> str | None:
 def _proportional(e: Evidence, guess: Floats) -> bool:
     if not np.all(np.isfinite(guess)) or not np.any(guess):
         return False
-    predicted = e.project(guess)
-    return e.agrees(float(predicted @ e.measured) / float(predicted @ predicted) * guess)
+    predicted = e.project(guess / float(np.max(np.abs(guess))))  # squares of tiny ones would vanish
+    norm = float(predicted @ predicted)
+    return norm > 0 and e.agrees(float(predicted @ e.measured) / norm * (guess / float(np.max(np.abs(guess)))))
 
 
 def _factor_along(e: Evidence, axis: int) -> bool:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from derivkit.checking.diagnose import Evidence, wrong_part
 from derivkit.checking.directions import joint, line_along, only, settle, slope_size
 from derivkit.checking.line import Line
-from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, typical
+from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, typical, unalarmed
 from derivkit.checking.report import Entry
 from derivkit.checking.residual import glance, measure
 from derivkit.checking.trees import rebuild
@@ -85,7 +85,7 @@ def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
     def alone(x: Floats) -> Floats:
         task.calls[0] += 1
         reached = tuple(x.astype(p.dtype) if j == k else p for j, p in enumerate(problem.point))
-        return np.asarray(task.f(*rebuild(task.args, task.leaves, reached)), dtype=np.float64)
+        return np.asarray(unalarmed(task.f, *rebuild(task.args, task.leaves, reached)), dtype=np.float64)
 
     truth, bars = jacobian(alone, problem.point[k].astype(np.float64))
     every = [np.asarray(j, dtype=np.float64) for j in problem.jacobians if j is not None]

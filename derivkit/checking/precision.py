@@ -14,7 +14,7 @@ import numpy as np
 
 from derivkit.checking.contract import contract, scalar
 from derivkit.checking.directions import joint, only
-from derivkit.checking.problem import COARSE, Problem, Task, output_of, typical
+from derivkit.checking.problem import COARSE, Problem, Task, output_of, typical, unalarmed
 from derivkit.checking.trees import rebuild
 from derivkit.errors import DerivkitError
 
@@ -33,7 +33,7 @@ def widened(task: Task, problem: Problem) -> tuple[Task, Problem] | None:
     task.calls[0] += 1
     try:
         with np.errstate(all="ignore"):
-            output = output_of(there, task.f(*rebuild(task.args, there.leaves, point))).astype(np.float64)
+            output = output_of(there, unalarmed(task.f, *rebuild(task.args, there.leaves, point))).astype(np.float64)
     except Exception:  # whatever f says about arguments that nobody gave it: it does not take them
         return None
     if output.shape != problem.output.shape:
