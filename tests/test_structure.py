@@ -26,6 +26,7 @@ IMAGE, FILTERS = RNG.normal(size=(2, 3, 6, 7)), RNG.normal(size=(4, 3, 3, 2))
 SOUND, BANK = RNG.normal(size=(2, 3, 9)), RNG.normal(size=(4, 3, 3))
 QUERY, KEY, VALUE = RNG.normal(size=(5, 4)), RNG.normal(size=(6, 4)), RNG.normal(size=(6, 3))
 MASK = np.tri(5, 6)
+SQUARE = np.random.default_rng(8).normal(size=(3, 3))
 
 
 # -- the same operations by loops --------------------------------------------------------------------------------------------
@@ -117,6 +118,24 @@ CASES: list[tuple[str, dict[str, Any], Any]] = [
     ("Q: H,N,D\nK: H,M,D\nV: H,M,F\nm: mask N,M\nY = attention(Q, K, V, mask=m)",
      {"Q": np.stack([QUERY, 2 * QUERY]), "K": np.stack([KEY, KEY]), "V": np.stack([VALUE, -VALUE]), "m": MASK},
      attended(np.stack([QUERY, 2 * QUERY]), KEY, np.stack([VALUE, -VALUE]), MASK)),
+    # what is padded does not depend on the axis, is a quotient, or has one entry
+    ("x: L\nw: 3\ny = conv1d(ones(L), w, padding=1)*x", {"x": V1, "w": V2}, convolved(np.ones(7), V2, 1, 1, 1) * V1),
+    ("x: L\nw: 3\ny = conv1d(ones(L), w, padding='same')*x", {"x": V1, "w": V2}, convolved(np.ones(7), V2, 1, 1, 1) * V1),
+    ("x: L\nw: 3\ny = conv1d(ones(L)*x[0], w, padding=2, dilation=2)", {"x": V1, "w": V2},
+     convolved(np.full(7, V1[0]), V2, 1, 2, 2)),
+    ("x: L\nw: 3\ny = conv1d(x/x, w, padding=1)*x", {"x": V1, "w": V2}, convolved(np.ones(7), V2, 1, 1, 1) * V1),
+    ("x: L\nz: L\nw: P\ny = conv1d(x/z, w, padding=1)", {"x": V1, "z": V1 + 5, "w": V2},
+     convolved(V1 / (V1 + 5), V2, 1, 1, 1)),
+    ("s: N\nA: N,D\nw: 3,3\ny = conv2d(s[:, None]*ones((N, D)), w, padding=1)*A", {"s": V2, "A": M1, "w": SQUARE},
+     convolved(V2[:, None] * np.ones((3, 4)), SQUARE, 1, 1, 1) * M1),
+    ("s: N\nA: N,D\nw: 3,3\ny = conv2d(s[:, None] + zeros((N, D)), w, padding=1)*A", {"s": V2, "A": M1, "w": SQUARE},
+     convolved(V2[:, None] * np.ones((3, 4)), SQUARE, 1, 1, 1) * M1),
+    ("s: N\nz: D\nw: 3,3\ny = conv2d(outer(s, ones(D)), w, padding=1)*z", {"s": V2, "z": V3, "w": SQUARE},
+     convolved(V2[:, None] * np.ones((3, 4)), SQUARE, 1, 1, 1) * V3),
+    ("x: L\nw: P\ny = conv2d(x[None, :], outer(w, w), padding=1)", {"x": V1, "w": V2},
+     convolved(V1[None, :], np.outer(V2, V2), 1, 1, 1)),
+    ("x: L\nz: M\ny = concat(x/x, z)", {"x": V1, "z": V3}, np.concatenate([np.ones(7), V3])),
+    ("x: L\nz: L\ny[i] = z[i]*x[1:][i-1]", {"x": V1, "z": V1**2}, V1**2 * np.concatenate([[0], V1[1:]])),
 ]  # fmt: skip
 SWEEP = [pytest.param(*case, id=case[0].replace("\n", "; ")) for case in CASES]
 
@@ -243,6 +262,51 @@ def test_a_convolution_and_its_definition_by_indices_have_one_derivation():
 def test_a_hessian_through_a_part_of_an_axis_is_right():
     text = "x: A\nz: B\nE = sum(concat(x, z)**3*concat(z, x))"
     assert dk.derive(text, wrt="x", kind="hessian").checked.startswith("checked")
+
+
+def test_a_quotient_of_parts_has_a_hessian_at_the_ends():
+    text, point = "x: N\nE = sum(x[1:]/x[:-1])", np.array([1.0, 2.0, 4.0])
+    d = dk.derive(text, wrt="x", kind="hessian")
+    wanted = [[2 * 2, -1, 0], [-1, 2 * 4 / 8, -1 / 4], [0, -1 / 4, 0]]
+    np.testing.assert_allclose(d.evaluate(x=point), wanted, atol=1e-14)
+    np.testing.assert_allclose(dk.compile(d)(x=point)[1]["x"], wanted, atol=1e-14)  # and without a warning
+    np.testing.assert_allclose(dk.derive(text, wrt="x").evaluate(x=point), [-2, 1 - 1, 1 / 2], atol=1e-14)
+
+
+@pytest.mark.parametrize("pad", ["(1, 0))[:-1]", "(1, 2))[:-3]"])
+def test_a_range_never_divides(pad):
+    text = f"p: N,N\nX: N\nk: N\nE = binary_cross_entropy(p @ k, sigmoid(where(X < 2*k, pad(k, {pad}, k)))"
+    given = {"p": np.array([[-1.0, -1], [1, 1]]), "X": np.array([-9.0, -9]), "k": np.array([0.5, 0.7])}
+    d = dk.derive(text, wrt="k", kind="hessian")
+    # u = (0, k_1): E = log(2) + softplus(k_1) - (k_1 + k_2) k_1
+    s = 1 / (1 + np.exp(-0.5))
+    wanted = [[s * (1 - s) - 2, -1], [-1, 0]]
+    np.testing.assert_allclose(d.evaluate(**given), wanted, atol=1e-12)
+    np.testing.assert_allclose(dk.compile(d)(**given)[1]["k"], wanted, atol=1e-12)
+
+
+#: last line, the length of x that is too short, and the least that is not
+SHORT = [
+    ("y = mean(x[:2])", 1, "the slice :2 in line 2 leaves its axis at N = 1"),
+    ("y = max(x[:5])", 4, "the slice :5"),
+    ("y = x[3]**2", 3, "position 3"),
+    ("y = sum(x[2:5:2])", 4, "the slice 2:5:2"),
+    ("y = logsumexp(x[-3:])", 2, "the slice -3:"),
+    ("y = x[N-2]**2", 1, "position N-2"),
+    ("y = x[-2]**2", 1, "position -2"),
+    ("y = sum(max_pool1d(x, 3))", 2, "a window of size 3"),
+]
+
+
+@pytest.mark.parametrize(("last", "length", "said"), SHORT)
+def test_what_leaves_its_axis_is_refused_wherever_sizes_are_known(last, length, said):
+    d = dk.derive(f"x: N\n{last}", wrt="x")
+    assert d.checked.startswith("checked")
+    for run in (d.evaluate, dk.compile(d)):
+        with pytest.raises(DerivkitError, match=said) as caught:
+            run(x=np.ones(length))
+        assert caught.value.code == "DK020"
+        run(x=np.arange(1.0, length + 2))
 
 
 # -- shapes and refusals -----------------------------------------------------------------------------------------------------

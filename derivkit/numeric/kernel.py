@@ -167,7 +167,11 @@ class Kernel:
         taken = {i.name for i in self.program.inputs}
         unused = {str(name) for name in self.derivation.graph.extra if name not in taken}  # declared, and read by nobody
         given = by_name(arrays, named)
-        return checked(self.program, {word: value for word, value in given.items() if word not in unused})
+        found = checked(self.program, {word: value for word, value in given.items() if word not in unused})
+        if needs := self.derivation.primal.needs:
+            values = {str(i.name): a for i, a in zip(self.program.inputs, found, strict=True)}
+            fix_sizes(Graph({i.name: i for i in self.program.inputs}, (), self.program.value, needs=needs), values, {})
+        return found
 
     def _sizes(self, given: list[Array]) -> list[int]:
         if not self.module.sizes:

@@ -11,7 +11,7 @@ import numpy as np
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.symbolic import ops_values
 from derivkit.symbolic.expr import SizeOf, walk
-from derivkit.symbolic.graph import Graph, Input
+from derivkit.symbolic.graph import Graph, Input, Need
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.ops_values import Array, integers
 from derivkit.symbolic.parse.lexer import ascii_name
@@ -123,7 +123,18 @@ def fix_sizes(graph: Graph, values: Mapping[str, Any], sizes: Mapping[str, int])
                 raise DerivkitError(f"no value for '{echo(forgotten)}'", code="DK041", hint=f"give {echo(forgotten)}=...")
             hint = f"give sizes={{'{needed}': ...}}"
             raise DerivkitError(f"size '{echo(needed)}' is not fixed by any input", code="DK041", hint=hint)
+    _check_needs(graph.needs, plain)
     return plain
+
+
+def _check_needs(needs: Iterable[Need], sizes: Mapping[str, int]) -> None:
+    """Refuse sizes at which a slice, a position or a window leaves its axis (DK020): NumPy would cut it, or refuse as well."""
+    for need in needs:
+        if need.missing(sizes):
+            told = ", ".join(f"{name} = {sizes[name]}" for name in dict.fromkeys((*need.size.names(), *need.least.names())))
+            raise DerivkitError(
+                f"{need.what} leaves its axis at {told}", code="DK020", hint=f"{need.size} is at least {need.least}"
+            )
 
 
 def inputs_of(graph: Graph) -> dict[str, Input]:

@@ -24,6 +24,21 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """What a slice, a position or a window asks of the sizes: ``least`` ≤ ``size``; ``what`` names it and its line."""
+
+    least: Size
+    size: Size
+    what: str
+
+    def missing(self, sizes: Mapping[str, int]) -> int:
+        """Return by how much the size is too small; 0 where it is not, or not known."""
+        if not all(name in sizes for name in (*self.least.names(), *self.size.names())):
+            return 0
+        return max(0, self.least.evaluate(sizes) - self.size.evaluate(sizes))
+
+
+@dataclass(frozen=True, slots=True)
 class Definition:
     """``name[indices] = rhs``; an axis of literal size 1 has ``None`` for an index.
 
@@ -74,6 +89,7 @@ class Graph:
     assumed: tuple[str, ...] = ()
     source: str = ""
     extra: Mapping[Name, Input] = field(default_factory=dict)  # declared, not used by the program
+    needs: tuple[Need, ...] = ()
     _named: dict[Name, Definition] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace as replace_fields
 from typing import cast
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
@@ -27,7 +28,7 @@ def expanded(graph: Graph, ops: str | Iterable[str]) -> Graph:
     made: list[Definition] = []
     for d in graph.definitions:
         made += _opened(d, taken) if isinstance(d.rhs, Fn | Prim) and d.rhs.op in words else [d]
-    return Graph(graph.inputs, tuple(made), graph.output, graph.assumed, graph.source, graph.extra)
+    return replace_fields(graph, definitions=tuple(made))
 
 
 def _has_formula(op: str) -> bool:

@@ -24,6 +24,7 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
     """Return sets of sizes for a program: twice all distinct, once all ones (where the program allows it)."""
     names: dict[str, None] = {}
     subtracted = {n for d in graph.definitions for s in d.shape for n in _subtracted(s)}
+    subtracted |= {n for need in graph.needs for n in _subtracted(need.size - need.least)}
     for given in (*graph.inputs.values(), *graph.extra.values()):
         for size in (*given.shape, *(() if given.range is None else (given.range,))):
             names.update(dict.fromkeys(size.names()))
@@ -33,7 +34,7 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
     order = sorted(names, key=lambda name: name not in subtracted)  # the window P of L − P + 1 is small
     distinct = {n: 3 + i for i, n in enumerate(order)}
     other = {n: 2 + (i + 1) % len(order) for i, n in enumerate(order)} if len(order) > 1 else dict.fromkeys(order, 5)
-    choices = [distinct, other, dict.fromkeys(order, 1)] if order else [{}]
+    choices = [_roomy(graph, c, subtracted) for c in (distinct, other, dict.fromkeys(order, 1))] if order else [{}]
     found = [c for c in choices if _possible(graph, c)]
     for larger in (3, 7, 15):  # a size such as N − 2 needs room
         if not order or any(v > 1 for c in found for v in c.values()):
@@ -42,6 +43,12 @@ def size_sets(graph: Graph) -> list[dict[str, int]]:
         moved += [{n: 2 if n in subtracted else v for n, v in c.items()} for c in moved]  # as an axis of 3, less a window
         found = [c for c in moved if _possible(graph, c)] + found
     return found
+
+
+def _roomy(graph: Graph, sizes: dict[str, int], subtracted: set[str]) -> dict[str, int]:
+    """Return sizes as much larger as a slice such as ``x[:9]`` needs them."""
+    room = max((need.missing(sizes) for need in graph.needs), default=0)
+    return {n: v if n in subtracted else v + room for n, v in sizes.items()} if room else sizes
 
 
 def _subtracted(size: Size) -> set[str]:
@@ -57,6 +64,8 @@ def _subtracted(size: Size) -> set[str]:
 
 def _possible(graph: Graph, sizes: Mapping[str, int]) -> bool:
     """Say whether every axis has a size and no array is too large to evaluate a dozen times."""
+    if any(need.missing(sizes) for need in graph.needs):
+        return False
     out = graph.shape(graph.output)
     shapes = [d.shape for d in graph.definitions] + [out + g.shape for g in graph.inputs.values()]
     lengths = [[s.evaluate(sizes) for s in shape] for shape in shapes]

@@ -10,8 +10,9 @@ from itertools import chain, count
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.deltas import is_nonnegative
 from derivkit.symbolic.expr import Const, Expr, Fn, Mul, Name, Num, Prim, Ref, SizeOf, Sum, freshen, key, substitute, user, walk
-from derivkit.symbolic.graph import Definition
+from derivkit.symbolic.graph import Definition, Need
 from derivkit.symbolic.index import ONE, Affine, Index, Size
 from derivkit.symbolic.ops import COMPARISONS, FUNCTIONS
 from derivkit.symbolic.parse import syntax
@@ -107,6 +108,7 @@ class Context:
     size_names: set[str]
     naming: bool = True
     definitions: list[Definition] = field(default_factory=list)
+    needs: dict[tuple[Size, Size], Need] = field(default_factory=dict)
     shared: list[Place] = field(default_factory=list)
     line: int = 0
     _known: dict[int, tuple[Name, tuple[int | None, ...]]] = field(default_factory=dict)
@@ -132,6 +134,12 @@ class Context:
         """Return the error for ``place``."""
         at = self.shared[-1] if self.shared else place
         return syntax.error_at(self.source, at, message, code=code, hint=hint)
+
+    def need(self, least: Size, size: Size, what: str) -> None:
+        """Remember that ``what`` is only meant where ``least`` ≤ ``size``, unless that is certain."""
+        least, size = self.sizes.resolve(least), self.sizes.resolve(size)
+        if not is_nonnegative(size - least):
+            self.needs.setdefault((least, size), Need(least, size, f"{what} in line {self.line}"))
 
     def misfit(self, left: Value, right: Value, why: str) -> DerivkitError:
         """Return the error for two shapes that do not fit."""

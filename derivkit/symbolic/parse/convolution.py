@@ -85,6 +85,8 @@ def _outputs(context: Context, arguments: Arguments, axes: Sequence[Size], slide
         if length.literal is not None and length.literal < 1:
             message = f"a window of size {slide.window} does not fit on an axis of size {context.sizes.resolve(size)}"
             raise context.error(arguments.place, message, "DK020", "padding= adds zeros at both ends")
+        least = slide.dilation * (slide.window - 1) + 1
+        context.need(least, size + slide.before + slide.after, f"a window of size {slide.window}")
         found.append(context.index(length, letter))
     return found
 

@@ -184,7 +184,8 @@ def _program(program: syntax.Program, shapes: Mapping[str, str]) -> Graph:
     extra = {i.name: i for n, i in frame.declared.items() if n not in used}
     known = {*frame.declared, *(lowering.defined if frame.declared else ())}
     assumed = (*(_assumed(i, known) for i in lowering.guessed.values()), *inside)
-    return Graph(inputs, tuple(lowering.context.definitions), output, assumed, program.source, extra)
+    needs = tuple(lowering.context.needs.values())
+    return Graph(inputs, tuple(lowering.context.definitions), output, assumed, program.source, extra, needs)
 
 
 def _assumed(given: Input, known: Collection[str]) -> str:

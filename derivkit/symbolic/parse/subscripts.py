@@ -123,12 +123,20 @@ def _sliced(context: Context, axis: Index | None, span: Span, mapping: dict[Inde
     length = (stop - start + (span.step - 1)) // span.step
     if length.literal is not None and length.literal < 1:
         raise context.error(span.place, f"an empty slice of an axis of size {size}", "DK020")
+    what = f"the slice {_shown(span)}"
+    context.need(ZERO, start, what)
+    context.need(stop, size, what)
     new = context.index(length)
     if new is not None:
         new.part = True
     if axis is not None:
         mapping[axis] = (Affine.of(0) if new is None else Affine.of(new).scaled(span.step)) + Affine.of(start)
     return new
+
+
+def _shown(span: Span) -> str:
+    ends = ["" if bound is None else str(bound) for bound in (span.start, span.stop)]
+    return ":".join([*ends, str(span.step)] if span.step > 1 else ends)
 
 
 def _end(bound: Size | None, size: Size, default: Size) -> Size:
@@ -172,6 +180,10 @@ def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index,
         position = position if literal >= 0 else position + Affine.of(size)
         if limit is not None and not -limit <= literal < limit:
             raise context.error(item.place, f"position {literal} of an axis of size {limit}", "DK019")
+        context.need(Size.of(literal + 1 if literal >= 0 else -literal), size, f"position {literal}")
+    elif constant is not None:
+        context.need(constant + 1, size, f"position {constant}")
+        context.need(ZERO, constant, f"position {constant}")
     elif constant is None:
         context.sizes.reads.append((position, size))
         guarded = uniform or not _is_safe(base.expr, axis, position)  # the latter where nothing gets a name
