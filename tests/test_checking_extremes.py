@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from derivkit.checking.check import check_gradient, check_vjp
+from derivkit.checking.check import check_gradient, check_jvp, check_vjp
 
 X4 = np.array([0.3, 0.7, 1.1, 0.2])
 FAR = np.array([100.0, 0.0, -50.0])
@@ -75,3 +75,15 @@ def test_log_softmax_far_apart_is_right():
     for k, unit in enumerate(np.eye(3)):
         assert check_gradient(lambda z, k=k: float(log_softmax(z)[k]), lambda z, u=unit: u - softmax(z), FAR).ok
     assert check_vjp(log_softmax, lambda y, z: y - y.sum() * softmax(z), FAR).ok
+
+
+def test_a_pushforward_of_arguments_in_far_units_is_right():
+    x = np.array([1e-300, 1.0, 1e300])
+    assert check_jvp(np.log, lambda t, x: t / x, x).ok
+    assert not check_jvp(np.log, lambda t, x: 2 * t / x, x).ok
+
+
+def test_what_a_right_verdict_cannot_see_is_said():
+    report = check_gradient(lambda x: 1e11 + float(np.sum(x**2)), lambda x: 2 * x, X4)
+    assert report.undecided or "too coarse here to show a fault smaller than" in str(report)
+    assert "too coarse" not in str(check_gradient(lambda x: float(np.sum(x**2)), lambda x: 2 * x, X4))

@@ -252,6 +252,9 @@ def _report_ok(task: Task, problem: Problem, residuals: Sequence[tuple[Line, Res
     notes += ["at a kink: the claim lies in the range of the slopes around"] if kinks else []
     smooth = [r for _, r in residuals[:2] if not r.gap]  # the joint directions: a part may be too small to have a size
     worst = max(smooth, key=lambda r: abs(r.value) / (r.scale or 1.0), default=None)
+    if worst is not None and 1e-5 * worst.scale < worst.error_bar <= worst.scale:
+        share = worst.error_bar / worst.scale
+        notes.append(f"f is too coarse here to show a fault smaller than about {3 * share:.1g} of the slope")
     return _report(task, ok=True, worst=worst, summary="agrees with differences", evidence=tuple(notes))
 
 

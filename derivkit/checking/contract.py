@@ -238,6 +238,9 @@ def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:
         size = max(float(np.max(np.abs(m), initial=0.0)) for m in moved)
         if size == 0.0:
             return 0.0
+        far = tuple(np.where(np.abs(m) < 1e-150 * size, m, 0.0) for m in moved)
+        if any(np.any(m) for m in far):  # of so different units that one scale for all would lose some
+            return predict(tuple(m - f for m, f in zip(moved, far, strict=True))) + predict(far)
         pushed = call(task, "the pushforward", push, tuple(m / size for m in moved))
         return float(np.sum(weights * pushed)) * size
 
