@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from dataclasses import dataclass
 
 #: The first part of ``Report.diagnosis`` when it is not a suspect's code: the check could not decide.
 UNDECIDED = "undecided"
 LINES = 20
 WIDTH = 160
+SUBJECT = 60  # a subject is not cut shorter to stay in one line with the cause
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,8 @@ class Report:
         """Return at most 20 lines: verdict and cause, worst entries, evidence, how to reproduce."""
         numbers = [f"relative residual {self.error:.3g} ± {self.error_bar:.1g}"] if math.isfinite(self.error) else []
         numbers += [f"{self.evaluations} evaluations", f"seed {self.seed}"]
-        sentence = ": ".join(part for part in (self.subject, self.summary) if part)
         shown = f" ({', '.join(numbers)})"
-        lines = [_cut(f"{self.verdict}: {sentence}", WIDTH - len(shown)) + shown]
+        lines = _headline(self.verdict, self.subject, self.summary, shown)
         if self.diagnosis:
             lines.append(f"  cause: {self.diagnosis}")
         lines += [f"  {'worst entry' if k == 0 else '       then'}: {entry}" for k, entry in enumerate(self.entries[:5])]
@@ -137,5 +138,20 @@ def _finite(number: float) -> float | None:
     return float(number) if math.isfinite(number) else None
 
 
+def _headline(verdict: str, subject: str, summary: str, numbers: str) -> list[str]:
+    """Return the first line; the cause and the numbers stay whole, so that a long subject is cut, or the cause gets lines."""
+    if not subject or not summary:
+        return [_cut(f"{verdict}: {subject or summary}", WIDTH - len(numbers)) + numbers]
+    room = WIDTH - len(f"{verdict}: : {summary}{numbers}")
+    if len(subject) <= room or room >= SUBJECT:
+        return [f"{verdict}: {_cut(subject, room)}: {summary}{numbers}"]
+    head = f"{verdict}: {_cut(subject, WIDTH - len(verdict) - 2 - len(numbers))}{numbers}"
+    return [head, *textwrap.wrap(summary, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=" …")]
+
+
 def _cut(line: str, width: int = WIDTH) -> str:
-    return line if len(line) <= width or line.startswith("  reproduce:") else line[: width - 1] + "…"
+    """Return a line that fits, without its middle where it is too long: both ends of a formula tell which it is."""
+    if len(line) <= width or line.startswith("  reproduce:"):
+        return line
+    tail = (width - 3) // 3
+    return f"{line[: width - 3 - tail]} … {line[-tail:]}"

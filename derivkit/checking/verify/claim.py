@@ -14,7 +14,7 @@ import numpy as np
 
 from derivkit.checking.report import UNDECIDED, Entry, Report
 from derivkit.checking.verify.corruptions import cause
-from derivkit.checking.verify.samples import Case, Formula, Sample, close, decides, elsewhere, off, sampled, telling
+from derivkit.checking.verify.samples import Case, Formula, Sample, close, decides, drawn, elsewhere, off, sampled, telling
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import Layout, axis_order, read_layout
 from derivkit.symbolic.derive import derive
@@ -32,6 +32,7 @@ __all__ = ["Report", "verify_claim"]
 
 _SHAPES = "DK012"
 _SHOWN = 8  # numbers of a counterexample's inputs
+LONGEST = 400  # characters of a claim that are kept; a report prints both ends of what does not fit a line
 
 
 def verify_claim(
@@ -53,17 +54,18 @@ def verify_claim(
         raise DerivkitError(f"a claim is program text, not {type(claim).__name__}", code="DK010", hint="d.verify('y - t', 'z')")
     result = _result(derivation, wrt)
     asked = read_layout(layout or derivation.layout)
-    subject = f"{result.name} = {echo(claim)}"
+    subject = _subject(claim, result)
     reproduce = f"d.verify({claim!r}, wrt={str(result.wrt)!r})"
     try:
         formulas = list(_formulas(claim, result))
     except DerivkitError as error:
         if error.code != _SHAPES:
             raise
-        message = f"its shapes do not fit: {error}"
+        message = f"its {error.message}" if error.message.startswith("shapes do") else f"its shapes do not fit: {error.message}"
         return Report(False, diagnosis="shape", subject=subject, summary=message, seed=seed, reproduce=reproduce)
-    cases = [Case(derivation, result, asked, f, sampled(result, f, asked, seed)) for f in formulas]
-    case = next((c for c in cases if c.right), cases[0])
+    meant = (f for f in formulas if all(close(s.claim, s.truth) for s in drawn(result, f, asked, seed)))
+    formula = formulas[0] if len(formulas) == 1 else next(meant, formulas[0])
+    case = Case(derivation, result, asked, formula, sampled(result, formula, asked, seed))
     if case.right and decides((case.formula.expr, case.result.expr, *(d.rhs for d in result.graph))):
         case = replace(case, samples=(*case.samples, *elsewhere(case, seed)))
     points = len(case.samples)
@@ -78,7 +80,9 @@ def verify_claim(
             evidence=_facts(derivation, result), reproduce=reproduce,
         )  # fmt: skip
     code, sentence = cause(case)
-    example = min((s for s in case.samples if not close(s.claim, s.truth)), key=lambda s: sum(s.sizes.values()))
+    example = min(
+        (s for s in case.samples if not close(s.claim, s.truth)), key=lambda s: (not np.any(s.truth), sum(s.sizes.values()))
+    )
     return Report(
         False,
         diagnosis=code,
@@ -169,6 +173,12 @@ def _places(node: object) -> tuple[object, ...]:
     if isinstance(node, syntax.DeltaTerm):
         return (node.a, node.b)
     return tuple(node.items) if isinstance(node, syntax.Subscript) else ()
+
+
+def _subject(claim: str, result: Result) -> str:
+    """Return the claim as an equation, with the left side that it has or the derivative's name; its other lines stand behind."""
+    *before, (name, last) = ((name, " ".join(text.split())) for name, text in _lines(claim))
+    return ", ".join([echo(last if name else f"{result.name} = {last}", LONGEST), *(echo(text, LONGEST) for _, text in before)])
 
 
 # -- what is said ----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from derivkit.checking.diagnose import Evidence, diagnose
 from derivkit.checking.verify.edits import Edit, edits
 from derivkit.checking.verify.samples import Axes, Case, Sample, close, each, evaluated, sampled, telling
+from derivkit.checking.verify.slips import constant, doubled, unflipped
 from derivkit.errors import DerivkitError
 from derivkit.layout import LAYOUTS, axis_order
 from derivkit.symbolic.derive import derive
@@ -85,9 +86,10 @@ def _transposed(case: Case) -> Cause | None:
 def _shape(case: Case) -> Cause | None:
     if _same_shapes(case):
         return None
-    shape = ", ".join("1" if a is None else str(a.size) for a in case.formula.axes) or "a scalar"
-    wanted = ", ".join("1" if a is None else str(a.size) for a in case.axes) or "a scalar"
-    told = f"has shape ({shape}), the derivative ({wanted})"
+    shape, wanted = (", ".join("1" if a is None else str(a.size) for a in axes) for axes in (case.formula.axes, case.axes))
+    told = (
+        f"{f'has shape ({shape})' if shape else 'is a scalar'}, the derivative {f'has shape ({wanted})' if wanted else 'is one'}"
+    )
     if all(_diagonal(claim, truth) for claim, truth in each(case)):
         return "diagonal", "is the diagonal of the derivative, whose other entries are not claimed"
     for axis in range(case.samples[0].claim.ndim):
@@ -267,9 +269,40 @@ def _edited(case: Case) -> Cause | None:
     for edit, (code, sentence), axes, is_claim in chain(forward, back):
         said = (_explains(edit, axes, s, is_claim) for s in _first_wrong(case))
         if next(said) and False not in said:
-            text = "" if edit.place is None else shown(edit.place)
-            return code, sentence.format(place=text)
+            return code, _told(case, edit, code, sentence, shown)
     return None
+
+
+def _told(case: Case, edit: Edit, code: str, sentence: str, shown: Callable[[Expr], str]) -> str:
+    """Return the sentence on an edit: what it names repairs the claim as a whole, or it is said in which part it stands."""
+    if (place := edit.place) is None:
+        return sentence
+    if code == "missing-term" and edit.whole is not None and _repairs(case, edit.whole, None):
+        return sentence.format(place=shown(edit.whole))
+    repair = _REPAIRS.get(sentence)
+    in_part = code == "missing-term" or (repair is not None and not _repairs(case, place, repair))
+    part = edit.node if in_part and edit.node is not place else None
+    return sentence.format(place=shown(place)) + ("" if part is None else f" in {shown(part)}")
+
+
+#: What to do with what a sentence names, so that a claim becomes right.
+_REPAIRS = {
+    "lacks the factor {place}": np.multiply,
+    "lacks a factor {place}": np.multiply,
+    "has the factor {place} twice": np.divide,
+    "has the factor {place} too much": np.divide,
+}
+
+
+def _repairs(case: Case, part: Expr, operation: Callable[[Array, Array], Array] | None) -> bool:
+    """Return whether the claim is right once ``part`` is multiplied with it, or divided out, or (``None``) added to it."""
+    axes = case.axes
+    if not part.free <= {axis for axis in axes if axis is not None}:
+        return False
+    with np.errstate(all="ignore"):
+        parts = ((evaluated(part, axes, s.env, s.sizes, s.truth), s) for s in case.samples)
+        both = ((p, s.truth - s.claim) if operation is None else (operation(s.claim, p), s.truth) for p, s in parts)
+        return all(close(a, b) for a, b in both)
 
 
 def _first_wrong(case: Case) -> list[Sample]:
@@ -355,8 +388,11 @@ ROWS: tuple[Row, ...] = (
     Row("wrong-variable", "is the derivative with respect to another name", _variable("user")),
     Row("declaration", "takes a sum for 1", _total),
     Row("declaration", "would be right for a symmetric matrix", _declaration("symmetric")),
+    Row("doubled-off-diagonal", "counts the entries off the diagonal twice", doubled),
+    Row("flip", "reads an array the wrong way round", unflipped),
     Row("missing-term", "differs in one place: a term, a factor, a sign, a power, a name, two subscripts", _edited),
     Row("missing-factor", "differs by a local derivative", _slope),
+    Row("held-constant", "takes a line of the program for a constant", constant),
     Row("wrong-variable", "is the derivative with respect to a name between the lines", _variable("anon")),
     Row("declaration", "would be right under a declaration", _declaration("simplex", "onehot", "positive", "mask")),
     Row("dense", "is what the suspects of a gradient check say", _suspect),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import prod
 
 from derivkit.symbolic.elementary import is_indicator
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Ref, SizeOf, Sum
@@ -20,13 +21,16 @@ class Edit:
     """An expression with one place changed.
 
     ``lost`` says what a claim that equals it has done to the derivative, ``extra`` what a claim has done that becomes the
-    derivative by this edit; ``{place}`` stands for ``place`` in both.
+    derivative by this edit; ``{place}`` stands for ``place`` in both.  ``node`` is the sum or product that ``place`` is a
+    part of, ``whole`` what a dropped term is in the whole expression: with the factors and sums around it.
     """
 
     expr: Expr
     place: Expr | None
     lost: Told
     extra: Told
+    node: Expr | None = None
+    whole: Expr | None = None
 
 
 def edits(expr: Expr, graph: Graph) -> Iterator[Edit]:
@@ -39,7 +43,8 @@ def edits(expr: Expr, graph: Graph) -> Iterator[Edit]:
             count += 1
             if count > MOST:
                 return
-            yield Edit(_rebuilt(edit.expr, path), edit.place, edit.lost, edit.extra)
+            whole = None if edit.lost[0] != "missing-term" or edit.place is None else _around(edit.place, path)
+            yield Edit(_rebuilt(edit.expr, path), edit.place, edit.lost, edit.extra, node, whole)
         todo.extend((child, (*path, (node, n))) for n, child in enumerate(node.children))
 
 
@@ -47,6 +52,31 @@ def _rebuilt(expr: Expr, path: tuple[tuple[Expr, int], ...]) -> Expr:
     for node, n in reversed(path):
         expr = node.rebuilt((*node.children[:n], expr, *node.children[n + 1 :]))
     return expr
+
+
+def _around(term: Expr, path: tuple[tuple[Expr, int], ...]) -> Expr | None:
+    """Return a term of an inner sum with what multiplies and sums it, ``None`` where a function lies between."""
+    numbers = [Fraction(1)]
+
+    def plain(expr: Expr) -> tuple[Expr, ...]:
+        factors = expr.args if isinstance(expr, Mul) else (expr,)
+        numbers.extend(f.value for f in factors if isinstance(f, Num))
+        return tuple(f for f in factors if not isinstance(f, Num))
+
+    rest = plain(term)
+    for node, n in reversed(path):
+        if isinstance(node, Mul):
+            rest = (*plain(Mul(node.args[:n])), *rest, *plain(Mul(node.args[n + 1 :])))
+        elif isinstance(node, Sum):
+            rest = (node.rebuilt((_product(rest),)),)
+        elif not isinstance(node, Add):
+            return None
+    number = prod(numbers)
+    return _product(rest if number == 1 else (Num(number), *rest))
+
+
+def _product(factors: tuple[Expr, ...]) -> Expr:
+    return Num(1) if not factors else factors[0] if len(factors) == 1 else Mul(factors)
 
 
 def _alike(graph: Graph) -> dict[Name, list[Name]]:

@@ -25,6 +25,7 @@ POINTS = 12  # in all
 TOLERANCE = 1e-9
 MORE = 30  # where a program decides
 FEW = 6  # names of sizes
+NOTHING = 1e-12  # what is smaller may be the rounding of a sum that cancels
 DOUBT = 1e-5  # a smaller difference is looked at with more digits
 
 
@@ -92,19 +93,39 @@ def sampled(
     result: Result, formula: Formula, layout: Layout, seed: int, kinds: Mapping[Name, str] | None = None
 ) -> tuple[Sample, ...]:
     """Return both sides at several points; ``kinds`` replaces the declared kinds of some inputs."""
+    return tuple(drawn(result, formula, layout, seed, kinds))
+
+
+def drawn(
+    result: Result, formula: Formula, layout: Layout, seed: int, kinds: Mapping[Name, str] | None = None
+) -> Iterator[Sample]:
+    """Yield what :func:`sampled` returns, one by one: who looks for a difference may stop at the first."""
     graph = declared(result.graph, kinds or {})
     rng = np.random.default_rng(seed)
     sets = [*size_sets(graph), *_apart(graph)]
-    found = []
     for sizes in sets:
         for values in points(graph, sizes, rng, max(2, POINTS // max(1, len(sets)))):
             sample = at_point(result, formula, layout, sizes, values)
             if sample is not None and not close(sample.claim, sample.truth) and off(sample.claim, sample.truth) < DOUBT:
                 finer = {n: a.astype(np.longdouble) if a.dtype.kind == "f" else a for n, a in values.items()}
                 sample = at_point(result, formula, layout, sizes, finer)  # what rounding did is gone
+            elif sample is not None and 0 < _largest(sample) < NOTHING:
+                finer = {n: a.astype(np.longdouble) if a.dtype.kind == "f" else a for n, a in values.items()}
+                sample = _zero(sample, at_point(result, formula, layout, sizes, finer))
             if sample is not None:
-                found.append(sample)
-    return tuple(found)
+                yield sample
+
+
+def _largest(s: Sample) -> float:
+    return max(float(np.max(np.abs(a), initial=0.0)) for a in (s.truth, s.claim))
+
+
+def _zero(sample: Sample, finer: Sample | None) -> Sample:
+    """Return the sample as one of zeros where both sides are no more than rounding, which more digits make smaller."""
+    if finer is None or close(sample.claim, sample.truth) or sample.claim.shape != sample.truth.shape:
+        return sample
+    zeros = np.zeros_like(sample.truth, dtype=float)
+    return replace(sample, truth=zeros, claim=zeros) if _largest(finer) < _largest(sample) / 50 else sample
 
 
 def _apart(graph: Graph) -> list[dict[str, int]]:
