@@ -550,3 +550,18 @@ GRAPH_OF_X = read_program("x: D\ns:\nE = sum(x)*s")
 )
 def test_a_reason_reads_an_array_as_its_line_does_and_takes_none_of_its_letters(text, wrt, line):
     assert line in derive(text, wrt, check=False).text()
+
+
+@pytest.mark.parametrize(
+    ("text", "wrt", "kind", "line"),
+    [
+        ("x: D\ny = layer_norm(x, ones(D), zeros(D))", "x", None, "= −1 / s Σ_j (x_j − μ) = 0"),
+        ("x: D\ny = (x - mean(x))/std(x)", "x", None, "/ √u1 fold (x_i − u) / √u1 = y_i"),
+        ("x: D\nE = norm(x)", "x", "hessian", "(δ_ij − x_i x_j / E²) / E take out the common factor"),
+        ("X: N, D\ne:\nL = logdet(X.T @ X + e*eye(D))", "X", None, "contract δ_ji, δ_ki"),
+        ("z: K\nE = max(softmax(z))", "z", None, "contract δ_lk"),
+        ("Z: N, D\nY: N, D\ns:\nL = -trace(log_softmax(Z @ Y.T / s, axis=1)) / N", "s", None, "/ s² contract δ_np"),
+    ],
+)
+def test_a_reason_is_the_reason_of_its_line(text, wrt, kind, line):
+    assert line in re.sub(r"\s+", " ", derive(text, wrt, check=False, kind=kind).text())

@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 
 from derivkit.symbolic.derive.forms import polished
 from derivkit.symbolic.derive.forward import Forward, Tangent
 from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
 from derivkit.symbolic.derive.rewrite import rewrite
-from derivkit.symbolic.expr import ONE_EXPR, Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
+from derivkit.symbolic.derive.totals import Mean, without_centred
+from derivkit.symbolic.expr import (
+    ONE_EXPR,
+    ZERO_EXPR,
+    Add,
+    Delta,
+    Expr,
+    Fn,
+    Mul,
+    Name,
+    Num,
+    Pow,
+    Prim,
+    Ref,
+    Sum,
+    key,
+    references,
+    walk,
+)
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import delta, factors_of, mul, sum_over, terms_of
@@ -31,9 +50,11 @@ class _Teller:
         self.named: list[Definition] = []
         self.written: dict[Name, Definition] = {}
         self.writer = Writer({})
+        self.means: tuple[Mean, ...] = ()
 
     def begin(self, done: Pass | Forward) -> None:
         """Turn to the next pass; what the passes before it found is written out, too."""
+        self.means = done.known.means
         self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim) or d.rhs.op == "solve"]
         if isinstance(done, Pass):
             self.outputs = done.outputs
@@ -109,7 +130,8 @@ def _tell_tangent(teller: _Teller, tangent: Tangent) -> None:
     lines = [Step("local derivative", before, tangent.product, reason, about=about)] if formal else []
     for n, stage in enumerate(tangent.stages):
         if n:
-            why, what = _stage_reason(teller, tangent.stages[n - 1].expr, stage)
+            past = tangent.stages[n - 1].expr
+            why, what = _stage_reason(teller, stage, past, past, stage.expr)
         else:
             why, what = _normal_reason(tangent.product, stage.expr) if formal else (reason, about)
         facts = (stage.fact.sentence,) if stage.fact is not None else ()
@@ -181,7 +203,9 @@ def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, .
         lines.append(Step("substitute", before, product, reason, about=about))
         reason, about = _normal_reason(product, shown[0])
     for n, stage in enumerate(adjoint.stages):
-        why, what = (reason, about) if n == 0 else _stage_reason(teller, adjoint.stages[n - 1].expr, stage)
+        why, what = reason, about
+        if n:
+            why, what = _stage_reason(teller, stage, adjoint.stages[n - 1].expr, shown[n - 1], shown[n])
         facts = (stage.fact.sentence,) if stage.fact is not None else ()
         lines.append(Step(stage.rule, before, shown[n], why, about=what, facts=facts))
     return lines
@@ -257,37 +281,71 @@ def _cancelled(product: Expr) -> list[Expr]:
     return list(found.values())
 
 
-def _stage_reason(teller: _Teller, before: Expr, stage: Stage) -> tuple[str, tuple[Expr, ...]]:
+def _stage_reason(teller: _Teller, stage: Stage, raw: Expr, before: Expr, after: Expr) -> tuple[str, tuple[Expr, ...]]:
+    """Say what leads from one line to the next, as they are shown; ``raw`` is what the first was made of."""
     if stage.fact is not None:
         return stage.fact.sentence, (stage.total,) if stage.total is not None else ()
-    seen, left = set(references(before)), set(references(stage.expr))
-    changed = seen ^ left
-    fitting = [d for d in teller.named if changed and d.name in seen | left and changed <= {d.name, *references(d.rhs)}]
-    for d in sorted(fitting, key=lambda d: d.name not in left):  # what was folded to, if it is there
-        return SENTENCES["fold"], (d.rhs, d.ref())
-    if any(name.told for name in left - seen):  # several folds at once
-        return SENTENCES["names"], ()
-    gone = _vanished(before, stage.expr)
+    gone = _vanished(before, after, teller.means)
     if gone:
         return ", ".join(f"{{{n}}} = 0" for n in range(len(gone))), gone
-    _, rules = rewrite(before)
+    d = _folded(teller.named, before, after)
+    if d is not None:
+        return SENTENCES["fold"], (d.rhs, d.ref())
+    seen, left = set(references(before)), set(references(after))
+    changed = seen ^ left
+    for d in teller.named:  # a name that went, for what it stands for or against it
+        if d.name in changed and len(changed) > 1 and changed <= {d.name, *references(d.rhs)}:
+            return "{0} = {1}", (d.ref(), d.rhs)
+    if any(name.told for name in left - seen):  # several folds at once
+        return SENTENCES["names"], ()
+    _, rules = rewrite(raw)
     if rules:
         return "; ".join(r.sentence for r in rules), ()
-    if isinstance(stage.expr, Mul) and isinstance(before, Add):
+    if isinstance(after, Mul) and isinstance(before, Add):
         return SENTENCES["factor"], ()
-    if isinstance(stage.expr, Add) and isinstance(before, Mul | Sum):
+    if isinstance(after, Add) and isinstance(before, Mul | Sum):
         return SENTENCES["open"], ()
     return SENTENCES["simplify"], ()
 
 
-def _vanished(before: Expr, after: Expr) -> tuple[Expr, ...]:
-    """Return the sums that must be 0 when ``after`` is ``before`` without some of its terms."""
+def _folded(named: Iterable[Definition], before: Expr, after: Expr) -> Definition | None:
+    """Return the definition that was folded to: its name is read more often, something of its right side less often.
+
+    No other name may come or go: then there were several folds, or none.
+    """
+    seen, left = _reads(before), _reads(after)
+    changed = seen.keys() ^ left.keys()
+    for d in named:
+        inner = references(d.rhs)
+        fewer = not inner or any(left[n] < seen[n] for n in inner)
+        more = left[d.name] > seen[d.name] or (left[d.name] == seen[d.name] > 0 and changed == {*inner})  # joined a like term
+        if more and fewer and changed <= {d.name, *inner}:
+            return d
+    return None
+
+
+def _reads(expr: Expr) -> Counter[Name]:
+    """Count each name as often as it is written."""
+    counts: Counter[Name] = Counter()
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Ref):
+            counts[node.name] += 1
+        stack.extend(node.children)
+    return counts
+
+
+def _vanished(before: Expr, after: Expr, means: Sequence[Mean]) -> tuple[Expr, ...]:
+    """Return what must be 0 when ``after`` is ``before`` without one of its terms: a centred Σ in it, else all of it."""
     left, seen = {key(t) for t in terms_of(after)}, terms_of(before)
     if not isinstance(before, Add) or not left < {key(t) for t in seen}:
         return ()
     gone = [t for t in seen if key(t) not in left]
-    sums = [next((f for f in factors_of(t) if isinstance(f, Sum)), t) for t in gone]
-    return tuple(sums) if len(sums) == 1 else ()
+    if len(gone) != 1:
+        return ()
+    centred = [f for f in factors_of(gone[0]) if isinstance(f, Sum) and without_centred(f, means) == ZERO_EXPR]
+    return ((centred or gone)[0],)
 
 
 def _distinct(lines: list[Step]) -> list[Step]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.lemmas import cases
-from derivkit.symbolic.expr import Delta, Expr, Name, Ref, walk
+from derivkit.symbolic.expr import Delta, Expr, Name, Num, Ref, Sum, walk
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.render.matrix import math_form
@@ -71,6 +71,7 @@ def step_block(notation: Notation, step: Step, brief: bool, split: bool) -> Bloc
     left = ""
     rows = []
     letters: dict[Index, str] = {}
+    past: tuple[Expr, dict[Index, str]] = Num(0), {}
     for n, line in enumerate(lines):
         chosen = notation.letters.bound((line.before, line.after))
         letters = {**letters, **chosen}  # a reason may speak of the line before, too
@@ -82,9 +83,19 @@ def step_block(notation: Notation, step: Step, brief: bool, split: bool) -> Bloc
         quoted = line.reason.startswith("chain rule")
         used = set() if quoted else {letters[i] for e in (line.before, line.after) for i in e.free}
         about = notation.written(line.about, notation.letters.beside(line.about, told, used))
+        about = tuple(_as_it_stood(notation, expr, past) or text for expr, text in zip(line.about, about, strict=True))
+        past = line.after, chosen
         why = reason(notation, line.reason, about)
         rows.append(Row(right, why if n or not step.lemma else f"{why} (lemma {step.lemma})", values))
     return Block(step.number, left, tuple(rows))
+
+
+def _as_it_stood(notation: Notation, expr: Expr, past: tuple[Expr, Mapping[Index, str]]) -> str:
+    """Return a δ or a Σ of the line before in the letters that it had there, nothing where it is none of that line."""
+    line, letters = past
+    if not isinstance(expr, Delta | Sum) or not any(node == expr for node in walk(line) if isinstance(node, type(expr))):
+        return ""
+    return notation.written((expr,), letters)[0]
 
 
 def _same_entry(line: Step, letters: Mapping[Index, str], ranks: Mapping[Name, int]) -> dict[Index, str]:
