@@ -25,7 +25,7 @@ COMMANDS = set(
     """Sigma alpha arctan begin beta cdot circ cos displaystyle dots end frac gamma ge in int lVert lambda le left lfloor log
     lvert mathbf mathit mathrm max min mu ne odot operatorname oslash partial pi prod quad qquad rVert rfloor right rlap rvert
     sigma sin sqrt sum tanh tau text textbf textstyle theta times otimes top varphi delta sinh cosh exp infty hat surd vert det
-    Phi eps epsilon""".split()
+    Phi eps epsilon allowdisplaybreaks""".split()
 )
 
 
@@ -95,6 +95,17 @@ def test_the_gallery_compiles_and_fits_its_page(options, tmp_path):
     log = (tmp_path / "page.log").read_text(encoding="latin-1")
     assert done.returncode == 0, log[-2000:]
     assert "Overfull" not in log
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_a_long_derivation_goes_on_on_the_next_page_of_any_document(tmp_path):
+    page = r"\documentclass{article}\usepackage{amsmath}\begin{document}" + derivation("batch_norm").latex(lemmas=True)
+    (tmp_path / "page.tex").write_text(page + r"\end{document}", encoding="ascii")
+    command = [str(shutil.which("pdflatex")), "-interaction=nonstopmode", "-halt-on-error", "page.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    log = (tmp_path / "page.log").read_text(encoding="latin-1")
+    assert done.returncode == 0, log[-2000:]
+    assert r"Overfull \vbox" not in log
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

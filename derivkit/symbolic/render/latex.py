@@ -22,6 +22,7 @@ from derivkit.symbolic.steps import Derivation
 
 PAGE = 470.0  # points: the width of a line
 COLUMN = 215.0  # the longest right side beside whose like the reasons stand in a column
+LONG = 12  # lines: a longer display may be broken at the foot of a page, in a group that keeps this to itself
 TEXT_WIDTH = 0.95  # words are narrower than the letters of a formula
 
 _DOCUMENT = r"""\documentclass[fleqn]{article}
@@ -33,7 +34,6 @@ _DOCUMENT = r"""\documentclass[fleqn]{article}
 \setlength{\oddsidemargin}{-0.5cm}
 \setlength{\textheight}{23cm}
 \setlength{\topmargin}{-1.5cm}
-\allowdisplaybreaks
 \begin{document}
 \raggedright
 %s
@@ -179,7 +179,8 @@ def _align(blocks: Iterable[Block]) -> str:
             lines.append(f"{left} &= {cases_of(row.by_cases)}".strip() + (rf" && \text{{{row.reason}}}" if row.reason else ""))
         else:
             lines += _broken(left, row.right, row.reason, start, column)
-    return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+    whole = "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+    return whole if len(lines) <= LONG else f"{{\\allowdisplaybreaks\n{whole}}}"
 
 
 def _left(block: Block, n: int) -> str:
