@@ -12,7 +12,8 @@ class Name:
     """The structured name of a node.
 
     ``kind`` is ``user`` (the author's word), ``anon`` (made for a step that needs one), ``adjoint`` (∂``output``/∂``of``),
-    ``cotangent`` or ``tangent`` (of ``of``; a ``label`` tells those of a second pass apart) or ``local`` (``of`` differentiated with respect to ``output``).  An anonymous
+    ``cotangent`` or ``tangent`` (of ``of``; a ``label`` tells those of a second pass apart) or ``local`` (``of`` differentiated
+    with respect to ``output``).  An anonymous
     name that the formula of an operation gives (the ``n`` of a layer norm) is ``of`` that operation: results keep it.
     """
 

@@ -25,6 +25,7 @@ from derivkit.symbolic.expr import (
     Num,
     Pow,
     Prim,
+    Ref,
     SizeOf,
     Sum,
     freshen,
@@ -354,7 +355,7 @@ def _contract(indices: tuple[Index, ...], factors: tuple[Expr, ...]) -> Expr | N
 def normal(expr: Expr) -> Expr:
     """Return the normal form of a raw expression.
 
-    >>> from derivkit.symbolic.expr import Ref, user
+    >>> from derivkit.symbolic.expr import user
     >>> x = Ref(user("x"))
     >>> key(normal(Add((x, Mul((num(2), x)))))) == key(normal(Mul((x, num(3)))))
     True
@@ -377,4 +378,12 @@ def normal(expr: Expr) -> Expr:
         return Prim(expr.op, expr.bound, tuple(normal(a) for a in expr.args), expr.at)
     if isinstance(expr, SizeOf):
         return size_factor(expr.size)
+    if isinstance(expr, Ref) and any(map(_is_before_the_first, expr.subs)):
+        return ZERO_EXPR
     return expr
+
+
+def _is_before_the_first(sub: Affine) -> bool:
+    """Say whether a subscript is a negative number, which is out of every range (the author's ``x[-1]`` is ``x[N−1]``)."""
+    place = sub.constant
+    return place is not None and place.literal is not None and place.literal < 0
