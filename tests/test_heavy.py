@@ -11,7 +11,7 @@ import pytest
 from derivkit.symbolic.gallery import deep_sigmoid
 
 SECONDS, MEGABYTES = 2.0, 512
-SLOW_MACHINE = 2.0  # the tests may share their processor; scripts/bench measures
+SLOW_MACHINE = 3.0  # the tests share a processor whose speed was seen to halve between two runs; scripts/bench measures
 
 
 def nested(function: str, depth: int) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from derivkit.errors import did_you_mean, echo
@@ -156,6 +156,8 @@ class Lowering:
     def compare(self, node: syntax.Compare) -> Value:
         """Return a comparison: 1 where it holds, else 0."""
         values = [self.lower(node.left), self.lower(node.right)]
+        if node.op in ("==", "!=") and not any(v.number for v in values):  # two labels are no numbers, but the same or not
+            values = [replace(v, label=None, number=True) for v in values]
         return algebra.apply(self.context, COMPARISONS[node.op], values, self.context.place(node))
 
     def transpose(self, node: syntax.Attribute) -> Value:
