@@ -224,7 +224,7 @@ def _is_free(
     summed: Sequence[Index],
 ) -> bool:
     """Return whether a δ can be a scatter: nothing else has the axis, and no other one uses up its indices."""
-    kept = [e.outer for e in (*others, *scatters) if e.outer is not None]
+    kept = [k for k in (*(e.outer for e in others), *(s.outer for s in scatters)) if k is not None]
     if any(into in o.axes for o in operands) or any(into in e.delta.free for e in others) or any(into in k.free for k in kept):
         return False
     if any(into in s.free or into is a or not s.free.isdisjoint(sub.free) for a, s, _ in scatters):
