@@ -21,6 +21,7 @@ LEAST_NODES = 30
 SIMPLIFY_NODES = 160
 SHORT_CHAIN_NODES = 30
 SHORT_SUM_NODES = 80
+DEEPEST = 80  # definitions opened one in another: beyond that nobody reads on, nor can a recursion
 
 
 class Writer:
@@ -133,12 +134,14 @@ class Flattener:
         bodies: dict[Name | None, Expr] = {None: expr}  # the result, and what it shares
         reads: dict[Name | None, Counter[Name]] = {None: _counts(expr, self._table)}
         total = Counter(reads[None])
+        opened = 0  # each may nest the result one deeper
         for name in reversed(self._order):
             d = self._table[name]
             uses = total[name]
             if not uses:
                 continue
-            if bodies[None].nodes + uses * d.best.nodes <= self._limit:
+            if bodies[None].nodes + uses * d.best.nodes <= self._limit and opened < DEEPEST:
+                opened += 1
                 for reader in [n for n, r in reads.items() if name in r]:
                     total.subtract(reads[reader])
                     bodies[reader], reads[reader] = self._with_opened(bodies[reader], d)
