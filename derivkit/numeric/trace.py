@@ -13,10 +13,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivkitError
-from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.derive.door import derive
-from derivkit.symbolic.derive.forms import polished
-from derivkit.symbolic.derive.reverse import copies, node_indices, reference
+from derivkit.symbolic.derive.reverse import local_derivative
 from derivkit.symbolic.evaluate import evaluate_expr, evaluate_graph
 from derivkit.symbolic.expr import Expr, Fn, Name, Num, Prim, Ref, Sum, references
 from derivkit.symbolic.given import by_name, fix_sizes, given_sizes, real_arrays
@@ -249,15 +247,11 @@ class _Tracer:
         return definition_text(self.notation, d, self.graph).partition(" = ")[2]
 
     def _locals(self, d: Definition) -> Iterator[Local]:
-        rows = copies(d)
-        here = reference(d.name, rows)
-        body = normal(d.at(here.subs))
-        for name in dict.fromkeys(references(body)):
+        for name in references(normal(d.rhs)):
             given = self.graph.inputs.get(name)
             if name == d.name or (given is not None and given.kind == "label"):
                 continue
-            columns = node_indices(self.graph, name)
-            local = polished(partial(body, name, columns, here))
+            local, rows, columns = local_derivative(self.graph, d, name)
             order = rows + columns
             scope = tuple(i for i in order if i is not None)
             (text,) = self.notation.line((local,), scope)
@@ -265,10 +259,7 @@ class _Tracer:
 
     def _gradients(self) -> dict[Name, Array]:
         graph = self.graph
-        needed = {graph.output}
-        for d in reversed(graph.definitions):
-            if d.name in needed:
-                needed.update(references(d.rhs))
+        needed = graph.needed((graph.output,))
         labels = {n for n, i in graph.inputs.items() if i.kind == "label"}
         names = [n for n in (*graph.inputs, *(d.name for d in graph.definitions)) if n in needed and n not in labels]
         made = derive(graph, [str(n) for n in names], check=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from derivkit.symbolic.deltas import is_rough, may_leave, vanishes
@@ -91,10 +91,12 @@ class Graph:
     extra: Mapping[Name, Input] = field(default_factory=dict)  # declared, not used by the program
     needs: tuple[Need, ...] = ()
     _named: dict[Name, Definition] = field(init=False, repr=False, compare=False)
+    _spelled: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Make the table of definitions once: they are looked up for every line."""
+        """Make the table of definitions and that of spellings once: they are looked up for every line."""
         object.__setattr__(self, "_named", {d.name: d for d in reversed(self.definitions)})
+        object.__setattr__(self, "_spelled", frozenset(map(str, (*self.inputs, *self.extra, *self._named))))
 
     def __iter__(self) -> Iterator[Definition]:
         """Iterate over the definitions."""
@@ -113,8 +115,15 @@ class Graph:
     def unused(self, kind: str, of: Name) -> Name:
         """Return the cotangent or tangent of ``of``, numbered where a pass before has left one of that name."""
         labels = ("", *map(str, range(2, 100)))
-        taken = {str(n) for n in (*self.inputs, *self.extra, *(d.name for d in self.definitions))}
-        return next(name for label in labels if str(name := Name(kind, label, of=of)) not in taken)
+        return next(name for label in labels if str(name := Name(kind, label, of=of)) not in self._spelled)
+
+    def needed(self, targets: Iterable[Name]) -> frozenset[Name]:
+        """Return ``targets`` and everything that they are made of."""
+        found = {*targets}
+        for definition in reversed(self.definitions):
+            if definition.name in found:
+                found.update(references(definition.rhs))
+        return frozenset(found)
 
     def dependents(self, roots: frozenset[Name]) -> frozenset[Name]:
         """Return ``roots`` and every definition that depends on one of them."""

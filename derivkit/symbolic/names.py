@@ -44,6 +44,16 @@ class Name:
         return (Name, (self.kind, self.label, self.of, self.output))
 
     @property
+    def pushed(self) -> Name | None:
+        """The adjoint of which this is the tangent, as a product with a Hessian is; ``None`` for any other name."""
+        return self.of if self.kind == "tangent" and self.of is not None and self.of.kind == "adjoint" else None
+
+    @property
+    def is_derivative(self) -> bool:
+        """Say whether mathematics writes the name as a quotient of differentials."""
+        return self.kind in {"adjoint", "local"} or self.pushed is not None
+
+    @property
     def told(self) -> bool:
         """Say whether results are written with the name: the author's own, and those of formulas."""
         return self.kind == "user" or (self.kind == "anon" and not self.opened)

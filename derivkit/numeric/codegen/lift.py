@@ -244,7 +244,7 @@ def _reduced(program: Program, index: Index, lifted: set[Name], scale: str | Non
 
 def _independent(name: Name) -> Name | None:
     """Return what a derivative is by: ``w`` of ∂E/∂w and of (∂²E/∂w∂w) v."""
-    return name.of.of if name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint" else name.of
+    return (name.pushed or name).of
 
 
 def _renamed(program: Program, gradients: Mapping[str, Name], value: Name) -> list[tuple[Name, Name]]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.derive.folds import knowledge
 from derivkit.symbolic.derive.forms import polished, shortest
-from derivkit.symbolic.expr import Expr, Name, Ref, references, walk
+from derivkit.symbolic.expr import Expr, Name, Ref, walk
 from derivkit.symbolic.expr import replace as replace_nodes
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.normal import normal
@@ -36,9 +36,10 @@ def derivative_graph(primal: Graph, full: Graph, targets: tuple[Name, ...]) -> G
             raise DerivkitError("this derivative is 0, and so are those that follow", code="DK030")
         expr = _opened(table[target].rhs, table, order)
         made[target] = replace(table[target], rhs=polished(shortest(normal(expr), known)))
-    kept = _kept(tuple(made.values()), table)
-    definitions = (*own, *(table[n] for n in order if n in kept and n not in made), *made.values())
-    return replace(full, inputs=full.inputs, definitions=definitions, output=targets[-1])
+    definitions = (*own, *(d for n, d in table.items() if n not in made), *made.values())
+    whole = replace(full, definitions=definitions, output=targets[-1])
+    kept = whole.needed(targets)
+    return replace(whole, definitions=tuple(d for d in definitions if d.name in kept or d.name not in table))
 
 
 def _opened(expr: Expr, table: dict[Name, Definition], order: list[Name]) -> Expr:
@@ -53,14 +54,3 @@ def _opened(expr: Expr, table: dict[Name, Definition], order: list[Name]) -> Exp
 
 def _written(expr: Expr, d: Definition) -> Expr:
     return replace_nodes(expr, lambda n: d.at(n.subs) if isinstance(n, Ref) and n.name == d.name else None)
-
-
-def _kept(made: tuple[Definition, ...], table: dict[Name, Definition]) -> set[Name]:
-    kept: set[Name] = set()
-    waiting = [n for d in made for n in references(d.rhs) if n in table]
-    while waiting:
-        name = waiting.pop()
-        if name not in kept:
-            kept.add(name)
-            waiting.extend(n for n in references(table[name].rhs) if n in table)
-    return kept

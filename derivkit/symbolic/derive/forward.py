@@ -62,21 +62,13 @@ def tangent_name(of: Name) -> Name:
 def forward(graph: Graph, directions: Mapping[Name, Name], targets: tuple[Name, ...]) -> Forward:
     """Return the tangents of ``targets`` and of what they need, when each name of ``directions`` moves along its direction."""
     known = knowledge(graph)
-    alive = graph.dependents(frozenset(directions)) & _needed(graph, targets)
+    alive = graph.dependents(frozenset(directions)) & graph.needed(targets)
     names = {n: graph.unused("tangent", n) for n in alive if n not in directions} | dict(directions)
     made: list[Tangent] = []
     for d in graph.definitions:
         if d.name in alive and d.name not in directions:
             made.append(_tangent(graph, d, names, known))
     return Forward(graph, directions, tuple(made), known)
-
-
-def _needed(graph: Graph, targets: tuple[Name, ...]) -> frozenset[Name]:
-    needed = {*targets}
-    for d in reversed(graph.definitions):
-        if d.name in needed:
-            needed.update(references(d.rhs))
-    return frozenset(needed)
 
 
 def _tangent(graph: Graph, d: Definition, names: Mapping[Name, Name], known: Knowledge) -> Tangent:

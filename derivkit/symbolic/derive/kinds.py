@@ -63,7 +63,7 @@ def differentiated(graph: Graph, wrt: tuple[Name, ...], kind: str, along: Iterab
         return _pushed_forward(graph, wrt, along)
     if kind == "hvp":
         return _hessian_times(graph, wrt, along)
-    return _hessian(graph, wrt) if kind == "hessian" else _once(graph, wrt, kind, None)
+    return _hessian(graph, wrt) if kind == "hessian" else _once(graph, reverse(graph, wrt), wrt, kind)
 
 
 def _check_independent(graph: Graph, wrt: tuple[Name, ...]) -> None:
@@ -95,8 +95,7 @@ def chosen_kind(graph: Graph, kind: str | None) -> str:
 # -- one pass -------------------------------------------------------------------------------------------------------------
 
 
-def _once(graph: Graph, wrt: tuple[Name, ...], kind: str, seed: Name | None) -> Differentiated:
-    done = reverse(graph, wrt, seed)
+def _once(graph: Graph, done: Pass, wrt: tuple[Name, ...], kind: str) -> Differentiated:
     results = {str(n): _adjoint_result(done, n) for n in wrt}
     full = _extended(graph, _adjoints(done))
     return Differentiated(graph, full, kind, wrt, (done,), results, (Claim(graph, tuple(results.values())),))
@@ -106,7 +105,8 @@ def _pulled_back(graph: Graph, wrt: tuple[Name, ...]) -> Differentiated:
     seed = user(f"{graph.output}_bar")
     if seed in graph.inputs or any(str(d.name) == str(seed) for d in graph.definitions):
         raise DerivkitError(f"'{seed}' is the name of the cotangent, but the program uses it", code="DK011")
-    return _once(_with_inputs(graph, {seed: graph.shape(graph.output)}), wrt, "vjp", seed)
+    graph = _with_inputs(graph, {seed: graph.shape(graph.output)})
+    return _once(graph, reverse(graph, wrt, seed), wrt, "vjp")
 
 
 def _pushed_forward(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | str | None) -> Differentiated:
@@ -132,12 +132,12 @@ def _pushed_forward(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | 
 
 
 def _hessian(graph: Graph, wrt: tuple[Name, ...]) -> Differentiated:
-    first = _once(graph, wrt, "gradient", None)
-    (done,) = first.passes
+    done = reverse(graph, wrt)
+    first = _once(graph, done, wrt, "gradient")
     results: dict[str, Result] = {}
     full, passes, claims = first.full, [*first.passes], []
     for row in wrt:
-        if not isinstance(done, Pass) or done.adjoint(row) is None:
+        if done.adjoint(row) is None:
             found = {str(n): _zero(graph, first.results[str(row)], n) for n in wrt}
         else:
             below = derivative_graph(graph, first.full, (first.results[str(row)].name,))
@@ -159,9 +159,9 @@ def _zero(graph: Graph, row: Result, column: Name) -> Result:
 
 def _hessian_times(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | str | None) -> Differentiated:
     graph, directions = _directed(graph, wrt, along)
-    first = _once(graph, wrt, "gradient", None)
-    (done,) = first.passes
-    targets = tuple(first.results[str(n)].name for n in wrt if isinstance(done, Pass) and done.adjoint(n) is not None)
+    done = reverse(graph, wrt)
+    first = _once(graph, done, wrt, "gradient")
+    targets = tuple(first.results[str(n)].name for n in wrt if done.adjoint(n) is not None)
     full, passes, claims = first.full, [*first.passes], []
     results = {str(n): _still(graph, first.results[str(n)]) for n in wrt}
     if targets:

@@ -31,7 +31,7 @@ from derivkit.symbolic.expr import (
 )
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, Index
-from derivkit.symbolic.normal import add, delta, mul
+from derivkit.symbolic.normal import add, delta, mul, normal
 
 SUBSTITUTE_NODES = 40
 TRIVIAL_COST = 3  # a name with a sign or a number: shorter to write than to name
@@ -143,12 +143,7 @@ class _Run:
 
 def _between(graph: Graph, wrt: tuple[Name, ...]) -> frozenset[Name]:
     """Return the names that depend on one of ``wrt`` (these included) and on which the output depends."""
-    below = graph.dependents(frozenset(wrt))
-    needed = {graph.output}
-    for d in reversed(graph.definitions):
-        if d.name in needed:
-            needed.update(references(d.rhs))
-    return frozenset(below & needed)
+    return graph.dependents(frozenset(wrt)) & graph.needed((graph.output,))
 
 
 def _backwards(graph: Graph, alive: frozenset[Name]) -> list[Name]:
@@ -174,6 +169,13 @@ def node_indices(graph: Graph, name: Name, readers: Readers | None = None) -> tu
                     if letters[axis] is None and sub.bare is not None:
                         letters[axis] = sub.bare.hint
     return tuple(None if s.literal == 1 else Index(h or "i", s) for s, h in zip(shape, letters, strict=True))
+
+
+def local_derivative(graph: Graph, d: Definition, name: Name) -> tuple[Expr, tuple[Index | None, ...], tuple[Index | None, ...]]:
+    """Return ∂ ``d`` / ∂ ``name`` in the order of a textbook, with the indices of the line and those of the name."""
+    rows, columns = copies(d), node_indices(graph, name)
+    here = reference(d.name, rows)
+    return polished(partial(normal(d.at(here.subs)), name, columns, here)), rows, columns
 
 
 def reference(name: Name, indices: tuple[Index | None, ...]) -> Ref:

@@ -17,10 +17,9 @@ from derivkit.symbolic.render.turned import Done
 def name(node: Array, _: Done, style: Style) -> Piece:
     """Return a name; an adjoint is a quotient of differentials."""
     name: Name = node.params[0]  # type: ignore[assignment]
-    moved = name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint"
-    if name.kind == "adjoint" or moved:
-        return Piece(named(style, {}, name, ()), PRODUCT)
     text = named(style, {}, name, ())
+    if name.is_derivative:
+        return Piece(text, PRODUCT)
     return Piece(text, POWER if style.raised(text) else ATOM)
 
 

@@ -55,30 +55,27 @@ def matrix_in(result: Result, layout: Layout, style: Style) -> str | None:
 
 def math_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: Style = TEXT) -> str | None:
     """Return any expression over the names of ``graph`` as mathematics with the axes ``order``, or ``None``."""
-    node = _plan(expr, order, graph.shape)
-    piece = None if node is None else formula(node, style)
-    return None if piece is None else piece.text
+    return _text(_plan(expr, order, graph.shape), style)
 
 
 def jacobian_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: Style = TEXT) -> str | None:
     """Return an expression with a δ as the matrix that reads best, or ``None``: ``diag(y) − y yᵀ``."""
-    node = _shortest(expr, order, graph.shape)
-    piece = None if node is None else formula(node, style)
-    return None if piece is None else piece.text
+    return _text(_shortest(expr, order, graph.shape), style)
 
 
 def row_form(expr: Expr, order: tuple[Index | None, ...], graph: Graph, style: Style = TEXT) -> str | None:
     """Return a vector over the names of ``graph`` as a row, or ``None``: ``−(t ⊘ y)ᵀ``."""
-    node = _plan(expr, order, graph.shape)
-    piece = None if node is None else row_formula(node, style)
-    return None if piece is None else piece.text
+    return _text(_plan(expr, order, graph.shape), style, as_row=True)
 
 
 def _mathematics(result: Result, layout: Layout, style: Style) -> str | None:
-    node = _planned(result, layout)
     is_row = layout == "numerator" and not result.outputs and len(result.inputs) == 1  # as the gradient of a scalar is
-    write = row_formula if is_row else formula
-    piece = None if node is None else write(node, style)
+    return _text(_planned(result, layout), style, is_row)
+
+
+def _text(node: Array | None, style: Style, as_row: bool = False) -> str | None:
+    """Return an array as mathematics, a vector as a row if wanted; ``None`` where there is no array, or no notation."""
+    piece = None if node is None else (row_formula if as_row else formula)(node, style)
     return None if piece is None else piece.text
 
 

@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from derivkit.errors import DerivkitError
-from derivkit.symbolic.derive.differentiate import partial
 from derivkit.symbolic.derive.door import derive
-from derivkit.symbolic.derive.forms import polished
-from derivkit.symbolic.derive.reverse import copies, node_indices, reference
+from derivkit.symbolic.derive.reverse import local_derivative
 from derivkit.symbolic.expr import Expr, Fn, Name, Prim, references
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import ONE, Index, Size
-from derivkit.symbolic.normal import normal
 from derivkit.symbolic.render.kronecker import kronecker
 from derivkit.symbolic.render.lines import Block, Row, definition_text
 from derivkit.symbolic.render.matrix import jacobian_form, math_form, matrix_in, row_form
@@ -58,13 +55,8 @@ class _Chain:
 
     def __init__(self, graph: Graph, wrt: Name, notation: Notation) -> None:
         self.graph, self.wrt, self.notation, self.style = graph, wrt, notation, notation.style
-        below = graph.dependents(frozenset((wrt,)))
-        needed = {graph.output}
-        for d in reversed(graph.definitions):
-            if d.name in needed:
-                needed.update(references(d.rhs))
-        self.alive = below & needed
-        self.moving = tuple(d for d in graph.definitions if d.name in self.alive and d.name != wrt)
+        alive = graph.dependents(frozenset((wrt,))) & graph.needed((graph.output,))
+        self.moving = tuple(d for d in graph.definitions if d.name in alive and d.name != wrt)
 
     @cached_property
     def factors(self) -> dict[Name, tuple[Factor, ...]]:
@@ -76,10 +68,7 @@ class _Chain:
         return found
 
     def _factor(self, d: Definition, name: Name) -> Factor:
-        rows, columns = copies(d), node_indices(self.graph, name)
-        here = reference(d.name, rows)
-        local = polished(partial(normal(d.at(here.subs)), name, columns, here))
-        return Factor(d, name, local, rows, columns)
+        return Factor(d, name, *local_derivative(self.graph, d, name))
 
     @cached_property
     def results(self) -> dict[str, Result]:

@@ -121,8 +121,8 @@ class Writer:
 
 def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, ...]) -> str:
     """Return a name with subscripts; an adjoint or a local derivative as a quotient of differentials, each with its own."""
-    moved = name.of if name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint" else None
-    if style is PROGRAM or (name.kind not in {"adjoint", "local"} and moved is None):
+    moved = name.pushed
+    if style is PROGRAM or not name.is_derivative:
         return style.subscripted(dotted(name) if style.name == "text" and str(name) not in style.labels else str(name), subs)
     if name.kind == "local" and name.of is not None and name.output is not None:
         top, bottom = ranks.get(name.of, len(subs)), ranks.get(name.output, len(subs))
@@ -155,9 +155,7 @@ def dotted(name: Name) -> str:
 
 def reference(w: Writer, node: Ref) -> Piece:
     """Return an entry of a named array."""
-    name = node.name
-    moved = name.kind == "tangent" and name.of is not None and name.of.kind == "adjoint"
-    derivative = w.style is not PROGRAM and (name.kind in {"adjoint", "local"} or moved)
+    derivative = w.style is not PROGRAM and node.name.is_derivative
     shape = w.shapes.get(node.name)
     subs = tuple(map(w.subscript, node.subs)) if shape is None else w.reads(node.subs, shape)
     text = named(w.style, w.ranks, node.name, subs)
