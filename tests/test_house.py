@@ -49,7 +49,7 @@ def in_folder(folder: str, *tables: list[Room]) -> list[Room]:
 
 KERNEL = ("numeric.exponentials", "numeric.kernel", "numeric.trace", "numeric.cost", "numeric.lambdify")
 ROOMS = [
-    *rooms(GROUND, "shared", set(), "errors limits", "layout"),
+    *rooms(GROUND, "shared", set(), "collector errors limits", "layout"),
     *rooms(GROUND, "shared", set(), "symbolic numeric checking"),  # the folders' own __init__: nothing but a docstring
     *in_folder(
         "symbolic",

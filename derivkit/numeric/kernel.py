@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from derivkit.collector import collector_paused
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen import REDUCED, Module, Program, generate, program_of
 from derivkit.symbolic.derive import differentiate
@@ -29,6 +30,7 @@ _LARGEST_LABEL = 2.0**53
 _UNFIXED = "write it as a number"
 
 
+@collector_paused()
 def compile(
     program: Any,
     /,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from derivkit.collector import collector_paused
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import read_layout
 from derivkit.symbolic.derive.again import derivative_graph
@@ -37,6 +38,7 @@ class _Parameters:
 PARAMETERS = _Parameters()
 
 
+@collector_paused()
 def derive(
     program: str | Graph | ProgramFunction | Derivation,
     /,
@@ -95,6 +97,7 @@ def derive(
     )
 
 
+@collector_paused()
 def differentiate(
     program: str | Graph | ProgramFunction | Derivation,
     /,
