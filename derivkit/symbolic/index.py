@@ -319,7 +319,8 @@ class Affine:
         for atom, coefficient in self.terms:
             new = mapping.get(atom, Affine.of(atom)) if isinstance(atom, Index) else Affine.of(_substituted(atom, mapping))
             result = result + new.scaled(coefficient)
-        return result
+        part = self.part if result.bare is None else max(self.part, 1)  # x[j+1] at j = i−1 reads x[i], past the end of j + 1
+        return Affine(result.terms, result.const, part) if part else result
 
     def scaled(self, factor: Size | int) -> Affine:
         """Return ``factor`` times the subscript."""
