@@ -58,6 +58,7 @@ ROOMS = [
             "symbolic",
             SYMPY,
             "index",
+            "ranges",
             "names",
             "nodes",
             "deltas",

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
 from derivkit.symbolic.nodes import Add, Delta, Expr, Fn, Mul, Num, Pow, Prim, Ref, Sum
+from derivkit.symbolic.ranges import is_beyond, is_within
 
 RENAME, IN_RANGE, OPEN = 0, 1, 2
 
@@ -35,10 +36,16 @@ def solutions(delta: Delta, indices: tuple[Index, ...]) -> Iterator[Solution]:
         bare, places = value.bare, row_major_places(value)
         if (bare is not None and bare.size == index.size) or (places is not None and places[1] == index.size):
             yield Solution(RENAME, index, value)
-        elif value.constant is not None or _is_label(value) or is_within(value, index.size):
+        elif _is_position(delta, value, index) or _is_label(value) or is_within(value, index.size):
             yield Solution(IN_RANGE, index, value)  # a position that the program may read, or a label: in range by declaration
         else:
             yield Solution(OPEN, index, value)
+
+
+def _is_position(delta: Delta, value: Affine, index: Index) -> bool:
+    """Say whether a value is a position as the program reads it: of δ(0, i+1) it is one that nobody reads, −1."""
+    sides = (delta.left, delta.right)
+    return value.constant is not None and value in sides and not is_beyond(value, index.size)
 
 
 def _is_label(value: Affine) -> bool:
@@ -143,33 +150,3 @@ def _digits_to_keep(delta: Delta, indices: tuple[Index, ...]) -> frozenset[Index
         if (beside is not None and beside[1] == places[1]) or (bare is not None and bare.size == places[1]):
             kept = kept | places[0]
     return kept
-
-
-# -- ranges --------------------------------------------------------------------------------------------------------------
-
-
-def is_within(sub: Affine, size: Size) -> bool:
-    """Say whether 0 ≤ ``sub`` < ``size`` is certain, whatever the sizes (each at least 1).
-
-    >>> i = Index("i", Size.of("A"))
-    >>> is_within(Affine.of(i), Size.of("A") + Size.of("B")), is_within(Affine.of(i) - 1, Size.of("A"))
-    (True, False)
-    """
-    low = high = sub.const
-    for atom, coefficient in sub.terms:
-        if not isinstance(atom, Index):
-            return False
-        reach = coefficient * (atom.size - 1)
-        if is_nonnegative(coefficient):
-            high = high + reach
-        elif is_nonnegative(coefficient * -1):
-            low = low + reach
-        else:
-            return False
-    return is_nonnegative(low) and is_nonnegative(size - high - 1)
-
-
-def is_nonnegative(size: Size) -> bool:
-    """Say whether a size polynomial is at least 0 at all sizes ≥ 1: no coefficient in terms of (name − 1) is below 0."""
-    shifted = size.substitute({name: Size.of(name) + 1 for name in size.names()})
-    return all(coefficient > 0 and all(isinstance(atom, str) for atom in monomial) for monomial, coefficient in shifted.terms)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from math import isqrt
 from typing import cast
 
-from derivkit.symbolic.deltas import OPEN, Solution, is_rough, is_within, matched_digits, solutions, vanishes
+from derivkit.symbolic.deltas import OPEN, Solution, is_rough, matched_digits, solutions, vanishes
 from derivkit.symbolic.elementary import fn, is_indicator, num
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -33,7 +33,8 @@ from derivkit.symbolic.expr import (
     replace,
     substitute,
 )
-from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.index import ONE, Affine, Index, Size
+from derivkit.symbolic.ranges import is_beyond, is_within
 
 __all__ = [
     "add",
@@ -240,12 +241,16 @@ def delta(left: Affine, right: Affine) -> Expr:
     gap = (left - right).constant
     if gap is not None and gap.literal is not None:
         return ONE_EXPR if gap.literal == 0 else ZERO_EXPR
+    if is_beyond(left - right, ONE):
+        return ZERO_EXPR  # δ(0, i+1)
     pairs = matched_digits(left, right)
     return mul(delta(Affine.of(a), Affine.of(b)) for a, b in pairs) if pairs else Delta(left, right)
 
 
 def inside(subscript: Affine, size: Size) -> Expr:
-    """Return [0 ≤ subscript < size], 1 when that is certain."""
+    """Return [0 ≤ subscript < size], 1 or 0 when that is certain."""
+    if is_beyond(subscript, size):
+        return ZERO_EXPR
     return ONE_EXPR if is_within(subscript, size) else Inside(subscript, size)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 from derivkit.symbolic.arrays import nodes, views
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, letter
-from derivkit.symbolic.arrays.lengths import at_least, reach, shorter
+from derivkit.symbolic.arrays.lengths import shorter
 from derivkit.symbolic.arrays.tree import Array
 from derivkit.symbolic.expr import Expr, Inside
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
+from derivkit.symbolic.ranges import at_least, reach
 
 #: Primitives that are read at positions along their bound axes.
 ALONG = frozenset({"softmax", "log_softmax", "first_max", "prod_except"})

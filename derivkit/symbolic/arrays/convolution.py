@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.nodes import expand, mul, parts
 from derivkit.symbolic.arrays.tree import Array
 from derivkit.symbolic.arrays.views import window
 from derivkit.symbolic.index import ONE, ZERO, Size
+from derivkit.symbolic.ranges import at_least
 
 Axis = tuple[int, Size, Size]
 

@@ -12,10 +12,11 @@ from typing import NamedTuple
 from derivkit.symbolic.arrays import nodes
 from derivkit.symbolic.arrays.affine import ALONG, inside, is_window, positions, windowed
 from derivkit.symbolic.arrays.contract import Operand, align, straight
-from derivkit.symbolic.arrays.lengths import at_least, reach, shorter, unit, within
+from derivkit.symbolic.arrays.lengths import shorter, unit
 from derivkit.symbolic.expr import Delta, Expr, Inside, Num, Pow, Prim, Ref, replace, walk
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import inside as range_of
+from derivkit.symbolic.ranges import at_least, is_within, reach
 
 
 class Equation(NamedTuple):
@@ -69,7 +70,7 @@ def choose(sub: Affine, length: Size, summed: Sequence[Index], readers: Callable
         return None
     inner = [i for i in sub.indices() if i in summed]
     outer = [i for i in sub.indices() if i not in summed]
-    if not inner or within(sub, length):
+    if not inner or is_within(sub, length):
         return None
     facts = [i.size for i in sub.indices()]
     for j in inner:

@@ -26,7 +26,6 @@ from derivkit.symbolic.arrays.affine import (
 )
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, moved
 from derivkit.symbolic.arrays.equations import differ, has_affine, is_affine, is_place, reads_of, resolved, solve, unsolved
-from derivkit.symbolic.arrays.lengths import beyond
 from derivkit.symbolic.arrays.tree import Array, NoArrayForm
 from derivkit.symbolic.arrays.views import entries
 from derivkit.symbolic.expr import (
@@ -50,6 +49,7 @@ from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import inside as range_of
 from derivkit.symbolic.ops_linear import MATRICES
+from derivkit.symbolic.ranges import is_beyond
 
 Shapes = Callable[[Name], tuple[Size, ...]]
 Order = tuple[Index | None, ...]
@@ -273,7 +273,7 @@ class _Planner:
         plain: list[Affine] = []
         for sub, length in zip(subs, array.shape, strict=True):
             where, index = sub.constant, sub.bare
-            if index is None and (where is not None or is_window(sub)) and beyond(sub, length):
+            if index is None and (where is not None or is_window(sub)) and is_beyond(sub, length):
                 return Operand(nodes.number(0), ())
             if (where is not None and not is_place(sub)) or (is_window(sub) and (index is None or index.size != length)):
                 axis = Index("p", length)  # read whole, then at the subscript

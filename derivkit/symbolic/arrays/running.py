@@ -6,12 +6,12 @@ The planner says what is computed in the words of a reader (``einsum``, ``onehot
 from __future__ import annotations
 
 from derivkit.symbolic.arrays.convolution import is_panel, letters_of
-from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.nodes import add_rows, arange, fn, size, tensordot
 from derivkit.symbolic.arrays.transposes import transpose
 from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
 from derivkit.symbolic.arrays.views import window
 from derivkit.symbolic.index import ONE, ZERO, Size
+from derivkit.symbolic.ranges import at_least
 
 
 def for_running(root: Array) -> Array:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.tree import Array
 from derivkit.symbolic.index import Size
+from derivkit.symbolic.ranges import at_least
 
 
 def slices(node: Array) -> str | None:

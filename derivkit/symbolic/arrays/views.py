@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivkit.symbolic.arrays.lengths import at_least
 from derivkit.symbolic.arrays.nodes import broadcast_shape
 from derivkit.symbolic.arrays.tree import Array
 from derivkit.symbolic.index import ONE, ZERO, Size
+from derivkit.symbolic.ranges import at_least
 
 Windows = Sequence[tuple[int, Size, Size]]
 

@@ -10,7 +10,6 @@ from itertools import chain, count
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
-from derivkit.symbolic.deltas import is_nonnegative
 from derivkit.symbolic.expr import Const, Expr, Fn, Mul, Name, Num, Prim, Ref, SizeOf, Sum, freshen, key, substitute, user, walk
 from derivkit.symbolic.graph import Definition, Need
 from derivkit.symbolic.index import ONE, Affine, Index, Size
@@ -18,6 +17,7 @@ from derivkit.symbolic.ops import COMPARISONS, FUNCTIONS
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.shapes import Sizes, shown
 from derivkit.symbolic.parse.syntax import Place
+from derivkit.symbolic.ranges import at_least
 
 #: The letters that sizes usually have; other sizes take the next letter.
 LETTERS: dict[str, str] = {"D": "i", "M": "j", "K": "k", "N": "n", "H": "j"}
@@ -138,7 +138,7 @@ class Context:
     def need(self, least: Size, size: Size, what: str) -> None:
         """Remember that ``what`` is only meant where ``least`` ≤ ``size``, unless that is certain."""
         least, size = self.sizes.resolve(least), self.sizes.resolve(size)
-        if not is_nonnegative(size - least):
+        if not at_least(size - least):
             self.needs.setdefault((least, size), Need(least, size, f"{what} in line {self.line}"))
 
     def misfit(self, left: Value, right: Value, why: str) -> DerivkitError:

@@ -17,11 +17,11 @@ from sympy.logic.boolalg import Boolean
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
-from derivkit.symbolic.deltas import is_nonnegative
 from derivkit.symbolic.expr import ONE_EXPR, ZERO_EXPR, Const, Delta, Expr, Fn, Inside, Name, Num, Pow, Prim, Ref, walk
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import add, fn, mul, num, power, scaled, size_factor, sum_over
 from derivkit.symbolic.parse import inverse
+from derivkit.symbolic.ranges import reach
 
 Basic = Any
 Scope = Mapping[Basic, Affine]
@@ -163,7 +163,7 @@ class SympyReader:
         name = self.arrays[base]
         subs = tuple(self.affine(i, at) for i in indices)
         for axis, sub in enumerate(subs):
-            low, high = extremes(sub)
+            low, high = reach(sub)
             self.reads.append(Read(name, axis, sub, low, high, self.guards > 0))
         return Ref(name, subs)
 
@@ -188,7 +188,7 @@ class SympyReader:
         if low.is_infinite or high.is_infinite:
             raise DerivkitError(f"an infinite range of '{echo(symbol)}' is not summed", code="DK019", hint="call .doit() first")
         first, last = self.affine(low, at), self.affine(high, at)
-        (least, _), (_, greatest) = extremes(first), extremes(last)
+        (least, _), (_, greatest) = reach(first), reach(last)
         size = greatest - least + 1
         if size.literal is not None and size.literal < 1:
             return nothing
@@ -236,19 +236,6 @@ class SympyReader:
         """Return a product; beside a factor that may be 0 by a condition, reading out of range is no error."""
         condition = any(isinstance(f, sympy.Heaviside | sympy.KroneckerDelta | sympy.Piecewise) for f in expr.args)
         return mul([self.guarded(a, at) if condition else self.read(a, at) for a in expr.args])
-
-
-def extremes(sub: Affine) -> tuple[Size, Size]:
-    """Return the least and the greatest position that a subscript takes, labels counting 0."""
-    low = high = sub.const
-    for atom, coefficient in sub.terms:
-        if isinstance(atom, Index):
-            reach = coefficient * (atom.size - 1)
-            if is_nonnegative(coefficient):
-                high = high + reach
-            else:
-                low = low + reach
-    return low, high
 
 
 def _is_finite(expr: Expr) -> bool:

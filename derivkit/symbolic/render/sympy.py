@@ -17,7 +17,6 @@ import sympy
 from derivkit import limits
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import axis_order, read_layout
-from derivkit.symbolic.deltas import is_within
 from derivkit.symbolic.derive.differentiate import row_bindings
 from derivkit.symbolic.derive.rows import Bindings, read_row
 from derivkit.symbolic.elementary import is_indicator
@@ -41,6 +40,7 @@ from derivkit.symbolic.expr import (
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, FloorDiv, Index, Size
 from derivkit.symbolic.ops import ELEMENTWISE, PRIMITIVES
+from derivkit.symbolic.ranges import is_within
 from derivkit.symbolic.render.letters import Letters
 from derivkit.symbolic.steps import Derivation, Result
 
