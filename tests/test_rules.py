@@ -296,7 +296,11 @@ def test_a_wrong_rule_is_seen(before, after):
 def test_a_rule_is_applied_where_it_stands_in_something_larger(rule):
     x = Ref(user("x"), (bare(I),))
     inner = rows.read_row(rule.before, rows.Bindings(scalars={"x": x, "a": Ref(user("s")), "b": num(2)}))
-    for whole in (inner, normal(Mul((Num(3), Ref(user("y"), (bare(J),)), inner))), fn("tanh", (normal(Add((inner, Num(1)))),))):
+    for whole in (
+        inner,
+        normal(Mul((Num(3), Ref(user("y"), (bare(J),)), inner))),
+        fn("tanh", (normal(Add((inner, Ref(user("s"))))),)),
+    ):
         made, used = rewrite.rewrite(whole)
         assert rule in used or forms.cost(made) < forms.cost(whole)
         assert differs(whole, made) == ""

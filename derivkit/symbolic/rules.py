@@ -12,12 +12,16 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One row: its ``name``, two equal texts of the program language, and the ``sentence`` printed beside the step."""
+    """One row: its ``name``, two equal texts of the program language, and the ``sentence`` printed beside the step.
+
+    ``alone`` is for a function that is read only in what the row replaces: ``sigmoid(x)*(1 - sigmoid(x))`` stays.
+    """
 
     name: str
     before: str
     after: str
     sentence: str
+    alone: bool = False
 
 
 RULES: tuple[Rule, ...] = (
@@ -36,6 +40,8 @@ RULES: tuple[Rule, ...] = (
     Rule("relu as a product", "x*step(x)", "relu(x)", "x step(x) = relu(x)"),
     Rule("sigmoid from exp(−x)", "1/(1 + exp(-x))", "sigmoid(x)", "1 / (1 + e⁻ˣ) = σ(x)"),
     Rule("sigmoid from exp(x)", "exp(x)/(1 + exp(x))", "sigmoid(x)", "eˣ / (1 + eˣ) = σ(x)"),
+    Rule("complement of sigmoid", "1 - sigmoid(x)", "sigmoid(-x)", "1 − σ(x) = σ(−x)", alone=True),
+    Rule("sigmoid less 1", "sigmoid(x) - 1", "-sigmoid(-x)", "σ(x) − 1 = −σ(−x)", alone=True),
     Rule("sigmoid of −x", "sigmoid(x)*exp(-x)", "sigmoid(-x)", "σ(x) e⁻ˣ = σ(−x)"),
 )
 

@@ -47,12 +47,17 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
     if x.op == "matmul" and x.args[0].rank == 2 and x.args[1].rank == 2:
         (c1, a), (c2, b) = (_transposed(y, depth - 1) for y in x.args)
         return (c1 + c2, matmul(b, a)) if c1 + c2 < 1 or (c1 + c2 <= 2 and _around_inverse(x)) else plain
-    if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape for a in x.args):
-        pairs = [(0, a) if a.rank == 0 else _transposed(a, depth - 1) for a in x.args]
+    if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape or _column(a) for a in x.args):
+        pairs = [(0, _column(a) or a) if a.shape != x.shape else _transposed(a, depth - 1) for a in x.args]
         cost = sum(c for c, _ in pairs)
-        if cost <= 1 or sum(a.rank > 0 for a in x.args) == 1:  # 2 * X.T, not (2 * X).T
+        if cost <= 1 or sum(a.rank > 0 for a in x.args) == 1:  # 2 * X.T, not (2 * X).T; X.T * r, not (r[:, None] * X).T
             return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
     return plain
+
+
+def _column(x: Array) -> Array | None:
+    """Return the vector that ``r[:, None]`` is a column of: along the last axis of a transposed matrix it needs no other axis."""
+    return x.args[0] if x.op == "expand" and x.params == (False, True) else None
 
 
 def _around_inverse(x: Array) -> bool:

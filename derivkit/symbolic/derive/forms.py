@@ -15,6 +15,7 @@ from derivkit.symbolic.derive.facts import use_facts
 from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
 from derivkit.symbolic.derive.polish import averaged, by_textbook, without_minus
 from derivkit.symbolic.derive.rewrite import rewrite
+from derivkit.symbolic.derive.softmaxes import with_softmaxes
 from derivkit.symbolic.derive.split import broadcasts
 from derivkit.symbolic.derive.totals import without_centred
 from derivkit.symbolic.elementary import condition_of, fn, is_indicator
@@ -92,6 +93,7 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
     yield factored(expr)
     yield merged(expr)
     yield branches_joined(expr)
+    yield with_softmaxes(expr)
     yield regrouped(expr, known.contractions)
     yield without_centred(expr, known.means)
     means = everywhere(expr, lambda e: averaged(e) if isinstance(e, Mul) else e)
@@ -136,6 +138,8 @@ def cost(expr: Expr) -> int:
         elif isinstance(node, Mul) and isinstance(node.args[0], Num) and node.args[0].value == -1:
             stack.extend(node.args[1:])
             continue
+        elif isinstance(node, Fn):
+            total += sum(isinstance(a, Mul) and isinstance(a.args[0], Num) and a.args[0].value == -1 for a in node.args)
         stack.extend(node.children)
     return total
 

@@ -178,7 +178,7 @@ class Flattener:
                 continue
             turned = shortest(other, self._known)
             if (cost(turned), turned_inverses(turned)) < (cost(short), turned_inverses(short)):
-                short = turned
+                short, made = turned, other
                 facts.append(fact.sentence)
         plain = polished(made)
         return (polished(short) if cost(short) < cost(plain) else plain), (), tuple(facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from derivkit.symbolic.elementary import fn
-from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, SizeOf, Sum, references
+from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, SizeOf, Sum, key, references
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.normal import add, coefficient, factors_of, mul, negative, num, power, scaled, sum_over
 
@@ -22,7 +22,7 @@ def by_textbook(expr: Expr) -> Expr:
         return expr
     if not isinstance(expr, Mul):
         return expr
-    factors = list(expr.args)
+    factors = _even_slopes(expr.args)
     c, _ = coefficient(expr)
     if c > 0:
         for n, factor in enumerate(factors):
@@ -38,7 +38,20 @@ def by_textbook(expr: Expr) -> Expr:
     if mean is not expr:
         return by_textbook(mean)
     ordered = sorted(factors, key=lambda f: 2 if isinstance(f, Sum) else isinstance(f, Add))
-    return expr if ordered == factors else Mul(tuple(ordered))
+    return expr if ordered == list(expr.args) else Mul(tuple(ordered))
+
+
+def _even_slopes(factors: Sequence[Expr]) -> list[Expr]:
+    """Return factors with σ(a) (1 − σ(a)) for σ(−a) (1 − σ(−a)): the slope of a sigmoid is even."""
+    made = list(factors)
+    for n, one in enumerate(factors):
+        if isinstance(one, Fn) and one.op == "sigmoid" and coefficient(one.args[0])[0] < 0:
+            rest = key(add((num(1), negative(one))))
+            place = next((m for m, f in enumerate(factors) if key(f) == rest), None)
+            if place is not None:
+                made[n] = fn("sigmoid", (negative(one.args[0]),))
+                made[place] = add((num(1), negative(made[n])))
+    return made
 
 
 def without_minus(expr: Expr) -> Expr:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import permutations
 
 from derivkit.symbolic.derive.rows import Bindings, read_row
-from derivkit.symbolic.expr import Add, Const, Expr, Fn, Mul, Name, Num, Pow, Ref, SizeOf, key
+from derivkit.symbolic.expr import Add, Const, Expr, Fn, Mul, Name, Num, Pow, Ref, SizeOf, key, walk
 from derivkit.symbolic.normal import add, fn, mul, normal, power, scaled
 from derivkit.symbolic.rules import RULES, Rule
 
@@ -20,16 +20,27 @@ Letters = dict[Name, Expr]
 def rewrite(expr: Expr) -> tuple[Expr, tuple[Rule, ...]]:
     """Return ``expr`` with every rule of the table applied where it matches, and the rules used."""
     used: dict[str, Rule] = {}
-    made = _everywhere(expr, used)
+    made = _everywhere(expr, used, tuple(r for r in RULES if not r.alone))
+    for rule in RULES:
+        if rule.alone:
+            tried: dict[str, Rule] = {}
+            other = _everywhere(made, tried, (rule,))
+            if tried and _functions(other) <= _functions(made):
+                made, used = other, used | tried
     return made, tuple(used.values())
 
 
-def _everywhere(expr: Expr, used: dict[str, Rule]) -> Expr:
+def _functions(expr: Expr) -> int:
+    """Return how many different calls of functions are written: a rule that is for what stands ``alone`` adds none."""
+    return len({key(n) for n in walk(expr) if isinstance(n, Fn)})
+
+
+def _everywhere(expr: Expr, used: dict[str, Rule], rules: Sequence[Rule]) -> Expr:
     if expr.children:
-        children = tuple(_everywhere(c, used) for c in expr.children)
+        children = tuple(_everywhere(c, used, rules) for c in expr.children)
         if any(a is not b for a, b in zip(children, expr.children, strict=True)):
             expr = normal(expr.rebuilt(children))
-    for rule in RULES:
+    for rule in rules:
         pattern, result = _compiled(rule)
         for whole, rest in _parts(pattern, expr):
             found = next(_match(pattern, whole, {}), None)
@@ -37,7 +48,7 @@ def _everywhere(expr: Expr, used: dict[str, Rule]) -> Expr:
                 used[rule.name] = rule
                 new = _filled(result, found)
                 made = new if not rest else (mul if isinstance(expr, Mul) else add)((new, *rest))
-                return _everywhere(made, used)
+                return _everywhere(made, used, rules)
     return expr
 
 
