@@ -143,6 +143,8 @@ CAUSES = [
     (NET, "W1", "outer((W2 @ (y - t)) * (1 - h**2), x)", "shape"),
     (NET, "W1", "outer((W2.T @ y) * (1 - h**2), x)", "missing-term"),
     (NET, "x", "W1.T @ (W2.T @ (y - t))", "missing-factor"),
+    (NET, "W1", "y - t", "wrong-variable:z"),
+    (NET, "W1", "outer(y - t, h)", "wrong-variable:W2"),
     (FORM, "x", "A @ x", "missing-term"),
     (FORM, "x", "2*A @ x", "declaration:A: symmetric"),
     (FORM, "A", "outer(x, x)/2", "scale:0.5"),
@@ -196,6 +198,32 @@ def test_another_form_is_right(text, variable, claim):
     assert report, str(report)
     assert report.diagnosis is None
     assert report.evaluations >= 8
+
+
+HALF = "x: K\nt: onehot K\nE = sum(t*x**2)/2"
+BOWL = "A: symmetric N, N\nx: N\nE = x @ A @ x"
+CONDITIONS = [
+    (NET, "W1", "W1", "outer((W2.T @ (y - t)) * (1 - h**2), x)", "t is one-hot"),
+    (NET, "W1", "z", "y - t", "t is one-hot"),  # no result of this derivation, whose steps used the fact
+    (NET, "W1", "W2", "outer(y - t, h)", "t is one-hot"),
+    (NET, "W1, W2", "W2", "outer(sum(t)*y - t, h)", ""),  # another result used it, this claim does not
+    (CE, "z", "y", "-t/y", ""),
+    (HALF, "x", "x", "t**2*x", "t is one-hot"),  # the derivation did not use it, the claim does
+    (HALF, "x", "x", "t*x", ""),
+    (BOWL, "x", "x", "2*A @ x", "A is symmetric"),
+    (BOWL, "x", "x", "(A + A.T) @ x", ""),
+    ("A: symmetric N, N\nB: symmetric N, N\nE = sum(A*B*A.T*B.T)", "A", "A", "2*B*B*A", "A is symmetric, B is symmetric"),
+    ("x: positive N\nE = sum(abs(x))", "x", "x", "ones(N)", "x is positive"),
+    ("x: positive N\nE = sum(log(x))", "x", "x", "1/x", ""),
+    ("s: positive\nx: N\nE = sum(x**2)*sqrt(s**2)", "x", "x", "2*x*s", "s is positive"),
+]
+
+
+@pytest.mark.parametrize(("text", "made", "variable", "claim", "needs"), CONDITIONS, ids=[c[3] + c[2] for c in CONDITIONS])
+def test_a_right_claim_says_what_it_rests_on(text, made, variable, claim, needs):
+    report = dk.derive(text, made, check=False).verify(claim, variable)
+    assert report, str(report)
+    assert report.evidence == ((f"where {needs}",) if needs else ())
 
 
 def test_a_name_without_a_result_may_be_asked_for():

@@ -13,6 +13,7 @@ from itertools import permutations
 import numpy as np
 
 from derivkit.checking.report import UNDECIDED, Entry, Report
+from derivkit.checking.verify.conditions import conditions
 from derivkit.checking.verify.corruptions import cause
 from derivkit.checking.verify.samples import Case, Formula, Sample, close, decides, drawn, elsewhere, off, sampled, telling
 from derivkit.errors import DerivkitError, did_you_mean, echo
@@ -77,7 +78,7 @@ def verify_claim(
         message = f"right: equal at {points} points of {_count(case)}"
         return Report(
             True, error=worst, error_bar=1e-9, evaluations=points, seed=seed, subject=subject, summary=message,
-            evidence=_facts(derivation, result), reproduce=reproduce,
+            evidence=_needs(case), reproduce=reproduce,
         )  # fmt: skip
     code, sentence = cause(case)
     example = min(
@@ -189,9 +190,8 @@ def _count(case: Case) -> str:
     return "one set of sizes" if sets == 1 else f"{sets} sets of sizes"
 
 
-def _facts(derivation: Derivation, result: Result) -> tuple[str, ...]:
-    own = derivation.facts if result in derivation.results.values() else ()
-    told = dict.fromkeys((*own, *(f.partition(":")[0] for f in result.facts)))
+def _needs(case: Case) -> tuple[str, ...]:
+    told = conditions(case)
     return (f"where {', '.join(told)}",) if told else ()
 
 

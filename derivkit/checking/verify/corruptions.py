@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from derivkit.checking.diagnose import Evidence, diagnose
 from derivkit.checking.verify.edits import Edit, edits
-from derivkit.checking.verify.samples import Axes, Case, Sample, close, each, evaluated, sampled, telling
+from derivkit.checking.verify.samples import KIND_WORDS, Axes, Case, Sample, close, each, evaluated, sampled, telling
 from derivkit.checking.verify.slips import constant, doubled, unflipped
 from derivkit.errors import DerivkitError
 from derivkit.layout import LAYOUTS, axis_order
@@ -100,7 +100,8 @@ def _shape(case: Case) -> Cause | None:
     for axis in range(case.samples[0].truth.ndim):
         if all(close(claim, truth.sum(axis)) for claim, truth in each(case)):
             return "wrong-axis", f"is summed over axis {axis}, which the derivative has: it {told}"
-    return "shape", told
+    other = _variable("user", "anon")(case)
+    return ("shape", told) if other is None else other
 
 
 def _diagonal(claim: Array, truth: Array) -> bool:
@@ -181,7 +182,7 @@ def _variable(*kinds: str) -> Callable[[Case], Cause | None]:
     def hypothesis(case: Case) -> Cause | None:
         for name, other in _others(case, kinds).items():
             if all(close(s.claim, _value(case, other, s)) for s in case.samples):
-                return f"wrong-variable:{name}", f"is the derivative with respect to {name}"
+                return f"wrong-variable:{name}", f"is the derivative with respect to {name}: wrt='{name}' asks for that"
         return None
 
     return hypothesis
@@ -215,10 +216,6 @@ def _value(case: Case, result: Result, s: Sample) -> Array:
     )
 
 
-#: Kinds that a claim may need, with the words for them.
-_WORDS = {"onehot": "one-hot", "simplex": "on the simplex", "symmetric": "symmetric", "positive": "positive", "mask": "a mask"}
-
-
 def _declaration(*kinds: str) -> Callable[[Case], Cause | None]:
     """Return the hypothesis that an input lacks a declaration, one of ``kinds``."""
 
@@ -230,7 +227,7 @@ def _declaration(*kinds: str) -> Callable[[Case], Cause | None]:
             if (kind != "positive" and not given.shape) or (kind == "symmetric" and not _is_square(given)):
                 continue
             if _right_under(case, given, kind):
-                told = f"would be right if {given.name} were declared {kind}: {given.name} is not declared {_WORDS[kind]}"
+                told = f"would be right if {given.name} were declared {kind}: {given.name} is not declared {KIND_WORDS[kind]}"
                 return f"declaration:{given.name}: {kind}", told
         return None
 

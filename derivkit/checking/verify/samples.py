@@ -27,6 +27,14 @@ MORE = 30  # where a program decides
 FEW = 6  # names of sizes
 NOTHING = 1e-12  # what is smaller may be the rounding of a sum that cancels
 DOUBT = 1e-5  # a smaller difference is looked at with more digits
+#: Kinds that a claim may rest on, with the words for them.
+KIND_WORDS = {
+    "onehot": "one-hot",
+    "simplex": "on the simplex",
+    "symmetric": "symmetric",
+    "positive": "positive",
+    "mask": "a mask",
+}
 
 
 @dataclass(frozen=True)
