@@ -6,7 +6,8 @@ A bound index is unique to its binder, and substitution avoids capture whatever 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
+from operator import is_
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
 from derivkit.symbolic.names import Name, user
@@ -130,35 +131,29 @@ def walk(expr: Expr) -> Iterator[Expr]:
         seen.add(id(node))
         yield node
         stack.extend(reversed(node.children))
-        stack.extend(a for s in _subscripts(node) for a, _ in s.terms if isinstance(a, Expr))
+        stack.extend(a for s in node.subscripts for a, _ in s.terms if isinstance(a, Expr))
 
 
-def _subscripts(node: Expr) -> tuple[Affine, ...]:
-    if isinstance(node, Ref):
-        return node.subs
-    if isinstance(node, Delta):
-        return (node.left, node.right)
-    if isinstance(node, Inside):
-        return (node.subscript,)
-    return node.at if isinstance(node, Prim) else ()
-
-
-def references(expr: Expr) -> dict[Name, None]:
+def references(expr: Expr) -> Mapping[Name, None]:
     """Return the names read by ``expr`` (also in subscripts), in order of first appearance."""
-    return {node.name: None for node in walk(expr) if isinstance(node, Ref)}
+    return expr.reads
 
 
-def replace(expr: Expr, change: Callable[[Expr], Expr | None]) -> Expr:
-    """Return ``expr`` with each node replaced by ``change(node)`` where that is not ``None``, topmost first, raw."""
+def replace(expr: Expr, change: Callable[[Expr], Expr | None], reading: Set[Name] | None = None) -> Expr:
+    """Return ``expr`` with each node replaced by ``change(node)`` where that is not ``None``, topmost first, raw.
+
+    With ``reading`` only nodes in which one of these names is read are asked: the others are left as they are.
+    """
+    if reading is not None and reading.isdisjoint(expr.reads):
+        return expr
     new = change(expr)
     if new is not None:
         return new
-    if not expr.children:
+    old = expr.children
+    children = [replace(c, change, reading) for c in old]
+    if all(map(is_, children, old)):
         return expr
-    children = tuple(replace(c, change) for c in expr.children)
-    if all(a is b for a, b in zip(children, expr.children, strict=True)):
-        return expr
-    return expr.rebuilt(children)
+    return expr.rebuilt(tuple(children))
 
 
 # -- alpha keys ---------------------------------------------------------------------------------------------------------
@@ -186,16 +181,24 @@ def _intern(*parts: object) -> int:
 
 
 def _key(expr: Expr, env: dict[Index, int]) -> int:
-    closed = not env or expr.free.isdisjoint(env)
-    if closed:
+    if not env or expr.free.isdisjoint(env):
         cached = expr._key
         if cached is not None and cached[0] == _epoch:
             return cached[1]
-        env = {}
-    made = _make_key(expr, env)
-    if closed:
+        made = _make_key(expr, {})
         _set(expr, "_key", (_epoch, made))
-    return made
+        return made
+    if isinstance(expr, Ref):
+        return _make_key(expr, env)
+    known = expr._open_keys
+    if known is None:
+        known = {}
+        _set(expr, "_open_keys", known)
+    free = expr.free  # what stands around the part that is looked at says nothing: Σ in Σ in Σ would be exponential
+    here = (_epoch, *[pair for pair in env.items() if pair[0] in free])
+    if here not in known:
+        known[here] = _make_key(expr, env)
+    return known[here]
 
 
 def _make_key(expr: Expr, env: dict[Index, int]) -> int:
@@ -221,6 +224,9 @@ def _make_key(expr: Expr, env: dict[Index, int]) -> int:
 
 
 def _affine_key(sub: Affine, env: dict[Index, int]) -> int:
+    bare = sub.bare
+    if bare is not None:
+        return _intern("bound", env[bare]) if bare in env else _intern("free", bare.uid)
     parts = []
     for atom, coefficient in sub.terms:
         if isinstance(atom, Index):
@@ -241,14 +247,14 @@ def _bound_keys(bound: tuple[Index, ...], bodies: tuple[Expr, ...], env: dict[In
     if len(bound) > 1:  # an order that does not depend on names: by the look of the body with this index marked
         level = len(env)
 
-        def look(index: Index) -> tuple[str, int]:
+        def look(index: Index) -> tuple[int, int]:
             marked = {**env, **{b: level + (b is index) for b in bound}}
-            return (str(index.size), _key(bodies[0], marked))
+            return (_intern("size", index.size), _key(bodies[0], marked))
 
-        def reads(index: Index) -> tuple[str, tuple[tuple[str, ...], ...]]:
-            return (str(index.size), _readings(index, bodies[0]))
+        def reads(index: Index) -> tuple[int, tuple[tuple[str, ...], ...]]:
+            return (_intern("size", index.size), _readings(index, bodies[0]))
 
-        deep = sum(len(binders(n)) > 1 for n in walk(bodies[0])) > _NESTED  # each would be looked at anew for each around it
+        deep = bodies[0].doubles > _NESTED  # each would be looked at anew for each around it
         bound = tuple(sorted(bound, key=reads) if deep else sorted(bound, key=look))
     return _ordered_keys(bound, bodies, env)
 
@@ -256,10 +262,14 @@ def _bound_keys(bound: tuple[Index, ...], bodies: tuple[Expr, ...], env: dict[In
 def _readings(index: Index, body: Expr) -> tuple[tuple[str, ...], ...]:
     """Return where a body reads at an index: the names, the axes, and what stands beside it in the subscript."""
     found = set()
-    for node in walk(body):
+    stack = [body]
+    while stack:
+        node = stack.pop()
         if index not in node.free:
             continue
-        for axis, sub in enumerate(_subscripts(node)):
+        stack.extend(node.children)
+        stack.extend(a for s in node.subscripts for a, _ in s.terms if isinstance(a, Expr))
+        for axis, sub in enumerate(node.subscripts):
             if index in sub.free:
                 name = str(node.name) if isinstance(node, Ref) else type(node).__name__
                 found.add((name, str(axis), str(len(sub.terms)), str(sub.coefficient(index)), str(sub.const)))

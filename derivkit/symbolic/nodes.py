@@ -15,13 +15,19 @@ _set = object.__setattr__
 
 
 class Expr:
-    """An expression; ``free`` are its free indices, ``nodes`` its number of nodes as a tree."""
+    """An expression; ``free`` are its free indices, ``nodes`` its number of nodes as a tree.
 
-    __slots__ = ("_hash", "_key", "free", "nodes")
+    ``doubles`` counts those of them that bind several indices at once.
+    """
+
+    __slots__ = ("_hash", "_key", "_open_keys", "_reads", "doubles", "free", "nodes")
     free: frozenset[Index]
     nodes: int
+    doubles: int
     _hash: int
     _key: tuple[int, int] | None
+    _open_keys: dict[tuple[object, ...], int] | None
+    _reads: Mapping[Name, None] | None
 
     def parts(self) -> tuple[object, ...]:
         """Return what makes this node equal to another of its class."""
@@ -32,16 +38,35 @@ class Expr:
         """The sub-expressions, in order of reading."""
         return ()
 
+    @property
+    def subscripts(self) -> tuple[Affine, ...]:
+        """The subscripts that the node itself has."""
+        return ()
+
+    @property
+    def reads(self) -> Mapping[Name, None]:
+        """The names read in it (also in subscripts), in order of first appearance; made once, and shared by its parents."""
+        if self._reads is None:
+            _set(self, "_reads", _reads(self))
+        return self._reads  # type: ignore[return-value]
+
     def rebuilt(self, children: tuple[Expr, ...]) -> Expr:
         """Return the same raw node over other children."""
         del children
         return self
 
-    def _finish(self, free: frozenset[Index]) -> None:
+    def _finish(self, free: frozenset[Index], binds: int = 0) -> None:
+        nodes, doubles = 1, int(binds > 1)
+        for child in self.children:
+            nodes += child.nodes
+            doubles += child.doubles
         _set(self, "free", free)
-        _set(self, "nodes", 1 + sum(c.nodes for c in self.children))
+        _set(self, "nodes", nodes)
+        _set(self, "doubles", doubles)
         _set(self, "_hash", hash((type(self).__name__, self.parts())))
         _set(self, "_key", None)
+        _set(self, "_open_keys", None)
+        _set(self, "_reads", None)
 
     def __setattr__(self, name: str, value: object) -> None:
         """Refuse: expressions are immutable."""
@@ -68,6 +93,18 @@ def _union(children: tuple[Expr, ...]) -> frozenset[Index]:
         if child.free:
             free = free | child.free if free else child.free
     return free
+
+
+def _reads(expr: Expr) -> Mapping[Name, None]:
+    found: Mapping[Name, None] = {expr.name: None} if isinstance(expr, Ref) else {}
+    atoms = [a for sub in expr.subscripts for a, _ in sub.terms if isinstance(a, Expr)]
+    for part in (*reversed(atoms), *expr.children):
+        more = part.reads
+        if not found:
+            found = more
+        elif more is not found and not more.keys() <= found.keys():
+            found = {**found, **more}
+    return found
 
 
 class Num(Expr):
@@ -133,6 +170,11 @@ class Ref(Expr):
         for sub in subs:
             free = free | sub.free
         self._finish(free)
+
+    @property
+    def subscripts(self) -> tuple[Affine, ...]:
+        """One for each axis."""
+        return self.subs
 
     def parts(self) -> tuple[object, ...]:
         """Return the name and subscripts."""
@@ -243,7 +285,7 @@ class Sum(Expr):
         """Bind ``indices`` in ``body``."""
         _set(self, "indices", indices)
         _set(self, "body", body)
-        self._finish(body.free.difference(indices))
+        self._finish(body.free.difference(indices), len(indices))
 
     def parts(self) -> tuple[object, ...]:
         """Return indices and body."""
@@ -272,6 +314,11 @@ class Delta(Expr):
         _set(self, "right", right)
         self._finish(left.free | right.free)
 
+    @property
+    def subscripts(self) -> tuple[Affine, ...]:
+        """Both sides."""
+        return (self.left, self.right)
+
     def parts(self) -> tuple[object, ...]:
         """Return both sides."""
         return (self.left, self.right)
@@ -289,6 +336,11 @@ class Inside(Expr):
         _set(self, "subscript", subscript)
         _set(self, "size", size)
         self._finish(subscript.free)
+
+    @property
+    def subscripts(self) -> tuple[Affine, ...]:
+        """What must be in range."""
+        return (self.subscript,)
 
     def parts(self) -> tuple[object, ...]:
         """Return subscript and size."""
@@ -317,7 +369,12 @@ class Prim(Expr):
         free = _union(args).difference(bound)
         for sub in at:
             free = free | sub.free
-        self._finish(free)
+        self._finish(free, len(bound))
+
+    @property
+    def subscripts(self) -> tuple[Affine, ...]:
+        """Where it is read."""
+        return self.at
 
     def parts(self) -> tuple[object, ...]:
         """Return all fields."""

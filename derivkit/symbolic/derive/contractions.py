@@ -26,9 +26,9 @@ def contractions(definitions: Sequence[Definition]) -> tuple[Definition, ...]:
     def opened(node: Expr) -> Expr | None:
         if not isinstance(node, Ref) or node.name not in unnamed:
             return None
-        return replace(unnamed[node.name].at(node.subs), opened)
+        return replace(unnamed[node.name].at(node.subs), opened, unnamed.keys())
 
-    made = [replace_fields(d, rhs=normal(replace(d.rhs, opened))) for d in definitions if isinstance(d.rhs, Sum)]
+    made = [replace_fields(d, rhs=normal(replace(d.rhs, opened, unnamed.keys()))) for d in definitions if isinstance(d.rhs, Sum)]
     products = (d for d in made if isinstance(d.rhs, Sum) and not d.name.opened)
     return tuple(d for d in products if all(isinstance(f, Ref) for f in _flat(cast(Sum, d.rhs))[1]))
 

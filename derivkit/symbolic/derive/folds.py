@@ -233,7 +233,7 @@ def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledg
 
 def _one_level_opened(graph: Graph, expr: Expr) -> Expr:
     table = {d.name: d for d in graph.definitions if d.rhs.nodes <= PROOF_NODES and not isinstance(d.rhs, Prim)}
-    opened = replace(expr, lambda n: table[n.name].at(n.subs) if isinstance(n, Ref) and n.name in table else None)
+    opened = replace(expr, lambda n: table[n.name].at(n.subs) if isinstance(n, Ref) and n.name in table else None, table.keys())
     return normal(opened)
 
 
@@ -384,6 +384,9 @@ def _applicable(expr: Expr, known: Knowledge) -> list[Relation]:
 
 def with_solved(expr: Expr, one: Solved) -> Expr | None:
     """Return ``expr`` with the term of a solved definition replaced by its value, ``None`` when it does not occur."""
+    names = references(one.term).keys()
+    if not names <= references(expr).keys():
+        return None
     bound = frozenset(one.definition.bound)
 
     def change(node: Expr) -> Expr | None:
@@ -392,5 +395,5 @@ def with_solved(expr: Expr, one: Solved) -> Expr | None:
             return None
         return substitute(one.value, binding)
 
-    made = replace(expr, change)
+    made = replace(expr, change, names or None)
     return None if made is expr else normal(made)

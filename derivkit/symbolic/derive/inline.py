@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.contractions import regrouped
@@ -40,7 +40,7 @@ class Writer:
 
     def quoted(self, expr: Expr) -> Expr:
         """Return the same as it is written, before anything cancels or is contracted."""
-        return replace(expr, self._change)
+        return replace(expr, self._change, self._table.keys())
 
     def _change(self, node: Expr) -> Expr | None:
         if not isinstance(node, Ref) or node.name not in self._table:
@@ -128,7 +128,7 @@ class Flattener:
             d, body = self._table[node.name], self._chains[node.name]
             return d.at(node.subs, body) if body.nodes <= self._limit else node
 
-        return replace(expr, change)
+        return replace(expr, change, self._table.keys())
 
     def _one_by_one(self, expr: Expr) -> Flat:
         bodies: dict[Name | None, Expr] = {None: expr}  # the result, and what it shares
@@ -157,7 +157,7 @@ class Flattener:
     def _with_opened(self, expr: Expr, d: Definition) -> tuple[Expr, Counter[Name]]:
         """Return ``expr`` with one name opened, and what it then reads; results open the same in what they share."""
         if (expr, d.name) not in self._opened:
-            made = replace(expr, lambda n: d.at(n.subs, d.best) if isinstance(n, Ref) and n.name == d.name else None)
+            made = replace(expr, lambda n: d.at(n.subs, d.best) if isinstance(n, Ref) and n.name == d.name else None, {d.name})
             self._opened[expr, d.name] = made, _counts(made, self._table)
         return self._opened[expr, d.name]
 
@@ -185,13 +185,14 @@ class Flattener:
 
 
 def _counts(expr: Expr, table: Mapping[Name, Definition]) -> Counter[Name]:
-    return Counter(n.name for n in _all(expr) if isinstance(n, Ref) and n.name in table)
-
-
-def _all(expr: Expr) -> Iterator[Expr]:
-    """Yield every node as often as it is written."""
+    """Count each name of the table as often as it is written."""
+    counts: Counter[Name] = Counter()
     stack = [expr]
     while stack:
         node = stack.pop()
-        yield node
+        if table.keys().isdisjoint(node.reads):
+            continue
+        if isinstance(node, Ref) and node.name in table:
+            counts[node.name] += 1
         stack.extend(node.children)
+    return counts

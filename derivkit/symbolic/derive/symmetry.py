@@ -66,7 +66,7 @@ def _may_be_proved(d: Definition) -> bool:
 
 def _opened(expr: Expr, table: Mapping[Name, Definition]) -> Expr:
     """Return ``expr`` with the anonymous names written out, as long as it stays short."""
-    made = replace(expr, lambda n: table[n.name].at(n.subs) if isinstance(n, Ref) and n.name in table else None)
+    made = replace(expr, lambda n: table[n.name].at(n.subs) if isinstance(n, Ref) and n.name in table else None, table.keys())
     return expr if made is expr or made.nodes > PROOF_NODES else _opened(made, table)
 
 

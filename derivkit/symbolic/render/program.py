@@ -147,7 +147,7 @@ def _renamed(expr: Expr, names: Mapping[Name, Name]) -> Expr:
     def change(node: Expr) -> Expr | None:
         return Ref(names[node.name], node.subs) if isinstance(node, Ref) and node.name in names else None
 
-    return replace(expr, change) if names else expr
+    return replace(expr, change, names.keys())
 
 
 def _names(graph: Graph) -> set[str]:
