@@ -11,10 +11,11 @@ import pytest
 
 import derivkit as dk
 from derivkit.symbolic.derive import door, points
+from derivkit.symbolic.derive.measure import compare
 from derivkit.symbolic.derive.rounding import is_rounding, magnitude
 from derivkit.symbolic.derive.selfcheck import selfcheck
 from derivkit.symbolic.evaluate import Evaluation, evaluate_graph
-from derivkit.symbolic.expr import Add, Expr, Mul, Ref
+from derivkit.symbolic.expr import Add, Expr, Mul, Pow, Ref
 from derivkit.symbolic.expr import replace as replace_nodes
 from derivkit.symbolic.normal import num, scaled
 from derivkit.symbolic.parse import read_program
@@ -126,3 +127,38 @@ def test_the_magnitude_of_a_line_is_that_of_its_terms():
     at = np.array([-1.0, 2.0, 3.0])
     run = Evaluation(dict.fromkeys(graph.inputs, at), {"N": 3})
     assert np.isclose(magnitude(graph.definitions[-1].rhs, run, ()), 9 + 0 + 3 + np.e)
+
+
+#: What was measured, what is claimed, and whether that can be right; nan is an entry without a value.
+NO_VALUES = [
+    ([1.0, 2.0], [1.0, np.nan], False),
+    ([1.0, 2.0], [np.inf, 2.0], False),
+    ([1.0, np.nan], [1.0, np.nan], True),
+    ([1.0, np.nan], [1.0, 7.0], True),
+    ([1.0, np.nan], [2.0, np.nan], False),
+]
+
+
+@pytest.mark.parametrize(("measured", "claimed", "right"), NO_VALUES)
+def test_what_has_no_value_is_not_taken_for_right(measured, claimed, right):
+    if right:
+        assert compare(np.array(measured), np.array(claimed), "a line") < 1e-7
+        return
+    with pytest.raises(dk.DerivationError, match="a line fails derivkit's own check"):
+        compare(np.array(measured), np.array(claimed), "a line")
+
+
+def test_nothing_is_said_to_be_checked_where_nothing_was_compared():
+    assert np.isnan(compare(np.array([np.nan]), np.array([np.nan]), "a line"))
+    assert "at 2 sets of sizes" in dk.derive("x: N\ns = std(x)", "x").checked  # of one number there is none
+
+
+def test_a_result_without_a_value_fails_where_a_complex_step_has_one(monkeypatch):
+    def spoilt(one: Any, *args: Any) -> Any:
+        made = bare_result(one, *args)
+        return replace(made, expr=Mul((made.expr, Pow(scaled(0, num(1)), num(-1)))))
+
+    bare_result = door._result
+    monkeypatch.setattr(door, "_result", spoilt)
+    with pytest.raises(dk.DerivationError, match="no value"):
+        dk.derive("x: N\nE = sum(x**2)", "x")

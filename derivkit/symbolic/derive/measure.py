@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from derivkit.errors import DerivationError
 from derivkit.symbolic.derive.kinds import Claim
 from derivkit.symbolic.evaluate import Evaluation, evaluate_expr, evaluate_graph
-from derivkit.symbolic.expr import Name
+from derivkit.symbolic.expr import Name, Num, Pow, Prim, walk
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.steps import Result
 
@@ -19,6 +19,7 @@ Array = NDArray[Any]
 TOLERANCE = 1e-7  # of the largest entry: twice the digits that a wrong line could agree in by chance are left
 STEP = 1e-40
 NUDGES = 3
+LOST = 8  # entries without a value that are measured one by one
 UNSURE = 100  # times what a unit of rounding in the inputs does: the operations between round as often as that
 
 
@@ -27,40 +28,78 @@ def measure(
 ) -> float:
     """Compare the results of a claim with Im f(x + ih v) / h of its graph (Squire & Trapp 1998); return the worst error.
 
-    The direction v is the claim's own, or random.  All inputs move at once, so that a network's check costs one evaluation
-    whatever the number of its weights; when that disagrees they move one by one, to say which result is wrong.
+    It is nan where nothing could be compared.  The direction v is the claim's own, or random.  All inputs move at once, so that
+    a network's check costs one evaluation whatever the number of its weights; when that disagrees they move one by one, to say
+    which result is wrong.
     """
     if claim.directions:
         given = {name: env[direction] for name, direction in claim.directions.items()}
         measured = _moved(claim.graph, given, env, values, sizes)
-        return max((compare(measured, _value(r, env, sizes), f"the result for {r.wrt}") for r in claim.results), default=0.0)
+        errors = [
+            _judged(measured, _value(r, env, sizes), f"the result for {r.wrt}", claim.graph, env, sizes) for r in claim.results
+        ]
+        return worst_of(errors)
     inputs = tuple(r for r in claim.results if r.wrt in claim.graph.inputs)
     groups = [inputs] if inputs else []
     groups += [(r,) for r in claim.results if r.wrt not in claim.graph.inputs and r.wrt not in claim.graph.extra]
-    worst = 0.0
+    errors = []
     for group in groups:
         try:
-            worst = max(worst, _along_direction(claim.graph, group, env, values, sizes, rng))
+            errors.append(_along_direction(claim.graph, group, env, values, sizes, rng))
         except DerivationError:
             for one in group:
                 _along_direction(claim.graph, (one,), env, values, sizes, rng)
             raise
-    return worst
+    return worst_of(errors)
+
+
+def worst_of(errors: Iterable[float]) -> float:
+    """Return the largest of the errors that could be had; nan where there are some and none of them could.
+
+    >>> worst_of([]), worst_of([float("nan"), 1e-16]), worst_of([float("nan")])
+    (0.0, 1e-16, nan)
+    """
+    every = list(errors)
+    return max((e for e in every if e == e), default=np.nan if every else 0.0)
 
 
 def compare(left: Array, right: Array, where: str, scale: float = 0.0) -> float:
-    """Return the relative error between two arrays; raise DK033, saying ``where``, when it is no rounding error."""
-    if not (np.all(np.isfinite(left)) and np.all(np.isfinite(right))):
-        return 0.0  # the derivative itself has no value here: √ at 0, as the standard deviation of one number
+    """Return the relative error between two arrays where the ``left`` one has values, nan where it has none.
+
+    Raise DK033, saying ``where``, when the error is no rounding error, or when the right one has no value where the left has one.
+    """
+    known = np.isfinite(left)
+    if np.any(known & ~np.isfinite(right)):
+        raise _failed(f"{where} fails derivkit's own check (it has no value where there is one)")
+    if not np.all(known):
+        if not np.any(known):
+            return np.nan  # the derivative itself has no value here: √ at 0
+        left, right = np.where(known, left, 0.0), np.where(known, right, 0.0)
     size = max(float(np.max(np.abs(left), initial=0.0)), float(np.max(np.abs(right), initial=0.0)), scale, 1e-3)
     error = float(np.max(np.abs(left - right), initial=0.0)) / size
     if error > TOLERANCE:
-        raise DerivationError(
-            f"{where} fails derivkit's own check (error {error:.1e})",
-            code="DK033",
-            hint="this is a bug in derivkit: please report it",
-        )
+        raise _failed(f"{where} fails derivkit's own check (error {error:.1e})")
     return error
+
+
+def _failed(message: str) -> DerivationError:
+    return DerivationError(message, code="DK033", hint="this is a bug in derivkit: please report it")
+
+
+def _judged(
+    measured: Array,
+    claimed: Array,
+    where: str,
+    graph: Graph,
+    env: Mapping[Name, Array],
+    sizes: Mapping[str, int],
+    scale: float = 0.0,
+) -> float:
+    """Compare with what was measured; at the edge of a root's domain a derivative may have no value though a step finds one."""
+    lost = np.isfinite(measured) & ~np.isfinite(claimed)
+    if np.any(lost) and at_edge(graph, env, sizes):
+        measured = np.where(lost, np.nan, measured)
+    return compare(measured, claimed, where, scale)
 
 
 def _along_direction(
@@ -73,29 +112,56 @@ def _along_direction(
 ) -> float:
     claimed, scale = np.zeros(()), 0.0
     directions: dict[Name, Array] = {}
+    lost: dict[Name, tuple[Array, Array]] = {}
     for result in group:
         shape = tuple(s.evaluate(sizes) for s in result.input_shape)
         direction = np.asarray(rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape))
         derivative = _value(result, env, sizes)
+        if not np.all(np.isfinite(derivative)):  # what has no value stands still, and is looked at by itself below
+            entries = ~np.all(np.isfinite(derivative), axis=tuple(range(derivative.ndim - len(shape))))
+            lost[result.wrt] = entries, derivative
+            derivative, direction = np.where(entries, 0.0, derivative), np.where(entries, 0.0, direction)
         claimed = claimed + (np.tensordot(derivative, direction, len(shape)) if shape else derivative * direction)
         scale += float(np.sum(np.abs(derivative), initial=0.0)) / max(1, derivative.size // max(1, direction.size))
         directions[result.wrt] = direction
     seed = next((n for n in env if str(n) == f"{graph.output}_bar"), None)
     pulled = seed is not None and any(r.name.kind == "cotangent" for r in group)
 
-    def measured(at: Mapping[str, Array]) -> Array:
-        made = _moved(graph, directions, env, at, sizes)
+    def measured(at: Mapping[str, Array], along: Mapping[Name, Array] = directions) -> Array:
+        made = _moved(graph, along, env, at, sizes)
         return np.asarray(np.sum(made * env[seed])) if pulled and seed is not None else made
 
     first = measured(values)
+    where = "the result for " + ", ".join(str(r.wrt) for r in group)
+    if lost and not at_edge(graph, env, sizes):
+        for name, (entries, derivative) in lost.items():
+            for entry in np.argwhere(entries)[:LOST]:
+                step = np.zeros(entries.shape)
+                step[tuple(entry)] = 1.0
+                compare(measured(values, {name: step}), derivative[(..., *entry)], where)
+    if lost and not any(np.any(d) for d in directions.values()):
+        return np.nan
     try:
-        return compare(first, np.asarray(claimed), "the result for " + ", ".join(str(r.wrt) for r in group), scale)
+        return compare(first, np.asarray(claimed), where, scale)
     except DerivationError:
         again = (measured(_nudged(values, rng)) for _ in range(NUDGES))
         unsure = float(np.max([np.max(np.abs(first - a), initial=0.0) for a in again]))
         if float(np.max(np.abs(first - claimed), initial=0.0)) > UNSURE * unsure:
             raise
         return 0.0
+
+
+def at_edge(graph: Graph, env: Mapping[Name, Array], sizes: Mapping[str, int]) -> bool:
+    """Say whether the program takes a root or a norm of 0, where it has no derivative: the deviation of one number."""
+    run = Evaluation(env, sizes)
+    for d in graph.definitions:
+        for node in walk(d.rhs) if d.name.kind in {"user", "anon"} else ():
+            root = isinstance(node, Pow) and not (isinstance(node.exponent, Num) and node.exponent.value.denominator == 1)
+            if root or (isinstance(node, Prim) and node.op == "norm"):
+                inner = node.base if isinstance(node, Pow) else node
+                if not np.all(run.run(inner)[1]):
+                    return True
+    return False
 
 
 def _nudged(values: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:

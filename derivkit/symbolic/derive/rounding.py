@@ -18,10 +18,12 @@ ROUNDING = 1e-13  # of the terms' magnitude: 450 units of rounding, which the su
 def is_rounding(left: Array, right: Array, lines: Sequence[Expr], run: Evaluation, order: tuple[Index | None, ...]) -> bool:
     """Say whether every entry of two values of one thing differs by no more than evaluating ``lines`` may round away.
 
-    A line that is wrong differs by a term, or a good part of one: some 10¹² times as much.
+    An entry of ``left`` that has no value is not compared.  A line that is wrong differs by a term, or a good part of one: some
+    10¹² times as much.
     """
     allowed = sum((magnitude(line, run, order) for line in lines), start=np.zeros(()))
-    return bool(np.all(np.abs(left - right) <= ROUNDING * allowed))
+    alike = np.isfinite(right) & (np.abs(left - right) <= ROUNDING * allowed)
+    return bool(np.all(alike | ~np.isfinite(left)))
 
 
 def magnitude(expr: Expr, run: Evaluation, order: tuple[Index | None, ...]) -> Array:

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from derivkit.errors import DerivationError
 from derivkit.symbolic.derive.kinds import Claim
-from derivkit.symbolic.derive.measure import compare, measure
+from derivkit.symbolic.derive.measure import compare, measure, worst_of
 from derivkit.symbolic.derive.points import points, size_sets
 from derivkit.symbolic.derive.rounding import is_rounding
 from derivkit.symbolic.evaluate import Evaluation, evaluate_graph
-from derivkit.symbolic.expr import Expr, Ref, freshen, replace, substitute, walk
+from derivkit.symbolic.expr import Expr, Ref, freshen, references, replace, substitute, walk
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.steps import Result, Step
@@ -74,11 +74,12 @@ def selfcheck(
         if done == enough or _entries(full, steps, sizes) > LARGEST_TOTAL:
             continue
         found = list(points(primal, sizes, rng, count))
-        done += bool(found)
-        distinct |= bool(found) and (not sizes or any(v > 1 for v in sizes.values()))
-        for values in found:
-            with np.errstate(all="ignore"):
-                worst = max(worst, _at_point(full, steps, results, claims, values, sizes, rng))
+        with np.errstate(all="ignore"):
+            errors = [_at_point(full, steps, results, claims, values, sizes, rng) for values in found]
+        if not any(e == e for e in errors):
+            continue  # a derivative that has no value there is not checked
+        worst, done = max(worst, worst_of(errors)), done + 1
+        distinct |= not sizes or any(v > 1 for v in sizes.values())
     return Checked(lines, done if distinct else 0, count, worst)  # sizes of 1 alone show little
 
 
@@ -131,14 +132,15 @@ def _at_point(
         for n, line in enumerate(step.substeps):  # a local derivative is checked through the adjoints that use it
             if (after := opened.get(id(line))) is not None:
                 where = f"step {step.number}, line {n + 1}"
-                worst = max(worst, gap(last, value(after, order), (step.after, after), order, where))
+                worst = max(worst, gap(value(after, order), last, (step.after, after), order, where))  # 0/0 may be cancelled
     for result in results.values():
         if result.name in env:
             order = result.outputs + result.inputs
             worst = max(
                 worst, gap(env[result.name], value(result.expr, order), (result.expr,), order, f"the result for {result.wrt}")
             )
-    return max(worst, *(measure(claim, env, values, sizes, rng) for claim in claims), 0.0)
+    measured = worst_of([measure(claim, env, values, sizes, rng) for claim in claims])
+    return max(measured, worst) if measured == measured else measured
 
 
 def _opened(steps: tuple[Step, ...]) -> dict[int, Expr]:
@@ -157,7 +159,7 @@ def _opened(steps: tuple[Step, ...]) -> dict[int, Expr]:
 
     made = {}
     for line in (line for s in steps for line in s.substeps):
-        after = replace(line.after, change) if told else line.after
-        if not any(isinstance(n, Ref) and n.name.kind == "local" for n in walk(after)):
+        after = replace(line.after, change, told.keys())
+        if not any(name.kind == "local" for name in references(after)):
             made[id(line)] = after
     return made
