@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from derivkit.checking.check import check_gradient, check_vjp
+from derivkit.checking.check import check_gradient, check_jacobian, check_vjp
 
 RNG = np.random.default_rng(31)
 X3 = RNG.normal(size=3)
@@ -56,6 +56,27 @@ def with_entry(g, index, value):
     g = g.copy()
     g[index] = value
     return g
+
+
+def coupled(w):
+    return float(np.sum(w[1:] * w[:-1]))
+
+
+def normalised(x):
+    return (x - x.mean(0)) / x.std(0)
+
+
+def gaussian(S):
+    return 3.5 * float(np.linalg.slogdet(S)[1]) + 0.5 * float(np.trace(np.linalg.solve(S, DATA.T @ DATA)))
+
+
+def gaussian_grad(S):
+    P = np.linalg.inv(S)
+    return 3.5 * P - 0.5 * P @ DATA.T @ DATA @ P
+
+
+def one_triangle(g):
+    return 2 * g - np.diag(np.diagonal(g))
 
 
 class Stale:
@@ -186,6 +207,47 @@ WRONG = {
         "dense wrong-axis",
         X45,
     ),
+    "neighbours on one side": (coupled, lambda w: np.r_[w[1:], 0] + np.r_[w[:-1], 0], "permutation", X6),
+    "one neighbour twice": (coupled, lambda w: 2 * np.r_[w[1:], 0], "permutation", X6),
+    "neighbours round the end": (
+        lambda w: float(np.sum(np.roll(w, 1) * w)),
+        lambda w: 2 * np.roll(w, 1),
+        "permutation",
+        X6,
+    ),
+    "one neighbour only": (coupled, lambda w: np.r_[w[1:], 0], "missing-term", X6),
+    "statistics held": (lambda x: float(np.sum(Y45 * normalised(x))), lambda x: Y45 / x.std(0), "held-constant", X45),
+    "deviation held": (
+        lambda x: float(np.sum(Y45 * normalised(x))),
+        lambda x: (Y45 - Y45.mean(0)) / x.std(0),
+        "held-constant",
+        X45,
+    ),
+    "statistics held, big": (
+        lambda x: float(np.sum(np.cos(BIG) * normalised(x))),
+        lambda x: np.cos(BIG) / x.std(0),
+        "held-constant",
+        BIG,
+    ),
+    "statistics of a layer held": (
+        lambda x: float(C6 @ ((x - x.mean()) / np.sqrt(x.var() + 0.1))),
+        lambda x: C6 / np.sqrt(x.var() + 0.1),
+        "held-constant",
+        X6,
+    ),
+    "norms held": (
+        lambda x: float(np.sum(Y45 * x / np.linalg.norm(x, axis=0))),
+        lambda x: Y45 / np.linalg.norm(x, axis=0),
+        "held-constant",
+        X45,
+    ),
+    "one triangle": (gaussian, lambda S: one_triangle(gaussian_grad(S)), "doubled-off-diagonal", DATA.T @ DATA + np.eye(4)),
+    "one triangle, of no symmetric matrix": (
+        smooth,
+        lambda x: smooth_grad(x) + smooth_grad(x).T - np.diag(np.diagonal(smooth_grad(x))),
+        "doubled-off-diagonal",
+        X55,
+    ),
     "reversed features": (layer, lambda W, b: layer_grad(W, b, flip=True), "permutation", *WB),
     "dense": (smooth, lambda x: np.exp(np.sin(7 * x)) - 3, "dense", X6),
     "float32 within the gradient": (smooth, lambda x: smooth_grad(x.astype(np.float32)).astype(float), "precision", X45),
@@ -238,6 +300,30 @@ def test_a_wrong_gradient_is_rejected_for_its_reason(name):
         number = float(codes[code].partition(":")[2])
         assert float(detail) == pytest.approx(number, rel=1e-4 if name in COARSE else 1e-7)
     assert len(str(report).splitlines()) <= 20
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n", [3, 4, 6, 20])
+def test_a_vector_has_no_other_axis(n, seed):
+    w = np.random.default_rng(seed).normal(size=n)
+    report = check_gradient(coupled, lambda w: np.r_[w[1:], 0] + np.r_[w[:-1], 0], w)
+    assert report.diagnosis == "permutation"
+    assert report.summary == "a term of w's gradient is w shifted to the wrong side, by 1 place"
+    t = np.tanh
+    report = check_gradient(
+        lambda w: float(t(w[1:]) @ w[:-1]), lambda w: np.r_[t(w[1:]), 0] + np.r_[w[:-1] * (1 - t(w[1:]) ** 2), 0], w
+    )
+    assert "shift" in report.summary  # the total alone cannot tell what it is
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_the_diagonal_of_a_jacobian_is_named(n):
+    z = np.random.default_rng(n).normal(size=n)
+    assert check_jacobian(softmax, lambda z: np.diag(softmax(z) * (1 - softmax(z))), z).diagnosis == "diagonal"
+    rows = np.stack([z, -z])
+    each = [np.eye(2), np.eye(n)]
+    report = check_jacobian(softmax, lambda z: np.einsum("nk,nm,kl->nkml", softmax(z) * (1 - softmax(z)), *each), rows)
+    assert report.diagnosis == "diagonal"
 
 
 @pytest.mark.parametrize("n", [1, 3, 6])

@@ -86,6 +86,8 @@ ROOMS = [
             NUMPY,
             "line",
             "residual",
+            "measured",
+            "places",
             "diagnose",
             "problem",
             "contract",

@@ -11,52 +11,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """What was measured of one leaf's true gradient.
-
-    ``claim`` and ``point`` have the leaf's shape (n entries; ``point`` is empty where it has no meaning); ``rows``
-    (K, n) are the directions measured, ``None`` when every entry was; ``measured`` and ``bars`` are (K,) or (n,);
-    ``others`` the claims for the other leaves; ``faulty`` tells whether the claim is wrong on a masked part.
-    """
-
-    name: str
-    position: int
-    claim: Floats
-    point: Floats
-    rows: Floats | None
-    measured: Floats
-    bars: Floats
-    others: tuple[Floats, ...]
-    faulty: Callable[[Mask], bool]
-
-    def project(self, array: Floats) -> Floats:
-        """Return what ``array`` (leaf-shaped) predicts for the measured slopes."""
-        return array.ravel() if self.rows is None else self.rows @ array.ravel()
-
-    def agrees(self, array: Floats) -> bool:
-        """Return whether ``array`` could be the true gradient."""
-        return bool(np.all(np.abs(self.project(array) - self.measured) <= self.allowed()))
-
-    def allowed(self) -> Floats:
-        """Return how far a true slope may lie from a measured one: never so far that the fault itself would fit in."""
-        size = float(np.max(np.abs(self.measured), initial=0.0))
-        fault = float(np.max(np.abs(self.project(self.claim) - self.measured), initial=0.0))
-        return np.asarray(5 * self.bars + min(1e-7 * size, 1e-2 * fault))
-
-    def misses(self) -> Mask:
-        """Return which entries are certainly wrong; only where every entry was measured."""
-        off = np.abs(self.claim.ravel() - self.measured)
-        wrong = off > self.allowed()
-        if not np.any(wrong):  # known to be wrong, and all bars are wide: the most suspicious entry
-            wrong[np.argmax(off / np.maximum(self.bars, 1e-300))] = True
-        return np.asarray(wrong, dtype=np.bool_).reshape(self.claim.shape)
+from derivkit.checking import places
+from derivkit.checking.measured import Evidence, Floats, Mask, fit, lone, when
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +23,6 @@ class Suspect:
     code: str
     sentence: str
     hypothesis: Callable[[Evidence], str | None]
-
-
-def _lone(e: Evidence) -> bool:
-    """Return whether one entry alone is wrong: with wide bars, anything that changes the others little would agree, too."""
-    return e.rows is None and e.claim.size > 2 and int(e.misses().sum()) == 1
 
 
 def diagnose(evidence: Evidence) -> tuple[str, str]:
@@ -96,30 +48,12 @@ def _of_one(e: Evidence) -> Evidence:
     return replace(e, claim=e.claim * unit, measured=e.measured * unit, bars=e.bars * unit, others=others)
 
 
-def fit(evidence: Evidence, terms: list[Floats], least: int = 2) -> Floats | None:
-    """Return the coefficients c with truth = claim + Σ c_k terms_k, or ``None``; ``least`` measurements must be spare."""
-    matrix = np.stack([evidence.project(term) for term in terms], axis=1)
-    rest = evidence.measured - evidence.project(evidence.claim)
-    if matrix.shape[0] < len(terms) + least or not np.all(np.any(matrix, axis=0)):
-        return None
-    size = np.linalg.norm(matrix, axis=0)
-    if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(size)) and np.all(size > 0) and np.all(np.isfinite(rest))):
-        return None  # squares that leave the floats
-    coefficients = np.linalg.lstsq(matrix / size, rest, rcond=None)[0] / size
-    corrected = evidence.claim + sum(c * t for c, t in zip(coefficients, terms, strict=True))
-    return coefficients if evidence.agrees(corrected) else None
-
-
-def _when(found: bool, detail: str = "") -> str | None:
-    return detail if found else None
-
-
 def _zero(e: Evidence) -> str | None:
-    return _when(not np.any(e.claim))
+    return when(not np.any(e.claim))
 
 
 def _factor(e: Evidence) -> float | None:
-    if _lone(e):
+    if lone(e):
         return None
     predicted = e.project(e.claim)
     norm = float(predicted @ predicted)
@@ -135,7 +69,7 @@ def _factor(e: Evidence) -> float | None:
 
 
 def _sign(e: Evidence) -> str | None:
-    return _when(e.agrees(-e.claim))
+    return when(e.agrees(-e.claim))
 
 
 def _scale(e: Evidence) -> str | None:
@@ -144,50 +78,7 @@ def _scale(e: Evidence) -> str | None:
 
 
 def _swapped(e: Evidence) -> str | None:
-    return _when(not _lone(e) and any(o.shape == e.claim.shape and e.agrees(o) for o in e.others))
-
-
-def _transpose(e: Evidence) -> str | None:
-    shape = e.claim.shape
-    return _when(len(shape) == 2 and shape[0] == shape[1] and not _lone(e) and e.agrees(e.claim.T))
-
-
-def _permutation(e: Evidence) -> str | None:
-    if _lone(e):
-        return None
-    for reordered in _reorderings(e.claim):
-        if e.agrees(reordered):
-            return ""
-    if e.rows is None and e.claim.size > 1:
-        allowed = float(np.max(e.allowed()))
-        return _when(bool(np.all(np.abs(np.sort(e.claim.ravel()) - np.sort(e.measured)) <= allowed)))
-    return None
-
-
-def _reorderings(claim: Floats) -> Iterator[Floats]:
-    for axis in range(claim.ndim):
-        yield np.flip(claim, axis)
-        for shift in {1, -1, claim.shape[axis] // 2}:
-            yield np.roll(claim, shift, axis)
-    if claim.ndim > 1:
-        yield claim.ravel(order="F").reshape(claim.shape)
-        yield claim.ravel().reshape(claim.shape, order="F")
-        yield np.flip(claim)
-
-
-def _wrong_axis(e: Evidence) -> str | None:
-    if e.rows is not None or e.claim.size < 3:
-        return None
-    truth = e.measured.reshape(e.claim.shape)
-    allowed = float(np.max(e.allowed()))
-    for axis in range(e.claim.ndim if e.claim.ndim > 1 else 0):
-        for reduced in (truth.sum(axis, keepdims=True), truth.mean(axis, keepdims=True)):
-            if np.all(np.abs(e.claim - reduced) <= allowed * e.claim.shape[axis]):
-                return ""
-    total, mass = abs(float(np.sum(truth))), float(np.sum(np.abs(truth)))
-    moved = int(np.count_nonzero(e.misses()))
-    same_total = abs(float(np.sum(e.claim)) - float(np.sum(truth))) <= allowed * e.claim.size
-    return _when(e.claim.ndim == 1 and moved > 2 and total > 1e-3 * mass and same_total)
+    return when(not lone(e) and any(o.shape == e.claim.shape and e.agrees(o) for o in e.others))
 
 
 def _regulariser(e: Evidence) -> str | None:
@@ -209,9 +100,10 @@ def _missing_term(e: Evidence) -> str | None:
         terms.append(np.broadcast_to(g.mean(axis, keepdims=True), g.shape))
         if e.point.shape == g.shape:
             terms.append(e.point * (e.point * g).sum(axis, keepdims=True))
+            terms += places.shifts(e.point, axis, 1) if g.shape[axis] > 1 else []
     if g.ndim == 2 and g.shape[0] == g.shape[1]:
         terms.append(g.T)
-    return _when(any(fit(e, [np.asarray(term, dtype=np.float64)]) is not None for term in terms if np.any(term)))
+    return when(any(fit(e, [np.asarray(term, dtype=np.float64)]) is not None for term in terms if np.any(term)))
 
 
 #: Local factors that a chain rule may have lost: derivatives of common functions, at the argument itself.
@@ -230,7 +122,7 @@ LOCAL: tuple[Callable[[Floats], Floats], ...] = (
 
 def _missing_factor(e: Evidence) -> str | None:
     """Return whether truth and claim differ by a factor that is a function of the argument, or constant along an axis."""
-    if e.claim.size < 3 or _lone(e):
+    if e.claim.size < 3 or lone(e):
         return None
     if e.point.shape == e.claim.shape:
         with np.errstate(all="ignore"):
@@ -238,7 +130,7 @@ def _missing_factor(e: Evidence) -> str | None:
             guesses = [guess for f in factors for guess in (e.claim * f, e.claim / f)]
         if any(_proportional(e, guess) for guess in guesses):
             return ""
-    return _when(e.rows is None and e.claim.ndim > 1 and any(_factor_along(e, axis) for axis in range(e.claim.ndim)))
+    return when(e.rows is None and e.claim.ndim > 1 and any(_factor_along(e, axis) for axis in range(e.claim.ndim)))
 
 
 def _proportional(e: Evidence, guess: Floats) -> bool:
@@ -273,7 +165,7 @@ def _mask(e: Evidence) -> str | None:
     few = int(np.sum(~through & (e.claim != 0))) <= _few_limit(truth.size)
     if through.all() or not through.any() or few:
         return None
-    return _when(e.agrees(np.where(through, e.claim, 0.0)) or not np.any(through & (e.claim != 0)))
+    return when(e.agrees(np.where(through, e.claim, 0.0)) or not np.any(through & (e.claim != 0)))
 
 
 def wrong_part(e: Evidence) -> Mask | None:
@@ -323,24 +215,25 @@ def _block(e: Evidence) -> str | None:
     spans = [np.flatnonzero(part.any(axis=tuple(a for a in range(part.ndim) if a != axis))) for axis in range(part.ndim)]
     is_box = np.prod([len(s) for s in spans]) == part.sum() and all(len(s) == s[-1] - s[0] + 1 for s in spans)
     full_line = part.ndim > 1 and any(len(s) == n > 1 for s, n in zip(spans, part.shape, strict=True))
-    return _when(bool(is_box) and bool(full_line or part.sum() > _few_limit(part.size)))
+    most = 2 * part.sum() > part.size  # of such a claim "right but for" would be the wrong word
+    return when(bool(is_box) and not most and bool(full_line or part.sum() > _few_limit(part.size)))
 
 
 def _few_entries(e: Evidence) -> str | None:
     part = wrong_part(e)
     if part is None or part.all() or not part.any():
         return None
-    return _when(int(part.sum()) <= (_few_limit(part.size) if e.rows is None else 16))
+    return when(int(part.sum()) <= (_few_limit(part.size) if e.rows is None else 16))
 
 
 def _partly_zero(e: Evidence) -> str | None:
     part = wrong_part(e) if e.rows is None else None
-    return _when(part is not None and bool(part.any()) and not np.any(e.claim[part]))
+    return when(part is not None and bool(part.any()) and not np.any(e.claim[part]))
 
 
 def _precision(e: Evidence) -> str | None:
     off = np.abs(e.project(e.claim) - e.measured)
-    return _when(bool(np.all(off <= 1e-5 * float(np.max(np.abs(e.measured), initial=0.0)) + 5 * e.bars)))
+    return when(bool(np.all(off <= 1e-5 * float(np.max(np.abs(e.measured), initial=0.0)) + 5 * e.bars)))
 
 
 #: The third table of the house.  First match wins, so the order runs from the most specific to the least.
@@ -349,14 +242,33 @@ SUSPECTS: tuple[Suspect, ...] = (
     Suspect("sign", "{name}'s gradient has the opposite sign", _sign),
     Suspect("scale", "{name}'s gradient is {detail} {of} the true one: is a factor {inverse} missing?", _scale),
     Suspect("swapped-args", "{name}'s gradient belongs to another argument", _swapped),
-    Suspect("transpose", "{name}'s gradient is right but transposed", _transpose),
-    Suspect("permutation", "{name}'s gradient has the right entries in the wrong order (flip, roll, reshape?)", _permutation),
-    Suspect("wrong-axis", "{name}'s gradient is summed or averaged over the wrong axis", _wrong_axis),
+    Suspect("transpose", "{name}'s gradient is right but transposed", places.transpose),
+    Suspect(
+        "permutation", "{name}'s gradient has the right entries in the wrong order (flip, roll, reshape?)", places.permutation
+    ),
+    Suspect("permutation", "a term of {name}'s gradient is {name} shifted to the wrong side, by {detail}", places.shifted),
+    Suspect("diagonal", "{name}'s gradient is the diagonal of the true one, without its other entries", places.diagonal),
+    Suspect(
+        "doubled-off-diagonal",
+        "{name}'s gradient counts each entry off the diagonal together with its mirror image, as if one triangle moved both",
+        places.doubled,
+    ),
+    Suspect("wrong-axis", "{name}'s gradient is summed or averaged over the wrong axis", places.wrong_axis),
+    Suspect(
+        "wrong-axis",
+        "{name}'s gradient has the true total in the wrong entries: a sum over the other axis, or a shift?",
+        places.right_total,
+    ),
     Suspect("mask", "{name}'s gradient ignores or misuses a mask, clip or threshold", _mask),
     Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
     Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
     Suspect("regulariser", "{name}'s gradient {detail}: the slope of a penalty on {name}", _regulariser),
     Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
+    Suspect(
+        "held-constant",
+        "{name}'s gradient holds a mean, deviation or norm along {detail} constant, but {name} moves it",
+        places.held,
+    ),
     Suspect("missing-factor", "{name}'s gradient lacks a local factor, or has it at the wrong point", _missing_factor),
     Suspect("zero", "{name}'s gradient is zero where the true one is not: is a branch detached?", _partly_zero),
     Suspect("precision", "{name}'s gradient is right only to low precision: is there an inner cast?", _precision),

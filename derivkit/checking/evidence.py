@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.diagnose import Evidence, wrong_part
+from derivkit.checking.diagnose import wrong_part
 from derivkit.checking.directions import joint, line_along, only, settle, slope_size
 from derivkit.checking.line import Line
+from derivkit.checking.measured import Evidence
 from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, typical, unalarmed
 from derivkit.checking.report import Entry
 from derivkit.checking.residual import glance, measure

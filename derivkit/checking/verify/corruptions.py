@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.diagnose import Evidence, diagnose
+from derivkit.checking.diagnose import diagnose
+from derivkit.checking.measured import Evidence
 from derivkit.checking.verify.edits import Edit, edits
 from derivkit.checking.verify.samples import KIND_WORDS, Axes, Case, Sample, close, each, evaluated, sampled, telling
 from derivkit.checking.verify.slips import constant, doubled, unflipped

@@ -1,0 +1,156 @@
+"""Suspects about places: the right numbers stand in the wrong entries, or only in some."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from derivkit.checking.measured import Evidence, Floats, fit, lone, when
+
+FARTHEST = 3  # places that a term is looked for beside its own
+SPARE = 2  # measurements that a fit must leave over, so that it cannot fit anything
+
+
+def transpose(e: Evidence) -> str | None:
+    """Return whether the truth is the claim transposed."""
+    shape = e.claim.shape
+    return when(len(shape) == 2 and shape[0] == shape[1] and not lone(e) and e.agrees(e.claim.T))
+
+
+def permutation(e: Evidence) -> str | None:
+    """Return whether the truth has the entries of the claim in another order."""
+    if lone(e):
+        return None
+    for reordered in _reorderings(e.claim):
+        if e.agrees(reordered):
+            return ""
+    if e.rows is None and e.claim.size > 1:
+        allowed = float(np.max(e.allowed()))
+        return when(bool(np.all(np.abs(np.sort(e.claim.ravel()) - np.sort(e.measured)) <= allowed)))
+    return None
+
+
+def _reorderings(claim: Floats) -> Iterator[Floats]:
+    for axis in range(claim.ndim):
+        yield np.flip(claim, axis)
+        for shift in {1, -1, claim.shape[axis] // 2}:
+            yield np.roll(claim, shift, axis)
+    if claim.ndim > 1:
+        yield claim.ravel(order="F").reshape(claim.shape)
+        yield claim.ravel().reshape(claim.shape, order="F")
+        yield np.flip(claim)
+
+
+def shifted(e: Evidence) -> str | None:
+    """Return how far a term of the claim, the argument itself, stands beside its place: zeros may go in at the ends."""
+    x = e.point
+    if x.shape != e.claim.shape or lone(e):
+        return None
+    for axis, n in enumerate(x.shape):
+        for places in range(1, min(FARTHEST, n - 1) + 1):
+            terms = shifts(x, axis, places)
+            if any(fit(e, [a - b], SPARE) is not None for a, b in combinations(terms, 2) if np.any(a != b)):
+                along = f" along axis {axis}" if x.ndim > 1 else ""
+                return f"{places} place{'s' if places > 1 else ''}{along}"
+    return None
+
+
+def shifts(x: Floats, axis: int, places: int) -> list[Floats]:
+    """Return x moved both ways round the end, and each of the parts x[1:] and x[:-1] with zeros before and behind it."""
+    found = [np.roll(x, places, axis), np.roll(x, -places, axis)]
+    zeros = np.zeros_like(np.take(x, range(places), axis))
+    for part in np.split(x, [places], axis)[1], np.split(x, [x.shape[axis] - places], axis)[0]:
+        found += [np.concatenate([zeros, part], axis), np.concatenate([part, zeros], axis)]
+    return found
+
+
+def diagonal(e: Evidence) -> str | None:
+    """Return whether the claim, read as a square, is right on its diagonal and zero beside it."""
+    side = int(np.prod(e.claim.shape[: e.claim.ndim // 2]))
+    if e.rows is not None or side < 2 or side * side != e.claim.size:
+        return None
+    off = ~np.eye(side, dtype=np.bool_).ravel()
+    claim = e.claim.ravel()
+    right = np.abs(claim - e.measured) <= e.allowed()
+    return when(not np.any(claim[off]) and bool(np.all(right[~off])) and bool(np.any(claim)))
+
+
+def doubled(e: Evidence) -> str | None:
+    """Return whether a claim for a square is T + Tᵀ with the diagonal once: the derivative by the entries of one triangle."""
+    g = e.claim
+    if g.ndim != 2 or g.shape[0] != g.shape[1] or len(g) < 2 or lone(e):
+        return None
+    symmetric = (g + np.diag(np.diagonal(g))) / 2
+    if e.rows is not None:
+        return when(e.agrees(symmetric))
+    truth = e.measured.reshape(g.shape)
+    made = truth + truth.T - np.diag(np.diagonal(truth))
+    return when(bool(np.all(np.abs(made - g).ravel() <= 2 * np.maximum(e.allowed(), e.allowed().reshape(g.shape).T.ravel()))))
+
+
+def wrong_axis(e: Evidence) -> str | None:
+    """Return whether the claim sums or averages a matrix of at least three entries along one of its axes."""
+    if e.rows is not None or e.claim.size < 3:
+        return None
+    truth = e.measured.reshape(e.claim.shape)
+    allowed = float(np.max(e.allowed()))
+    for axis in range(e.claim.ndim if e.claim.ndim > 1 else 0):
+        for reduced in (truth.sum(axis, keepdims=True), truth.mean(axis, keepdims=True)):
+            if np.all(np.abs(e.claim - reduced) <= allowed * e.claim.shape[axis]):
+                return ""
+    return None
+
+
+def right_total(e: Evidence) -> str | None:
+    """Return whether a vector has the true total: a matrix was summed over its other axis, or terms stand beside their place.
+
+    The total alone cannot tell which: no matrix is known here.
+    """
+    if e.rows is not None or e.claim.size < 3 or e.claim.ndim != 1:
+        return None
+    truth, allowed = e.measured, float(np.max(e.allowed()))
+    total, mass = abs(float(np.sum(truth))), float(np.sum(np.abs(truth)))
+    moved = int(np.count_nonzero(e.misses()))
+    same_total = abs(float(np.sum(e.claim)) - float(np.sum(truth))) <= allowed * e.claim.size
+    return when(moved > 2 and total > 1e-3 * mass and same_total)
+
+
+def held(e: Evidence) -> str | None:
+    """Return the axis along which a mean and a spread of the argument were held constant.
+
+    A mean moves with all entries alike, a variance or a norm with the entries themselves: along each line the truth and the
+    claim differ by a multiple of 1 and one of x.
+    """
+    x, g = e.point, e.claim
+    if x.shape != g.shape or not np.any(x):
+        return None
+    lines: list[tuple[int, ...]] = [(axis,) for axis in range(x.ndim)]
+    lines += [tuple(range(k, x.ndim)) for k in range(x.ndim - 1)]  # a layer's statistics
+    lines += [tuple(a for a in range(x.ndim) if a != k) for k in range(x.ndim) if x.ndim > 2]  # a channel's
+    explains = _spanned if e.rows is None else _projected
+    found = next((a for a in lines if np.prod([x.shape[k] for k in a]) >= 2 + SPARE and explains(e, a)), None)
+    return None if found is None else f"axis {found[0]}" if len(found) == 1 else f"axes {found}"
+
+
+def _spanned(e: Evidence, axes: tuple[int, ...]) -> bool:
+    """Say whether truth and claim differ by multiples of 1 and x, others for each line."""
+    rest = e.measured.reshape(e.claim.shape) - e.claim
+    mean = rest.mean(axes, keepdims=True)
+    return e.agrees(e.claim + mean + _along(e.point, rest - mean, axes))
+
+
+def _projected(e: Evidence, axes: tuple[int, ...]) -> bool:
+    """Say the same of a leaf measured along few directions: with the multiples that a plain mean and deviation have."""
+    mean = np.broadcast_to(e.claim.mean(axes, keepdims=True), e.claim.shape)
+    scaled = _along(e.point, e.claim - mean, axes)
+    return fit(e, [scaled, mean], SPARE) is not None or fit(e, [scaled], SPARE) is not None
+
+
+def _along(x: Floats, g: Floats, axes: tuple[int, ...]) -> Floats:
+    """Return the part of ``g`` along x less its mean."""
+    centred = x - x.mean(axes, keepdims=True)
+    weight = np.sum(centred**2, axes, keepdims=True)
+    part = centred * np.sum(centred * g, axes, keepdims=True) / np.where(weight > 0, weight, 1.0)
+    return np.asarray(part, dtype=np.float64)
