@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,8 @@ from numpy.typing import NDArray
 
 from derivkit.collector import collector_paused
 from derivkit.errors import DerivkitError, did_you_mean, echo
-from derivkit.numeric.codegen import REDUCED, Module, Program, generate, program_of
+from derivkit.numeric.codegen import REDUCED, Assignment, Module, Program, generate, lift, planned, program_of
+from derivkit.numeric.codegen.bound import BoundModule
 from derivkit.symbolic.derive import differentiate
 from derivkit.symbolic.given import by_name, fix_sizes, words_of
 from derivkit.symbolic.graph import Graph, Input
@@ -175,10 +177,15 @@ class Kernel:
             fix_sizes(Graph({i.name: i for i in self.program.inputs}, (), self.program.value, needs=needs), values, {})
         return found
 
-    def _sizes(self, given: list[Array]) -> list[int]:
-        if not self.module.sizes:
-            return []
-        values = {str(name): a for name, a in zip(self.module.inputs, given, strict=True)}
+    def planned(self, rate: float | None = None) -> list[Assignment]:
+        """Return what is computed, as arrays at symbolic sizes; with a ``rate`` the gradients are that many times as large."""
+        if rate is None:
+            return planned(self.program)
+        program = program_of(self.derivation)
+        return planned(lift(program, self.batch, self.program.reduce, Fraction(rate)))
+
+    def sizes(self, values: Mapping[str, Array]) -> dict[str, int]:
+        """Return the sizes that the inputs fix; DK041 when one of the kernel's is not among them."""
         inputs = Graph({i.name: i for i in self.program.inputs}, (), self.program.value)
         try:
             known = fix_sizes(inputs, values, {})
@@ -188,7 +195,25 @@ class Kernel:
             raise DerivkitError(error.message, code="DK041", hint=_UNFIXED) from None
         if unfixed := [size for size in self.module.sizes if size not in known]:
             raise DerivkitError(f"size '{unfixed[0]}' is not fixed by any input", code="DK041", hint=_UNFIXED)
+        return dict(known)
+
+    def _sizes(self, given: list[Array]) -> list[int]:
+        if not self.module.sizes:
+            return []
+        known = self.sizes({str(name): a for name, a in zip(self.module.inputs, given, strict=True)})
         return [known[size] for size in self.module.sizes]
+
+    def bind(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Any:
+        """Return a step over these arrays that allocates nothing: a forward to :func:`derivkit.numeric.bound.bind`."""
+        from derivkit.numeric.bound import bind
+
+        return bind(self, arrays, **named)
+
+    def sgd(self, arrays: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
+        """Return a step of gradient descent in place: a forward to :func:`derivkit.numeric.bound.sgd`."""
+        from derivkit.numeric.bound import sgd
+
+        return sgd(self, arrays, **options)
 
     def fit(self, **options: Any) -> Any:
         """Train with this kernel: a forward to :func:`derivkit.fit`."""
@@ -276,7 +301,7 @@ def _check_sizes(program: Program, values: Mapping[str, Array]) -> None:
 # -- the one exec ---------------------------------------------------------------------------------------------------------
 
 
-def load(module: Module) -> Callable[..., Any]:
+def load(module: Module | BoundModule) -> Callable[..., Any]:
     """Return the function of a generated module.  This is the one ``exec`` of derivkit, on source built from our own tree."""
     if module.needs_scipy and importlib.util.find_spec("scipy") is None:
         raise DerivkitError("this kernel uses erf, which SciPy has", code="DK043", hint="pip install scipy")

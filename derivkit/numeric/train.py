@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivationError, DerivkitError, did_you_mean, echo
+from derivkit.numeric.bound import Sgd
 from derivkit.numeric.codegen import generate, scores_of
 from derivkit.numeric.kernel import Kernel, checked, load
 from derivkit.symbolic.given import by_name
@@ -89,12 +90,14 @@ def fit(
     evidence = check(kernel, inputs, trained, seed)
     predict = _accuracy(kernel, {**inputs, **by_name(test)})
     meter = _Progress(progress, epochs)
+    step = kernel.sgd({**inputs, **trained}, lr=lr, rows=min(size, count))
+    trained = step.params
     random = np.random.default_rng(seed)
     loss: list[float] = []
     accuracy: list[float] = []
     for epoch in range(epochs):
         with np.errstate(all="ignore"):  # what overflows is told in a sentence
-            loss.append(_epoch(kernel, inputs, trained, count, size, lr, random))
+            loss.append(_epoch(kernel, step, count, size, random))
         _stop_when_lost(epoch, lr, loss, trained)
         if predict is not None:
             accuracy.append(predict(trained))
@@ -105,29 +108,15 @@ def fit(
     return History(tuple(loss), tuple(accuracy), trained, evidence, time.perf_counter() - meter.start)
 
 
-def _epoch(
-    kernel: Kernel,
-    inputs: Mapping[str, Any],
-    params: dict[str, Array],
-    count: int,
-    size: int,
-    lr: float,
-    random: np.random.Generator,
-) -> float:
-    """Do one epoch in place on ``params``; return the mean loss of its samples."""
+def _epoch(kernel: Kernel, step: Sgd, count: int, size: int, random: np.random.Generator) -> float:
+    """Do one epoch in place on the parameters of ``step``; return the mean loss of its samples."""
     if size >= count:
-        value, gradients = kernel({**inputs, **params})
-        _step(params, gradients, lr)
-        return float(value)
+        return step()
     order = random.permutation(count)
-    rows = {name: np.asarray(inputs[name]) for name in kernel.batch}
     total = 0.0
     for first in range(0, count, size):
         chosen = order[first : first + size]
-        batch = {name: array[chosen] for name, array in rows.items()}
-        value, gradients = kernel({**inputs, **batch, **params})
-        _step(params, gradients, lr)
-        total += float(value) * (len(chosen) if kernel.program.reduce == "mean" else 1)
+        total += step(chosen) * (len(chosen) if kernel.program.reduce == "mean" else 1)
     return total / count
 
 
@@ -140,11 +129,6 @@ def _stop_when_lost(epoch: int, lr: float, loss: list[float], params: Mapping[st
     finite = [f"{value:.3g}" for value in loss if np.isfinite(value)]
     before = f"; the losses before: {', '.join(finite[-3:])}" if finite else ""
     raise DerivkitError(f"training diverged in epoch {epoch + 1} at lr={lr:g}: {seen}{before}", code="DK010", hint="a smaller lr")
-
-
-def _step(params: dict[str, Array], gradients: Mapping[str, Array], lr: float) -> None:
-    for name, array in params.items():
-        array -= array.dtype.type(lr) * gradients[name]
 
 
 # -- arguments ------------------------------------------------------------------------------------------------------------

@@ -15,21 +15,26 @@ from derivkit.symbolic.expr import Name
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.render.notation import Notation
 
-__all__ = ["REDUCED", "Module", "Program", "generate", "lift", "program_of", "scores_of"]
+__all__ = ["REDUCED", "Assignment", "Module", "Program", "generate", "lift", "planned", "program_of", "scores_of"]
 
 
 def generate(program: Program, batch: Iterable[str] = (), reduce: str | None = None) -> tuple[Program, Module]:
     """Return the lifted program and its module.  This is the pipeline: read it from top to bottom."""
     lifted = lift(program, batch, reduce)
-    stable = stabilise(lifted)
-    planned = solve_systems(stable, choose_contractions(stable))
-    module = emit(lifted, planned)  # emit shares common terms, by value numbers
+    arrays = planned(lifted)
+    module = emit(lifted, arrays)  # emit shares common terms, by value numbers
     telling = (next((i for i in lifted.unread if any(s.name == size for s in i.shape)), None) for size in module.sizes)
     told = tuple(i for i in dict.fromkeys(telling) if i is not None)
     if told:
         lifted = replace(lifted, inputs=(*lifted.inputs, *told))
-        module = emit(lifted, planned)
+        module = emit(lifted, arrays)
     return lifted, module
+
+
+def planned(lifted: Program) -> list[Assignment]:
+    """Return the stable form of a lifted program as arrays."""
+    stable = stabilise(lifted)
+    return solve_systems(stable, choose_contractions(stable))
 
 
 def choose_contractions(program: Program) -> list[Assignment]:

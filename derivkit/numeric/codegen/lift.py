@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
@@ -119,14 +120,17 @@ def _softmax(expr: Expr, classes: Size) -> Prim | None:
 # -- lifting --------------------------------------------------------------------------------------------------------------
 
 
-def lift(program: Program, batch: Iterable[str], reduce: str | None) -> Program:
-    """Return the program over a batch of the inputs named by ``batch``; itself when there are none."""
+def lift(program: Program, batch: Iterable[str], reduce: str | None, rate: Fraction | None = None) -> Program:
+    """Return the program over a batch of the inputs named by ``batch``; itself when there are none.
+
+    With a ``rate`` the gradients are that many times as large: put where the adjoints begin, it costs nothing.
+    """
     names = tuple(batch)
     if reduce is not None and reduce not in REDUCTIONS:
         hint = did_you_mean(str(reduce), REDUCTIONS) or "mean or sum"
         raise DerivkitError(f"unknown reduce '{echo(reduce)}'", code="DK031", hint=hint)
     if not names:
-        return program
+        return program if rate is None else replace(program, definitions=_scaled_once(program.definitions, Num(rate)))
     if program.kind == "jacobian":
         raise DerivkitError("a Jacobian is not batched", code="DK031", hint="ask for kind='vjp', or leave batch= out")
     batched = _batched_inputs(program, names)
@@ -136,11 +140,14 @@ def lift(program: Program, batch: Iterable[str], reduce: str | None) -> Program:
         tuple(replace(i, shape=(index.size, *i.shape)) if i.name in batched else i for i in some)
         for some in (program.inputs, program.unread)
     )
-    definitions = [lifted.definition(d) for d in program.definitions]
+    definitions: Iterable[Definition] = [lifted.definition(d) for d in program.definitions]
     scale = reduce or "mean" if program.kind in REDUCED else None
     same = scale == "mean" and program.value not in lifted.names  # the mean of N times the same
+    factors: list[Expr] = [Num(rate)] if rate is not None else []
     if scale == "mean" and program.kind == "gradient" and not same:
-        definitions = _scaled_once(definitions, index.size)
+        factors.append(Pow(SizeOf(index.size), Num(-1)))
+    if factors:
+        definitions = _scaled_once(definitions, Mul(tuple(factors)) if len(factors) > 1 else factors[0])
     made = replace(
         program, inputs=inputs, definitions=tuple(definitions), batched=batched, batch=index.size, reduce=scale, unread=unread
     )
@@ -263,24 +270,23 @@ def _summed(d: Definition, index: Index, lifted: set[Name]) -> Expr:
 # -- 1/N, once ------------------------------------------------------------------------------------------------------------
 
 
-def _scaled_once(definitions: list[Definition], count: Size) -> list[Definition]:
-    """Divide the adjoints by ``count`` where they begin; those that follow from others are then divided already."""
-    inverse = Pow(SizeOf(count), Num(-1))
-    return [replace(d, rhs=_homogeneous(d.rhs, inverse)) if _is_adjoint(d.name) else d for d in definitions]
+def _scaled_once(definitions: Iterable[Definition], factor: Expr) -> tuple[Definition, ...]:
+    """Multiply the adjoints by ``factor`` where they begin; those that follow from others are then multiplied already."""
+    return tuple(replace(d, rhs=_homogeneous(d.rhs, factor)) if _is_adjoint(d.name) else d for d in definitions)
 
 
-def _homogeneous(expr: Expr, inverse: Expr) -> Expr:
-    """Return ``expr`` with each term that begins an adjoint multiplied by ``inverse``; the others read a scaled one."""
+def _homogeneous(expr: Expr, factor: Expr) -> Expr:
+    """Return ``expr`` with each term that begins an adjoint multiplied by ``factor``; the others read a scaled one."""
     degree = _degree(expr)
     if degree == 0:
-        return Mul((expr, inverse))
+        return Mul((expr, factor))
     if degree == 1:
         return expr
     if isinstance(expr, Add | Sum):
-        return expr.rebuilt(tuple(_homogeneous(c, inverse) for c in expr.children))
+        return expr.rebuilt(tuple(_homogeneous(c, factor) for c in expr.children))
     mixed = [c for c in expr.children if _degree(c) is None]
     if isinstance(expr, Mul) and len(mixed) == 1 and all(_degree(c) == 0 for c in expr.args if c is not mixed[0]):
-        return Mul(tuple(_homogeneous(c, inverse) if c is mixed[0] else c for c in expr.args))
+        return Mul(tuple(_homogeneous(c, factor) if c is mixed[0] else c for c in expr.args))
     raise DerivkitError("the adjoints of this program do not scale together", code="DK030", hint="use reduce='sum'")
 
 

@@ -140,6 +140,12 @@ HELPERS: dict[str, str] = {
             out[whole + (slice(first + step * low, first + step * high, step),)] += v[place][whole + (slice(low, high),)]
     return out
 ''',
+    "onehot": '''def onehot(labels, size, dtype):
+    """Rows that are 1 at their label and 0 elsewhere."""
+    rows = np.zeros((*np.shape(labels), size), dtype)
+    np.put_along_axis(rows, np.asarray(labels)[..., None], 1, -1)
+    return rows
+''',
     "add_rows": '''def add_rows(labels, rows, size):
     """An array of size rows: the sum of the rows that have its label.  For few labels a product with one-hot rows is faster."""
     shape = rows.shape[labels.ndim:]

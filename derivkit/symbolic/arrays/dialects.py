@@ -122,7 +122,7 @@ def _shape(node: Array) -> str:
 
 def _np_onehot(node: Array, args: Sequence[str]) -> str:
     label = args[0] if args else str(node.params[0])
-    return f"np.eye({node.shape[-1]}, dtype=dtype)[{label}]"
+    return f"onehot({label}, {node.shape[-1]}, dtype)"
 
 
 def _np_eye(node: Array, _: Sequence[str]) -> str:
@@ -166,7 +166,7 @@ def _alone(template: str, parameter: str) -> bool:
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
 HELPERS = (
     *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
-    *("windows", "window_dot", "scatter", "entries", "add_rows", "argmax_over"),
+    *("windows", "window_dot", "scatter", "entries", "add_rows", "argmax_over", "onehot"),
 )
 
 

@@ -1,0 +1,223 @@
+"""Kernels bound to arrays: a step allocates nothing, reads what lies in the arrays now, and keeps its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.errors import DerivkitError
+from derivkit.numeric.codegen.bound import write_bound
+from derivkit.numeric.codegen.fixed import at_sizes
+from derivkit.numeric.codegen.instructions import KEPT
+from derivkit.numeric.codegen.lower import lower
+from derivkit.numeric.kernel import Kernel, load
+from derivkit.symbolic.given import by_name
+
+Array = NDArray[Any]
+
+
+class Step:
+    """A kernel bound to arrays: ``step()`` computes anew from what lies in them and returns the value.
+
+    ``step.value`` is the last value (a float, or the step's own array) and ``step.grads`` the gradients by name, in arrays
+    that each call fills again; ``step.source`` is the module that runs, its memory laid out.
+    """
+
+    def __init__(
+        self, kernel: Kernel, arrays: Mapping[str, Any], rate: float | None = None, grads: Mapping[str, Array] | None = None
+    ) -> None:
+        """Bind ``kernel``; with a ``rate`` its gradients come that many times as large, and into the arrays ``grads``."""
+        given = {str(i.name): a for i, a in zip(kernel.program.inputs, kernel.arguments(arrays, {}), strict=True)}
+        held = {word: _own(arrays.get(word), array) for word, array in given.items()}
+        dtype = precision(given.values())
+        sizes = kernel.sizes(given)
+        program = kernel.program
+        returned = {program.value, *program.gradients.values()}
+        lowered = lower(program, at_sizes(kernel.planned(rate), sizes, returned), held, dtype)
+        at = ", ".join(f"{k} = {v}" for k, v in sizes.items())
+        module = write_bound(lowered, dtype, f"{kernel.signature}{f', at {at}' if at else ''}.")
+        self.source = module.source
+        self.value: Any = None
+        self.grads = dict(grads) if grads is not None else {w: np.empty(s.shape, dtype) for w, s in lowered.results.items()}
+        made = [self.grads[w] for w in lowered.results]
+        if (value := lowered.value.storage) is not None and value.place == KEPT:
+            made.insert(0, np.empty(value.shape, dtype))
+        self._run: Callable[[], Any] = load(module)(*held.values(), *made)
+        labels = [i for i in kernel.program.inputs if i.kind == "label" and i.range is not None]
+        self._labels = [(str(i.name), held[str(i.name)], i.range.evaluate(sizes)) for i in labels]  # type: ignore[union-attr]
+
+    def __call__(self) -> Any:
+        """Compute anew; return the value."""
+        for label in self._labels:
+            _check_labels(*label)
+        value = self._run()
+        self.value = value = value if isinstance(value, np.ndarray) and value.shape else float(value)
+        return value
+
+    def __repr__(self) -> str:
+        """Say what is kept."""
+        return f"<Step {', '.join(f'{w}: {a.shape}' for w, a in self.grads.items())}>"
+
+
+def _own(given: Any, array: Array) -> Array:
+    """Return the caller's own array where it is one, so that refilling it is enough."""
+    return given if isinstance(given, np.ndarray) and given.shape == array.shape and given.dtype != object else array
+
+
+def precision(arrays: Any) -> np.dtype[Any]:
+    """Return the type that real arrays are computed in."""
+    floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
+    return np.result_type(*floats) if floats else np.dtype(float)
+
+
+def _check_labels(word: str, labels: Array, top: int) -> None:
+    if labels.size and (labels.min() < 0 or labels.max() >= top):
+        raise DerivkitError(f"'{word}' has a label outside of 0..{top - 1}", code="DK040")
+
+
+def bind(kernel: Kernel, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Step:
+    r"""Return the step of ``kernel`` over the given arrays: no call of it allocates memory.
+
+    The arrays are read again at each call, so refilling them is enough.
+
+    >>> import derivkit as dk
+    >>> k = dk.compile("x: D\nw: D\nE = (w @ x)**2", wrt="w", batch="x")
+    >>> x, w = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, -1.0])
+    >>> step = k.bind(x=x, w=w)
+    >>> step(), step.grads["w"].tolist()
+    (1.0, [-4.0, -6.0])
+    >>> w[:] = 0
+    >>> step()
+    0.0
+    """
+    return Step(kernel, by_name(arrays, named))
+
+
+class Sgd:
+    """Stochastic gradient descent with a kernel: ``step()`` does one step on the bound rows and returns the loss before it.
+
+    ``step(indices)`` does it on these rows of the batched arrays.  ``step.params`` are the live parameters by name.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        arrays: Mapping[str, Any],
+        *,
+        lr: float,
+        rows: int | None = None,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+    ) -> None:
+        """Copy the parameters, and lay them and their gradients out one behind the other: an update is one pass."""
+        if kernel.derivation.kind != "gradient":
+            raise DerivkitError(f"a {kernel.derivation.kind} cannot be trained", code="DK010", hint="compile a scalar loss")
+        given = {str(i.name): a for i, a in zip(kernel.program.inputs, kernel.arguments(arrays, {}), strict=True)}
+        self._kernel = kernel
+        self._arrays = {w: _own(arrays.get(w), a) for w, a in given.items()}
+        dtype = precision(given.values())
+        words = list(kernel.program.gradients)
+        if moving := [w for w in words if w in kernel.batch]:
+            raise DerivkitError(f"'{moving[0]}' is batched: its rows are data", code="DK010", hint="train what is not batched")
+        self._flat, self.params = _flat({w: given[w] for w in words}, dtype)
+        self._grads, self._slots = _flat({w: np.zeros_like(given[w]) for w in words}, dtype)
+        for word in words:
+            self.params[word][...] = given[word]
+        self.lr, self._momentum, self._decay = lr, momentum, weight_decay
+        self._speed = np.zeros_like(self._flat) if momentum else None
+        self.rows = rows
+        self._steps: dict[int | None, Step] = {}
+        self._buffers: dict[str, Array] = {}
+        self.value: float | None = None
+
+    def __call__(self, indices: Any = None) -> float:
+        """Do one step, on all bound rows or on those at ``indices``; return the loss before it."""
+        self.value = value = self._whole() if indices is None else self._gathered(indices)
+        grads, flat = self._grads, self._flat
+        if self._decay:
+            grads += (self.lr * self._decay) * flat
+        if self._speed is not None:
+            self._speed *= self._momentum
+            self._speed += grads
+            grads = self._speed
+        np.subtract(flat, grads, flat)
+        return value
+
+    def _whole(self) -> float:
+        if None not in self._steps:
+            self._steps[None] = Step(self._kernel, {**self._arrays, **self.params}, self.lr, self._slots)
+        return float(self._steps[None]())
+
+    def _gathered(self, indices: Any) -> float:
+        places = self._places(indices)
+        step = self._steps.get(len(places)) or self._bound(len(places))
+        for word, buffer in self._buffers.items():
+            self._arrays[word].take(places, 0, buffer[: len(places)], "clip")
+        return float(step())
+
+    def _places(self, indices: Any) -> Array:
+        places = np.asarray(indices)
+        if not self._kernel.batch:
+            raise DerivkitError("the kernel has no batch to take rows of", code="DK010", hint="compile it with batch=(...)")
+        count = len(self._arrays[self._kernel.batch[0]])
+        if places.ndim != 1 or places.dtype.kind not in "iu" or not places.size:
+            raise DerivkitError("indices are the numbers of some rows", code="DK040", hint="step(order[:64])")
+        if self.rows is not None and len(places) > self.rows:
+            raise DerivkitError(f"{len(places)} rows, and there is room for {self.rows}", code="DK040", hint="give rows=...")
+        if places.min() < 0 or places.max() >= count:
+            raise DerivkitError(f"a row outside of 0..{count - 1}", code="DK040")
+        return places
+
+    def _bound(self, count: int) -> Step:
+        """Return the step over ``count`` gathered rows, made once; larger buffers than before are new to all."""
+        if not self._buffers or count > len(next(iter(self._buffers.values()))):
+            room = max(count, self.rows or 0)
+            self._buffers = {w: np.empty((room, *self._arrays[w].shape[1:]), self._arrays[w].dtype) for w in self._kernel.batch}
+            for buffer in self._buffers.values():
+                buffer.fill(0)
+            self._steps = {k: s for k, s in self._steps.items() if k is None}
+        rows = {w: b[:count] for w, b in self._buffers.items()}
+        self._steps[count] = Step(self._kernel, {**self._arrays, **rows, **self.params}, self.lr, self._slots)
+        return self._steps[count]
+
+    def __repr__(self) -> str:
+        """Say what is trained."""
+        return f"<Sgd lr={self.lr:g} {', '.join(f'{w}: {a.shape}' for w, a in self.params.items())}>"
+
+
+def _flat(arrays: Mapping[str, Array], dtype: np.dtype[Any]) -> tuple[Array, dict[str, Array]]:
+    """Return one vector, and the views of it that have the shapes of ``arrays``."""
+    flat = np.empty(sum(a.size for a in arrays.values()), dtype)
+    views, start = {}, 0
+    for word, array in arrays.items():
+        views[word] = flat[start : start + array.size].reshape(array.shape)
+        start += array.size
+    return flat, views
+
+
+def sgd(
+    kernel: Kernel,
+    arrays: Mapping[str, Any] | None = None,
+    /,
+    *,
+    lr: float,
+    rows: int | None = None,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
+    **named: Any,
+) -> Sgd:
+    r"""Return a step of stochastic gradient descent with ``kernel``, in place on copies of the parameters.
+
+    ``lr`` is the learning rate, ``rows`` the most rows that ``step(indices)`` may name; ``momentum`` and ``weight_decay`` are
+    those of torch.optim.SGD: v = momentum v + g + weight_decay w, w = w - lr v.
+
+    >>> import derivkit as dk
+    >>> k = dk.compile("x: D\nw: D\ny:\nE = (w @ x - y)**2", wrt="w", batch=("x", "y"))
+    >>> step = k.sgd(lr=0.5, x=np.eye(2), y=np.array([2.0, -1.0]), w=np.zeros(2))
+    >>> step(), step.params["w"].tolist(), step(np.array([1]))
+    (2.5, [1.0, -0.5], 0.25)
+    """
+    return Sgd(kernel, by_name(arrays, named), lr=lr, rows=rows, momentum=momentum, weight_decay=weight_decay)

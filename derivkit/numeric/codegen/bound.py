@@ -1,0 +1,190 @@
+"""The text of a bound kernel: a function that lays out the memory once, and returns the step that fills it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from derivkit.numeric.codegen.emit import safe
+from derivkit.numeric.codegen.instructions import (
+    BUFFER,
+    CONSTANT,
+    FLAG,
+    FRESH,
+    KEPT,
+    PLACE,
+    REAL,
+    Instruction,
+    Lowered,
+    Storage,
+    Value,
+)
+from derivkit.numeric.codegen.memory import Layout, plan_memory
+from derivkit.numeric.codegen.prelude import helper_source
+
+#: The functions of NumPy that are imported by name: a bound step calls nothing through a module.
+_WORDS = (
+    *("absolute", "add", "arctan", "copyto", "cos", "cosh", "divide", "dot", "equal", "exp", "expm1", "greater", "greater_equal"),
+    *(
+        "less",
+        "less_equal",
+        "log",
+        "log1p",
+        "maximum",
+        "minimum",
+        "multiply",
+        "negative",
+        "not_equal",
+        "power",
+        "reciprocal",
+        "sign",
+    ),
+    *("sin", "sinh", "sqrt", "subtract", "tan", "tanh", "vecdot"),
+)
+_WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+_POOLS = {REAL: ("pool", "dtype"), FLAG: ("flags", "bool"), PLACE: ("places", "np.intp")}
+_PLAIN = frozenset({"np", "dtype", "pool", "flags", "places", "step", "bind", "special", "math", "inf", "nan", *_WORDS})
+
+
+@dataclass(frozen=True, slots=True)
+class BoundModule:
+    """Source with one function, which takes the inputs and the arrays for the results, in this order."""
+
+    source: str
+    inputs: tuple[str, ...]
+    results: tuple[str, ...]
+    function: str = "bind"
+    needs_scipy: bool = False
+
+
+def write_bound(lowered: Lowered, dtype: np.dtype[np.generic], title: str) -> BoundModule:
+    """Return the module of a lowered kernel."""
+    results = list(lowered.results.values())
+    if lowered.value.storage is not None and lowered.value.storage.place == KEPT:
+        results = [lowered.value.storage, *results]
+    layout = plan_memory(lowered.instructions, [*results, *([lowered.value.storage] if lowered.value.storage else [])])
+    return _Text(lowered, layout, results, dtype).module(title)
+
+
+class _Text:
+    def __init__(self, lowered: Lowered, layout: Layout, results: Sequence[Storage], dtype: np.dtype[np.generic]) -> None:
+        self.lowered = lowered
+        self.layout = layout
+        self.results = results
+        self.dtype = dtype
+        self.names: dict[Storage, str] = {}
+        self.taken: set[str] = set(_PLAIN)
+        self.views: dict[tuple[Storage, str], str] = {}
+        self.setup: list[str] = []
+        self.body: list[str] = []
+
+    def module(self, title: str) -> BoundModule:
+        """Return the text: what is imported, the memory, the views, the step."""
+        inputs = [self.name(s) for s in self.lowered.inputs.values()]
+        results = [self.name(s) for s in self.results]
+        for each in self.lowered.instructions:
+            self.line(each)
+        value = self.operand(self.lowered.value)
+        pools = [
+            f"{_POOLS[holds][0]} = np.empty({length}, {_POOLS[holds][1]})" for holds, length in sorted(self.layout.pools.items())
+        ]
+        body = [
+            f"def bind({', '.join([*inputs, *results])}):",
+            f'    """{title}"""',
+            f"    dtype = np.dtype({self.dtype.name!r})",
+            *(f"    {line}" for line in [*pools, *self.setup]),
+            "",
+            "    def step():",
+            *(f"        {line}" for line in self.body),
+            f"        return {value}",
+            "",
+            "    return step",
+        ]
+        code = "\n".join(line.partition("#")[0] for line in body)
+        words = set(_WORD.findall(code))
+        helpers = helper_source(self.lowered.helpers)
+        head = ["import math", ""] if "math" in words | set(_WORD.findall(helpers)) else []
+        head.append("import numpy as np")
+        imported = [w for w in _WORDS if w in words]
+        if imported:
+            head.append(f"from numpy import {', '.join(imported)}")
+        if needs_scipy := "special" in words:
+            head.append("from scipy import special")
+        parts = ["\n".join(head), *([helpers.rstrip()] if helpers else []), "\n".join(body)]
+        return BoundModule("\n\n\n".join(parts) + "\n", tuple(inputs), tuple(results), needs_scipy=needs_scipy)
+
+    def name(self, storage: Storage) -> str:
+        """Return the variable of a storage, which is declared at its first use."""
+        if storage in self.names:
+            return self.names[storage]
+        self.names[storage] = word = self.new(storage.hint)
+        if storage.place == CONSTANT:
+            self.setup.append(f"{word} = {storage.made}")
+        elif storage in self.layout.results:
+            self.setup.append(f"{word} = {self.name(self.layout.results[storage])}")
+        elif storage.place == BUFFER:
+            start, count = self.layout.offsets[storage], storage.entries
+            shape = f".reshape({', '.join(map(str, storage.shape))})" if len(storage.shape) > 1 else ""
+            self.setup.append(f"{word} = {_POOLS[storage.holds][0]}[{start}:{start + count}]{shape}")
+        return word
+
+    def new(self, hint: str) -> str:
+        """Return a variable that is not taken."""
+        stem = safe(hint if hint.isidentifier() else "u")
+        word, n = stem, 1
+        while word in self.taken:
+            n += 1
+            word = f"{stem}_{n}"
+        self.taken.add(word)
+        return word
+
+    def operand(self, value: Value) -> str:
+        """Return how a value is written: views of memory that stays are made once."""
+        storage = value.storage
+        if storage is None:
+            return number(value.number)
+        word = self.name(storage)
+        if value.path == "{}":
+            return word
+        if storage.place == FRESH:
+            return value.path.replace("{}", word)
+        key = (storage, value.path)
+        if key not in self.views:
+            self.views[key] = self.new(f"{word}_{_suffix(value.path)}")
+            self.setup.append(f"{self.views[key]} = {value.path.replace('{}', word)}")
+        return self.views[key]
+
+    def line(self, each: Instruction) -> None:
+        """Append the line of an instruction."""
+        reads = [self.operand(v) for v in each.reads]
+        out = self.name(each.out)
+        if each in self.layout.copied:
+            self.body.append(f"copyto({out}, {reads[0]})")
+        names = {"out": out}
+        if "{out_flat}" in each.text:
+            flat = Value((each.out.entries,), each.out.holds, each.out, "{}.reshape(-1)" if len(each.out.shape) > 1 else "{}")
+            names["out_flat"] = self.operand(flat)
+        text = each.text.format(*reads, **names)
+        if each.comment:
+            self.body.append(f"# {each.comment}")
+        self.body += text.split("; ")
+
+
+def _suffix(path: str) -> str:
+    known = {"{}.T": "T", "{}.reshape(-1)": "flat"}
+    if path in known:
+        return known[path]
+    return "column" if path.endswith("[:, None]") else "view"
+
+
+def number(value: float) -> str:
+    """Return a number as Python writes it.
+
+    >>> number(0.5), number(float("-inf"))
+    ('0.5', '-np.inf')
+    """
+    text = repr(value)
+    return text.replace("inf", "np.inf").replace("nan", "np.nan")

@@ -1,0 +1,75 @@
+"""Planned arrays with their sizes put in, and names that are read once written out: what is bound has no symbol left."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+from derivkit.numeric.codegen.emit import Assignment
+from derivkit.symbolic.arrays import Array, Numbering, postorder
+from derivkit.symbolic.arrays.nodes import number
+from derivkit.symbolic.expr import Name
+from derivkit.symbolic.index import Size
+
+_STATIC = {"sqrt", "log", "exp", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh"}
+
+
+#: How many names may be written out one in another: lowering is recursive.
+DEEPEST = 20
+
+
+def at_sizes(planned: Sequence[Assignment], sizes: Mapping[str, int], returned: Collection[Name]) -> list[Assignment]:
+    """Return the assignments at ``sizes``: every axis a number, functions of sizes computed, names read once written out."""
+    done: dict[int, Array] = {}
+    once = _read_once(planned, returned)
+    opened: dict[Name, Array] = {}
+    depth: dict[Name, int] = {}
+
+    def fixed(parameter: Any) -> Any:
+        if isinstance(parameter, Size):
+            return Size.of(parameter.evaluate(sizes))
+        return tuple(map(fixed, parameter)) if type(parameter) is tuple else parameter
+
+    def made(node: Array) -> Array:
+        if node.op == "name" and node.params[0] in opened:
+            return opened[node.params[0]]  # type: ignore[index]
+        if node.op == "size":
+            return number(node.params[0].evaluate(sizes))  # type: ignore[attr-defined]
+        args = tuple(done[id(a)] for a in node.args)
+        word = str(node.params[0]) if node.op == "fn" else ""
+        if word in _STATIC and args[0].op == "number":
+            try:
+                return number(Fraction(getattr(math, word)(float(args[0].params[0]))))  # type: ignore[arg-type]
+            except (ValueError, OverflowError):
+                pass  # no real number: NumPy says what it makes of it
+        return Array(node.op, args, fixed(node.shape), fixed(node.params))
+
+    kept = []
+    for each in planned:
+        reads = [n.params[0] for n in postorder(each.node) if n.op == "name" and n.params[0] in opened]
+        for node in postorder(each.node):
+            if id(node) not in done:
+                done[id(node)] = made(node)
+        depth[each.name] = 1 + max((depth[r] for r in reads), default=0)  # type: ignore[index]
+        if each.name in once and depth[each.name] < DEEPEST:
+            opened[each.name] = done[id(each.node)]
+        else:
+            kept.append(replace(each, node=done[id(each.node)]))
+    return kept
+
+
+def _read_once(planned: Sequence[Assignment], returned: Collection[Name]) -> set[Name]:
+    """Return the names that one operation reads, and nobody else."""
+    numbers = Numbering()
+    readers: dict[Name, set[int]] = {}
+    for each in planned:
+        for node in postorder(each.node):
+            for arg in node.args:
+                if arg.op == "name":
+                    readers.setdefault(arg.params[0], set()).add(numbers(node))  # type: ignore[arg-type]
+        if each.node.op == "name":
+            readers.setdefault(each.node.params[0], set()).update((-1, -2))  # type: ignore[arg-type]
+    return {name for name, found in readers.items() if len(found) == 1 and name not in returned}

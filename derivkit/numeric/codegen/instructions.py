@@ -1,0 +1,94 @@
+"""What a bound kernel does: instructions on storages whose sizes are known, each written as one line of NumPy.
+
+A storage is written once, by one instruction; which storages share memory is decided afterwards (see ``memory``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+#: What an array holds: real numbers of the kernel's precision, flags, positions.
+REAL, FLAG, PLACE = "real", "flag", "place"
+
+#: Where an array is: an ``input``, a ``constant`` made once, a ``buffer`` of the pool, ``kept`` (a result), or ``fresh`` on
+#: every call (a number, or what NumPy allocates itself).
+INPUT, CONSTANT, BUFFER, KEPT, FRESH = "input", "constant", "buffer", "kept", "fresh"
+
+
+@dataclass(eq=False, slots=True)
+class Storage:
+    """An array of fixed shape; ``made`` is the text of a constant."""
+
+    hint: str
+    shape: tuple[int, ...]
+    holds: str = REAL
+    place: str = BUFFER
+    made: str = ""
+
+    @property
+    def entries(self) -> int:
+        """The number of entries."""
+        return prod(self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A view of a storage, written by filling its name into ``path``; or a number, which has no storage.
+
+    ``whole``: all entries of a storage that is contiguous, in their order, so that it may be read flat.
+    """
+
+    shape: tuple[int, ...]
+    holds: str = REAL
+    storage: Storage | None = None
+    path: str = "{}"
+    whole: bool = True
+    number: float = 0.0
+
+    @property
+    def entries(self) -> int:
+        """The number of entries."""
+        return prod(self.shape)
+
+    @property
+    def is_number(self) -> bool:
+        """Whether the value is a number that is known already."""
+        return self.storage is None
+
+    def view(self, path: str, shape: tuple[int, ...], *, whole: bool = False) -> Value:
+        """Return a view of this value, ``path`` saying how it is written after it."""
+        return Value(shape, self.holds, self.storage, path.replace("{}", self.path), whole)
+
+    def flat(self) -> Value:
+        """Return a whole value as a vector."""
+        return self if len(self.shape) == 1 else self.view("{}.reshape(-1)", (self.entries,), whole=True)
+
+
+@dataclass(eq=False, slots=True)
+class Instruction:
+    """One line: ``text`` with the operands filled in; ``out`` is written.
+
+    ``inplace``: the output may take the memory of an operand of its shape that nobody reads any more; ``updates``: it must
+    take that of the first operand, which is copied when somebody still reads it.  ``early``: it reads much and writes
+    little, and is done as soon as it can be.
+    """
+
+    text: str
+    reads: tuple[Value, ...]
+    out: Storage
+    inplace: bool = True
+    updates: bool = False
+    early: bool = False
+    comment: str = ""
+
+
+@dataclass(slots=True)
+class Lowered:
+    """Instructions in order, and what is returned: the value, and a storage for each gradient."""
+
+    instructions: list[Instruction]
+    value: Value
+    results: dict[str, Storage]
+    inputs: dict[str, Storage]
+    helpers: set[str] = field(default_factory=set)

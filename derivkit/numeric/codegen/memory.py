@@ -1,0 +1,129 @@
+"""Where the arrays of a bound kernel lie: in place where an operand is not read again, else in memory that is free by then.
+
+Sizes are known, so this is a plan of offsets into one pool a type, made once: first fit among what has been let go.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from derivkit.numeric.codegen.instructions import BUFFER, FRESH, KEPT, Instruction, Storage, Value
+
+#: Arrays begin at multiples of this many entries, so that each starts a line of the cache.
+ALIGNED = 16
+
+
+@dataclass(slots=True)
+class Layout:
+    """The offset of each buffer in the pool of its type, the lengths of the pools, and the updates that need a copy first."""
+
+    offsets: dict[Storage, int] = field(default_factory=dict)
+    pools: dict[str, int] = field(default_factory=dict)
+    copied: set[Instruction] = field(default_factory=set)
+    results: dict[Storage, Storage] = field(default_factory=dict)
+    in_place: int = 0
+
+
+def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage]) -> Layout:
+    """Return where each buffer lies; what is ``returned`` is never reused."""
+    last: dict[Storage, int] = {}
+    for n, each in enumerate(instructions):
+        last[each.out] = max(n, last.get(each.out, 0))
+        for value in each.reads:
+            if value.storage is not None:
+                last[value.storage] = n
+    for storage in returned:
+        last[storage] = len(instructions)
+    layout = Layout()
+    for each in reversed(instructions):
+        if each.out.place == FRESH and each.out.shape:  # it may be a view of what it reads
+            for value in each.reads:
+                if value.storage is not None:
+                    last[value.storage] = max(last[value.storage], last[each.out])
+    for n in reversed(range(len(instructions))):
+        _begin_in_result(instructions[n], n, last, layout)
+    free: dict[str, list[tuple[int, int]]] = {}
+    held: dict[Storage, tuple[int, int]] = {}
+    for n, each in enumerate(instructions):
+        out = each.out
+        old = _reusable(each, n, last, held)
+        if each.updates and old is None and not any(layout.results.get(v.storage) is out for v in each.reads[:1]):  # type: ignore[arg-type]
+            layout.copied.add(each)
+        if out.place == BUFFER and out not in layout.results:
+            if old is not None:
+                layout.in_place += 1
+                held[out] = held.pop(old)
+            else:
+                length = -(-max(out.entries, 1) // ALIGNED) * ALIGNED
+                held[out] = _take(free.setdefault(out.holds, []), length, layout, out.holds), length
+            layout.offsets[out] = held[out][0]
+        for storage in {v.storage for v in each.reads if v.storage is not None} | {out}:
+            if storage in held and last[storage] <= n:
+                _give(free.setdefault(storage.holds, []), held.pop(storage))
+    return layout
+
+
+def _begin_in_result(each: Instruction, n: int, last: dict[Storage, int], layout: Layout) -> None:
+    """Compute an operand in the memory of the result that is made of it in place, so that it need not be copied there."""
+    target = layout.results.get(each.out, each.out)
+    if target.place != KEPT or not (each.inplace or each.updates):
+        return
+    for value in each.reads[:1] if each.updates else each.reads:
+        if value.storage is not None and value.storage.place == BUFFER and last[value.storage] == n and _fits(value, each):
+            layout.results[value.storage] = target
+            return
+
+
+def _fits(value: Value, each: Instruction) -> bool:
+    """Return whether the output may lie where ``value`` does, which no other operand reads in another view."""
+    storage = value.storage
+    same = storage is not None and storage.holds == each.out.holds and storage.entries == value.entries == each.out.entries
+    whole = same and value.whole and value.shape == each.out.shape == storage.shape  # type: ignore[union-attr]
+    return whole and all(_is_same(other, value) for other in each.reads if other.storage is storage)
+
+
+def _reusable(each: Instruction, n: int, last: dict[Storage, int], held: dict[Storage, tuple[int, int]]) -> Storage | None:
+    """Return the storage of an operand that the output may lie in, when nobody reads it later or in another view now."""
+    if not (each.inplace or each.updates) or each.out.place != BUFFER:
+        return None
+    for value in each.reads[:1] if each.updates else each.reads:
+        storage = value.storage
+        if storage is not None and storage in held and last[storage] <= n and _fits(value, each):
+            return storage
+    return None
+
+
+def _is_same(a: Value, b: Value) -> bool:
+    return a.whole and a.shape == b.shape and b.whole
+
+
+def _take(free: list[tuple[int, int]], length: int, layout: Layout, holds: str) -> int:
+    """Return the offset of ``length`` entries: the smallest gap that is large enough, or the end of the pool."""
+    gaps = [gap for gap in free if gap[1] >= length]
+    if gaps:
+        best = min(gaps, key=lambda gap: gap[1])
+        free.remove(best)
+        if best[1] > length:
+            free.append((best[0] + length, best[1] - length))
+        return best[0]
+    end = layout.pools.get(holds, 0)
+    tail = next((gap for gap in free if gap[0] + gap[1] == end), None)
+    if tail is not None:
+        free.remove(tail)
+        end = tail[0]
+    layout.pools[holds] = end + length
+    return end
+
+
+def _give(free: list[tuple[int, int]], gap: tuple[int, int]) -> None:
+    """Let go of a gap, joined with its neighbours."""
+    start, length = gap
+    for other in list(free):
+        if other[0] + other[1] == start:
+            free.remove(other)
+            start, length = other[0], length + other[1]
+        elif start + length == other[0]:
+            free.remove(other)
+            length += other[1]
+    free.append((start, length))

@@ -1,0 +1,249 @@
+"""Bound kernels: the values of the kernel, without allocating, from what lies in the arrays now; and descent in place."""
+
+from __future__ import annotations
+
+import tracemalloc
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from programs import programs
+from test_kernel import BATCHED, SIZES, TANH, sample
+
+import derivkit as dk
+from derivkit.errors import DerivkitError
+from derivkit.numeric.codegen.instructions import BUFFER, Instruction, Storage, Value
+from derivkit.numeric.codegen.memory import plan_memory
+from derivkit.symbolic.gallery import gallery, wrt
+
+RELU = (
+    "x: D\nt: label K\nW1: A, D\nb1: A\nW2: K, A\nb2: K\nh = relu(W1 @ x + b1)\nz = W2 @ h + b2\n"
+    "E = cross_entropy(onehot(t, K), softmax(z))"
+)
+
+
+def close(got, expected, dtype=np.float64):
+    far = 1e-9 if dtype == np.float64 else 3e-3
+    scale = max(1.0, float(np.nanmax(np.abs(expected), initial=0.0)))
+    np.testing.assert_allclose(got, expected, rtol=far, atol=far * scale)
+
+
+def quiet(call):
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return call()
+
+
+@pytest.mark.parametrize("name", sorted(gallery))
+def test_a_bound_step_has_the_values_of_the_kernel_also_after_refilling(name):
+    d = dk.derive(gallery[name], wrt=wrt[name], check=False)
+    k = dk.compile(d)
+    for dtype in (np.float64, np.float32):
+        for lengths in (None, dict.fromkeys(SIZES, 1)):
+            first, second = (
+                {w: np.asarray(v, dtype if v.dtype.kind == "f" else None) for w, v in sample(d.primal, np.random.default_rng(s), lengths).items()}
+                for s in (0, 1)
+            )  # fmt: skip
+            step = k.bind(first)
+            for values in (first, second):
+                for word in first:
+                    first[word][...] = values[word]
+                value, grads = quiet(lambda: k(first))  # noqa: B023
+                close(quiet(step), value, dtype)
+                for word, grad in grads.items():
+                    assert step.grads[word].dtype == dtype
+                    close(step.grads[word], grad, dtype)
+
+
+@pytest.mark.parametrize(("name", "batch"), BATCHED)
+def test_a_batched_kernel_is_bound_likewise(name, batch):
+    d = dk.derive(gallery[name], wrt=wrt[name], check=False)
+    k = dk.compile(d, batch=batch)
+    values = sample(d.primal, np.random.default_rng(5), batch=batch)
+    value, grads = k(values)
+    step = k.bind(values)
+    close(step(), value)
+    for word, grad in grads.items():
+        close(step.grads[word], grad)
+
+
+@settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
+@given(programs(wide=True))
+def test_random_programs_are_bound_likewise(program):
+    try:
+        k = dk.compile(program.text, [w for w in program.inputs if program.kinds[w] != "label"])
+        values = sample(k.derivation.primal, np.random.default_rng(0))
+        value, grads = quiet(lambda: k(values))
+    except DerivkitError:
+        return
+    step = k.bind(values)
+    close(quiet(step), value)
+    for word, grad in grads.items():
+        close(step.grads[word], grad)
+
+
+@pytest.mark.parametrize("kind", ["jacobian", "vjp", "jvp", "hessian", "hvp"])
+def test_other_kinds_are_bound_too(kind):
+    text = "x: N\nA: N, N\ny = tanh(A @ x)" if kind in ("jacobian", "vjp", "jvp") else "x: N\nA: N, N\ny = sum(tanh(A @ x))"
+    along = {"along": "v"} if kind in ("jvp", "hvp") else {}
+    k = dk.compile(text, "x", kind=kind, **along)
+    rng = np.random.default_rng(2)
+    values = {str(i.name): rng.normal(size=(4,) * len(i.shape)) for i in k.inputs}
+    value, grads = k(values)
+    step = k.bind(values)
+    np.testing.assert_allclose(step(), value)
+    np.testing.assert_allclose(step.grads["x"], grads["x"])
+
+
+def bound(text: str, words: tuple[str, ...], rows: int, **sizes: int):
+    k = dk.compile(text, words, batch=("x", "t"))
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for i in k.inputs:
+        shape = [s.evaluate({"N": rows, **sizes}) for s in i.shape]
+        if i.kind == "label":
+            arrays[str(i.name)] = rng.integers(0, sizes["K"], shape)
+        else:
+            arrays[str(i.name)] = rng.normal(size=shape).astype(np.float32)
+    return k, arrays
+
+
+def test_a_step_allocates_nothing():
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 256, D=64, A=128, K=10)
+    for step in (k.bind(arrays), k.sgd(arrays, lr=0.1)):
+        step()
+        tracemalloc.start()
+        before = tracemalloc.get_traced_memory()[0]
+        step()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak - before < 50_000, "h alone is 131 kB"  # NumPy's own buffer of 8192 entries, where flags multiply
+
+
+def test_labels_are_read_again_and_refused_out_of_range():
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 8, D=4, A=5, K=3)
+    step = k.bind(arrays)
+    step()
+    arrays["t"][:] = (arrays["t"] + 1) % 3
+    value, grads = k(arrays)
+    close(step(), value, np.float32)
+    close(step.grads["W2"], grads["W2"], np.float32)
+    for bad in (-1, 3):
+        kept = step.grads["W2"].copy()
+        arrays["t"][2] = bad
+        with pytest.raises(DerivkitError, match="label outside"):
+            step()
+        np.testing.assert_array_equal(step.grads["W2"], kept)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda x: x.astype(np.float64), lambda x: np.asfortranarray(x), lambda x: np.repeat(x, 2, 0)[::2]]
+)
+def test_arrays_of_another_type_or_order_are_bound_and_read_again(change):
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 8, D=4, A=5, K=3)
+    arrays["x"], arrays["W1"] = change(arrays["x"]), change(arrays["W1"])
+    step = k.bind(arrays)
+    step()
+    arrays["x"] *= 2
+    arrays["W1"] -= 1
+    value, grads = k(arrays)
+    np.testing.assert_allclose(step(), value, rtol=1e-5)
+    np.testing.assert_allclose(step.grads["W1"], grads["W1"], rtol=1e-4, atol=1e-5)
+
+
+def test_softmax_and_its_logarithm_share_one_pass():
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 8, D=4, A=5, K=3)
+    body = k.bind(arrays).source.partition("def step")[2]
+    assert body.count("exp(") == 1
+    assert "copyto" not in body
+
+
+def test_a_loss_near_zero_keeps_its_digits():
+    k = dk.compile("z: K\nt: label K\nE = cross_entropy(onehot(t, K), softmax(z))", "z", batch=("z", "t"))
+    step = k.bind(z=np.array([[40.0, 0.0, -1.0]]), t=np.array([0]))
+    expected = np.exp(-40.0) + np.exp(-41.0)
+    assert abs(step() / expected - 1) < 1e-15
+    assert abs(step.grads["z"][0, 1] / np.exp(-40.0) - 1) < 1e-15
+
+
+# -- descent --------------------------------------------------------------------------------------------------------------
+
+
+def by_hand(k, arrays, words, steps, lr, momentum=0.0, decay=0.0):
+    params = {w: arrays[w].astype(float) for w in words}
+    speed = {w: np.zeros_like(p) for w, p in params.items()}
+    losses = []
+    for rows in steps:
+        chosen = {w: arrays[w][rows] if w in k.batch else params.get(w) for w in map(str, (i.name for i in k.inputs))}
+        loss, grads = k(chosen)
+        losses.append(loss)
+        for w, p in params.items():
+            speed[w] = momentum * speed[w] + grads[w] + decay * p
+            p -= lr * speed[w]
+    return losses, params
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"weight_decay": 0.01}, {"momentum": 0.5, "weight_decay": 0.1}])
+@pytest.mark.parametrize("text", [RELU, TANH])
+def test_descent_is_that_of_the_kernel(text, options):
+    words = ("W1", "b1", "W2", "b2") if text is RELU else ("W1", "W2")
+    k, arrays = bound(text, words, 10, D=4, A=5, K=3, M=6)
+    arrays = {w: a if a.dtype.kind == "i" else a.astype(float) for w, a in arrays.items()}
+    if text is TANH:
+        arrays["t"] = np.eye(3)[np.arange(10) % 3]
+    given = {w: a.copy() for w, a in arrays.items()}
+    steps = [np.arange(10), np.array([3, 1, 4]), np.array([5, 9]), np.array([3, 1, 4]), np.array([0])]
+    step = k.sgd(arrays, lr=0.3, rows=3, **options)
+    losses = [step(), *(step(rows) for rows in steps[1:])]
+    expected, params = by_hand(k, arrays, words, steps, 0.3, options.get("momentum", 0.0), options.get("weight_decay", 0.0))
+    np.testing.assert_allclose(losses, expected)
+    for w, p in params.items():
+        np.testing.assert_allclose(step.params[w], p, rtol=1e-9, atol=1e-12)
+    for w, a in arrays.items():
+        np.testing.assert_array_equal(a, given[w])
+
+
+def test_a_penalty_is_scaled_with_the_rest():
+    k = dk.compile("x: D\nw: D\ny:\nE = (w @ x - y)**2 + 0.1*sum(w**2)", "w", batch=("x", "y"))
+    rng = np.random.default_rng(1)
+    arrays = {"x": rng.normal(size=(6, 3)), "y": rng.normal(size=6), "w": rng.normal(size=3)}
+    step = k.sgd(arrays, lr=0.05)
+    losses, params = [step(), step()], by_hand(k, arrays, ("w",), [np.arange(6)] * 2, 0.05)
+    np.testing.assert_allclose(losses, params[0])
+    np.testing.assert_allclose(step.params["w"], params[1]["w"])
+
+
+@pytest.mark.parametrize("rows", [[], [10], [-1], [[1]], [0.5], range(11), "a"])
+def test_bad_rows_are_one_clear_error_and_change_nothing(rows):
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 10, D=4, A=5, K=3)
+    step = k.sgd(arrays, lr=0.1, rows=10)
+    with pytest.raises(DerivkitError):
+        step(rows)
+    for w, p in step.params.items():
+        np.testing.assert_array_equal(p, arrays[w])
+
+
+# -- memory ---------------------------------------------------------------------------------------------------------------
+
+
+def test_no_two_living_arrays_share_memory():
+    rng = np.random.default_rng(7)
+    for _ in range(200):
+        made: list[Storage] = []
+        instructions = []
+        for n in range(30):
+            reads = [made[i] for i in rng.integers(0, len(made), 2)] if made else []
+            out = Storage(f"a{n}", (int(rng.integers(1, 60)),), place=BUFFER)
+            instructions.append(
+                Instruction("", tuple(Value(s.shape, s.holds, s) for s in reads), out, inplace=bool(rng.integers(2)))
+            )
+            made.append(out)
+        layout = plan_memory(instructions, [made[-1]])
+        last = {s: max([n for n, i in enumerate(instructions) if any(v.storage is s for v in i.reads)], default=-1) for s in made}
+        last[made[-1]] = len(made)
+        for a in range(30):
+            for b in range(a):
+                if last[made[b]] > a or (last[made[b]] == a and not instructions[a].inplace):
+                    x, y = layout.offsets[made[a]], layout.offsets[made[b]]
+                    assert x + made[a].entries <= y or y + made[b].entries <= x, (a, b)
