@@ -139,6 +139,7 @@ KINKED = {
     "norm(x)**3": [],
     "sum(elu(x))": [],
     "sum(clip(x, 0, 1)**2*(clip(x, 0, 1) - 1)**2)": [],
+    "max(relu(x))": ["max", "relu"],  # at the kink of the largest entry
 }
 
 

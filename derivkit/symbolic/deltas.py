@@ -44,8 +44,8 @@ def solutions(delta: Delta, indices: tuple[Index, ...]) -> Iterator[Solution]:
 
 def _is_position(delta: Delta, value: Affine, index: Index) -> bool:
     """Say whether a value is a position as the program reads it: of δ(0, i+1) it is one that nobody reads, −1."""
-    sides = (delta.left, delta.right)
-    return value.constant is not None and value in sides and not is_beyond(value, index.size)
+    written = any(value == side and not side.part for side in (delta.left, delta.right))
+    return value.constant is not None and written and not is_beyond(value, index.size)
 
 
 def _is_label(value: Affine) -> bool:
@@ -100,11 +100,13 @@ _SINGULAR_AT_ZERO = frozenset({"log", "inv", "solve", "logdet"})
 
 
 def may_leave(sub: Affine, index: Index) -> bool:
-    """Say whether a subscript in the place of ``index`` may be out of its range; a label or a position never is."""
+    """Say whether a subscript in the place of ``index`` may be out of its range; a label never is, nor is a written position."""
     bare = sub.bare
     if bare is not None and bare.size == index.size:
         return False
-    return sub.constant is None and not _is_label(sub) and not is_within(sub, index.size)
+    if _is_label(sub) or is_within(sub, index.size):
+        return False
+    return sub.constant is None or bool(sub.part) or is_beyond(sub, index.size)
 
 
 # -- several indices as one: the positions of a reshape ------------------------------------------------------------------

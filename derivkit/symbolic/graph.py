@@ -106,6 +106,10 @@ class Graph:
         """Return the definition of ``name``."""
         return self._named[name]
 
+    def knows(self, name: Name) -> bool:
+        """Say whether the program has an input or a definition of this name."""
+        return name in self.inputs or name in self.extra or name in self._named
+
     def shape(self, name: Name) -> tuple[Size, ...]:
         """Return the shape of an input or a definition."""
         if name in self.inputs:

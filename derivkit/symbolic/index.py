@@ -37,14 +37,18 @@ class Size:
     ('L-2*R+1', True)
     """
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("_hash", "_text", "terms")
     terms: tuple[tuple[tuple[SizeAtom, ...], int], ...]
+    _text: str | None
 
     def __init__(self, terms: Mapping[tuple[SizeAtom, ...], int]) -> None:
         """Keep the non-zero ``terms`` in canonical order."""
-        kept = sorted(((m, c) for m, c in terms.items() if c), key=lambda item: (-len(item[0]), [str(a) for a in item[0]]))
+        kept = [(m, c) for m, c in terms.items() if c]
+        if len(kept) > 1:
+            kept.sort(key=lambda item: (-len(item[0]), [str(a) for a in item[0]]))
         self.terms = tuple(kept)
         self._hash = hash(self.terms)
+        self._text = None
 
     @staticmethod
     def of(value: Size | int | str) -> Size:
@@ -113,8 +117,11 @@ class Size:
 
     def __add__(self, other: Size | int) -> Size:
         """Return the sum."""
+        more = Size.of(other).terms
+        if not more:
+            return self
         terms = dict(self.terms)
-        for monomial, coefficient in Size.of(other).terms:
+        for monomial, coefficient in more:
             terms[monomial] = terms.get(monomial, 0) + coefficient
         return Size(terms)
 
@@ -124,6 +131,8 @@ class Size:
 
     def __mul__(self, other: Size | int) -> Size:
         """Return the product."""
+        if other is ONE:
+            return self
         terms: dict[tuple[SizeAtom, ...], int] = {}
         for (m1, c1), (m2, c2) in itertools.product(self.terms, Size.of(other).terms):
             monomial = tuple(sorted(m1 + m2, key=str))
@@ -175,7 +184,12 @@ class Size:
         return (Size, (dict(self.terms),))
 
     def __str__(self) -> str:
-        """Return program text."""
+        """Return program text, made once: atoms are sorted by it."""
+        if self._text is None:
+            self._text = self._spelling()
+        return self._text
+
+    def _spelling(self) -> str:
         if not self.terms:
             return "0"
         parts = []
@@ -249,26 +263,33 @@ class Affine:
     (True, None, 'i+p-1')
     """
 
-    __slots__ = ("_hash", "const", "free", "part", "terms")
+    __slots__ = ("_hash", "bare", "const", "free", "part", "terms")
     terms: tuple[tuple[object, Size], ...]
+    bare: Index | None  #: the index that this subscript is, or ``None``
 
     def __init__(self, terms: Iterable[tuple[object, Size]], const: Size, part: int = 0) -> None:
         """Collect equal atoms, dropping those that vanish.
 
         ``part`` is 1 of a bare index that took the place of one with another range, or one over a part of an axis: where it
-        is out of its own range, what is read need not be 0; it is 2 where what is read may have no value there at all.
+        is out of its own range, what is read need not be 0; it is 2 where what is read may have no value there at all.  Of a
+        position it is 1 when it was found in the place of an index, and not written: nobody has said that it is in range.
         """
         self.part = part
         collected: dict[object, Size] = {}
         for atom, coefficient in terms:
             collected[atom] = collected[atom] + coefficient if atom in collected else coefficient
         kept = [(a, c) for a, c in collected.items() if c.terms]
-        self.terms = tuple(sorted(kept, key=lambda term: (term[1].literal or 1) < 0))  # i − j, not −j + i
+        if len(kept) > 1:
+            kept.sort(key=lambda term: (term[1].literal or 1) < 0)  # i − j, not −j + i
+        self.terms = tuple(kept)
         self.const = const
         free: frozenset[Index] = frozenset()
         for atom, _ in self.terms:
             free |= atom.free  # type: ignore[attr-defined]
         self.free = free
+        self.bare = None
+        if len(kept) == 1 and not const.terms and isinstance(kept[0][0], Index) and kept[0][1] == ONE:
+            self.bare = kept[0][0]
         self._hash = hash((frozenset(self.terms), const))
 
     @staticmethod
@@ -279,15 +300,6 @@ class Affine:
         if isinstance(value, int | Size):
             return Affine((), Size.of(value))
         return Affine(((value, ONE),), ZERO)
-
-    @property
-    def bare(self) -> Index | None:
-        """The index that this subscript is, or ``None``."""
-        if len(self.terms) == 1 and not self.const.terms:
-            atom, coefficient = self.terms[0]
-            if isinstance(atom, Index) and coefficient == ONE:
-                return atom
-        return None
 
     @property
     def constant(self) -> Size | None:
@@ -313,18 +325,25 @@ class Affine:
         if bare is not None:
             new = mapping[bare]
             other = new.bare
-            part = 0 if other is None else max(self.part, bare.part or other.size != bare.size)
+            part = int(not new.terms) if other is None else max(self.part, bare.part or other.size != bare.size)
             return new if part <= new.part else Affine(new.terms, new.const, part)
-        result = Affine((), self.const)
+        terms: list[tuple[object, Size]] = []
+        const = self.const
         for atom, coefficient in self.terms:
             new = mapping.get(atom, Affine.of(atom)) if isinstance(atom, Index) else Affine.of(_substituted(atom, mapping))
-            result = result + new.scaled(coefficient)
-        part = self.part if result.bare is None else max(self.part, 1)  # x[j+1] at j = i−1 reads x[i], past the end of j + 1
+            times = new.scaled(coefficient)
+            terms.extend(times.terms)
+            const = const + times.const
+        result = Affine(terms, const)
+        found = result.bare is not None or not result.terms
+        part = max(self.part, 1) if found else self.part  # x[j+1] at j = i−1 reads x[i], past the end of j + 1
         return Affine(result.terms, result.const, part) if part else result
 
     def scaled(self, factor: Size | int) -> Affine:
         """Return ``factor`` times the subscript."""
         size = Size.of(factor)
+        if size == ONE and not self.part:
+            return self
         return Affine(((a, c * size) for a, c in self.terms), self.const * size)
 
     def __add__(self, other: object) -> Affine:

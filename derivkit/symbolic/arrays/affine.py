@@ -8,7 +8,7 @@ from derivkit.symbolic.arrays import nodes, views
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, letter
 from derivkit.symbolic.arrays.lengths import shorter
 from derivkit.symbolic.arrays.tree import Array
-from derivkit.symbolic.expr import Expr, Inside
+from derivkit.symbolic.expr import Add, Expr, Fn, Inside, Mul, Num, Pow, Prim, Ref, replace
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
 from derivkit.symbolic.ranges import at_least, reach
 
@@ -97,6 +97,44 @@ def part_of(x: Operand, node: Inside) -> Operand:
     if index not in x.axes:  # whatever had it is 0 by itself
         return x
     return Operand(views.only(x.node, x.axes.index(index), node.subscript.const * -1, node.size), x.axes)
+
+
+def where_it_counts(factor: Expr, inverse: bool, masks: Sequence[Inside]) -> Expr:
+    """Return a factor in which each divisor is 1 where a mask beside it is 0: what does not count is not divided by 0 either."""
+    if inverse:
+        return _masked(factor, masks)
+    beside = [m for m in masks if m.free <= factor.free]
+    return replace(factor, lambda node: _without_edge(node, beside)) if beside and not isinstance(factor, Inside) else factor
+
+
+def _without_edge(node: Expr, masks: Sequence[Inside]) -> Expr | None:
+    """Return a divisor, a root or a logarithm inside of a factor, if out of range it is one of 0."""
+    if isinstance(node, Pow) and _is_zero_outside(node.base):
+        if isinstance(node.exponent, Num) and node.exponent.value > 0:
+            return None
+        return Pow(_masked(node.base, masks), node.exponent)
+    if isinstance(node, Fn) and node.op == "log" and _is_zero_outside(node.args[0]):
+        return Fn("log", (_masked(node.args[0], masks),))
+    return None
+
+
+def _masked(expr: Expr, masks: Sequence[Inside]) -> Expr:
+    for mask in masks:
+        if not mask.free.isdisjoint(expr.free):
+            expr = Fn("where", (mask, expr, Num(1)))
+    return expr
+
+
+def _is_zero_outside(expr: Expr) -> bool:
+    """Say whether an expression may be 0 where all that it reads is: a number added to it keeps it from that."""
+    if isinstance(expr, Add):
+        return all(map(_is_zero_outside, expr.args))
+    if isinstance(expr, Mul):
+        return any(map(_is_zero_outside, expr.args))
+    if isinstance(expr, Ref | Prim):
+        subs = expr.subs if isinstance(expr, Ref) else expr.at
+        return any(s.bare is None or s.part for s in subs)
+    return any(map(_is_zero_outside, expr.children))
 
 
 # -- scatters and labels -----------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from derivkit.symbolic.arrays.affine import (
     part_of,
     positions,
     scattered,
+    where_it_counts,
     windowed,
     with_distinct_axes,
 )
@@ -165,7 +166,7 @@ class _Planner:
         read = {i for f, _ in rest if not isinstance(f, Inside) for i in f.free}
         parts = [f for f in parts if f.free <= read and not any(f.free & e.delta.free for e in equations)]
         masks = [f for f, inverse in rest if isinstance(f, Inside) and not inverse and f not in parts]
-        rest = [(_where_it_counts(f, masks) if inverse else f, inverse) for f, inverse in rest]
+        rest = [(where_it_counts(f, inverse, masks), inverse) for f, inverse in rest] if masks else rest
         operands = [self.factor(f, inverse, hint) for f, inverse in rest if not is_affine(f) and f not in parts]
         outside = [Operand(self.visit(f).node, (), inverse) for f, inverse in scalars]
         if any(o.node.op == "number" and o.node.params[0] == 0 and not o.inverse for o in (*operands, *outside)):
@@ -335,14 +336,6 @@ def _is_product(expr: Expr) -> bool:
 
 def _raised(base: Expr, exponent: Fraction) -> Expr:
     return base if exponent == 1 else Pow(base, Num(exponent))
-
-
-def _where_it_counts(divisor: Expr, masks: Sequence[Inside]) -> Expr:
-    """Return a divisor, 1 where a mask beside it is 0: what does not count is not divided by 0 either."""
-    for mask in masks:
-        if not mask.free.isdisjoint(divisor.free):
-            divisor = Fn("where", (mask, divisor, Num(1)))
-    return divisor
 
 
 def _with_axes(x: Operand, needed: Sequence[Index]) -> Operand:

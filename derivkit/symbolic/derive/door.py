@@ -11,7 +11,7 @@ from derivkit.layout import read_layout
 from derivkit.symbolic.derive.again import derivative_graph
 from derivkit.symbolic.derive.decorate import ProgramFunction
 from derivkit.symbolic.derive.expand import expanded
-from derivkit.symbolic.derive.inline import Flattener
+from derivkit.symbolic.derive.inline import Flattener, without_unread
 from derivkit.symbolic.derive.kinds import Differentiated, chosen_kind, differentiated
 from derivkit.symbolic.derive.kinks import conventions
 from derivkit.symbolic.derive.lemmas import has_lemma, lemma
@@ -207,4 +207,6 @@ def _results(found: Differentiated, layout: str) -> dict[str, Result]:
 
 def _result(primal: Graph, bare: Result, layout: str, flattener: Flattener) -> Result:
     flat = flattener.flat(bare.expr)
-    return replace(bare, graph=primal, expr=flat.expr, shared=flat.shared, facts=flat.facts, layout=layout)
+    return replace(
+        bare, graph=primal, expr=without_unread(flat.expr, primal), shared=flat.shared, facts=flat.facts, layout=layout
+    )

@@ -10,9 +10,10 @@ from derivkit.symbolic.derive.contractions import regrouped
 from derivkit.symbolic.derive.folds import Knowledge
 from derivkit.symbolic.derive.forms import cost, polished, shortest
 from derivkit.symbolic.derive.symmetry import oriented, turned_inverses
-from derivkit.symbolic.expr import Add, Expr, Name, Ref, replace
-from derivkit.symbolic.graph import Definition
+from derivkit.symbolic.expr import ZERO_EXPR, Add, Expr, Name, Ref, replace
+from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.normal import normal
+from derivkit.symbolic.ranges import is_beyond
 
 SHOWN_NODES = 30
 RESULT_NODES = 400
@@ -182,6 +183,18 @@ class Flattener:
                 facts.append(fact.sentence)
         plain = polished(made)
         return (polished(short) if cost(short) < cost(plain) else plain), (), tuple(facts)
+
+
+def without_unread(expr: Expr, graph: Graph) -> Expr:
+    """Return ``expr`` without the entries of the program's arrays that are certainly out of range: x[2*N-1] of N."""
+
+    def change(node: Expr) -> Expr | None:
+        if not isinstance(node, Ref) or all(s.bare is not None for s in node.subs) or not graph.knows(node.name):
+            return None
+        return ZERO_EXPR if any(map(is_beyond, node.subs, graph.shape(node.name))) else None
+
+    made = replace(expr, change)
+    return expr if made is expr else normal(made)
 
 
 def _counts(expr: Expr, table: Mapping[Name, Definition]) -> Counter[Name]:

@@ -27,6 +27,8 @@ Array = NDArray[Any]
 
 #: Operations whose value jumps.
 JUMPS = INDICATORS | {"sign", "first_max", "argmax"}
+#: What selects entries: a kink shows only where its entry is the one selected, which a point or two seldom meet.
+_SELECTING = frozenset({"first_max", "argmax"})
 #: Kinds of inputs whose points may be joined by a line.
 _CONVEX = frozenset({"real", "positive", "simplex", "symmetric"})
 #: Beyond these nothing is evaluated, and the convention is stated: nodes of the graph, kinks of one operation, lines tried.
@@ -53,7 +55,7 @@ def conventions(through: Iterable[Expr], graph: Graph, results: Iterable[Result]
         return ()
     shown = tuple(results)
     held = list(_held(graph, shown))
-    jumps = any(isinstance(n, Fn | Prim) and n.op in JUMPS for n in held)
+    jumps = frozenset(n.op for n in held if isinstance(n, Fn | Prim) and n.op in JUMPS)
     stated = (said for said, nodes in met.items() if _rests(tuple(nodes.values()), held, jumps, graph, shown))
     return tuple(stated)
 
@@ -74,7 +76,9 @@ def _held(graph: Graph, results: Iterable[Result]) -> Iterator[Expr]:
                     waiting.append(defined[name])
 
 
-def _rests(nodes: tuple[Fn | Prim, ...], held: list[Expr], jumps: bool, graph: Graph, results: tuple[Result, ...]) -> bool:
+def _rests(
+    nodes: tuple[Fn | Prim, ...], held: list[Expr], jumps: frozenset[str], graph: Graph, results: tuple[Result, ...]
+) -> bool:
     """Say whether the results rest on the convention of ``nodes``, which are of one operation."""
     op = nodes[0].op
     if op in JUMPS:  # the operation itself has no slope there
@@ -83,7 +87,7 @@ def _rests(nodes: tuple[Fn | Prim, ...], held: list[Expr], jumps: bool, graph: G
         return any(_undefined_at_zero(node) for node in held)
     if not jumps:
         return False
-    if isinstance(nodes[0], Prim) or len(nodes) > _KINKS or sum(d.rhs.nodes for d in graph) > _NODES:
+    if jumps & _SELECTING or isinstance(nodes[0], Prim) or len(nodes) > _KINKS or sum(d.rhs.nodes for d in graph) > _NODES:
         return True
     sides = _Sides(graph, results)
     return any(sides.differ(locus) for node in nodes if isinstance(node, Fn) for locus in _loci(node))
