@@ -7,6 +7,7 @@ A bound index is unique to its binder, and substitution avoids capture whatever 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
+from functools import lru_cache
 from operator import is_
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
@@ -259,6 +260,7 @@ def _bound_keys(bound: tuple[Index, ...], bodies: tuple[Expr, ...], env: dict[In
     return _ordered_keys(bound, bodies, env)
 
 
+@lru_cache(maxsize=1024)  # every Σ around this one asks again
 def _readings(index: Index, body: Expr) -> tuple[tuple[str, ...], ...]:
     """Return where a body reads at an index: the names, the axes, and what stands beside it in the subscript."""
     found = set()
