@@ -13,6 +13,7 @@ import pytest
 import derivkit as dk
 from derivkit.symbolic.gallery import gallery, wrt
 from derivkit.symbolic.render.latex import latex_document
+from derivkit.symbolic.render.styles import LATEX
 from derivkit.symbolic.render.widths import broken, width
 
 NAMES = [n for n in gallery if not n.startswith("deep_sigmoid") or n.endswith(("_1", "_4"))]
@@ -25,7 +26,7 @@ COMMANDS = set(
     """Sigma alpha arctan begin beta cdot circ cos displaystyle dots end frac gamma ge in int lVert lambda le left lfloor log
     lvert mathbf mathit mathrm max min mu ne odot operatorname oslash partial pi prod quad qquad rVert rfloor right rlap rvert
     sigma sin sqrt sum tanh tau text textbf textstyle theta times otimes top varphi delta sinh cosh exp infty hat surd vert det
-    Phi eps epsilon allowdisplaybreaks""".split()
+    Phi eps epsilon allowdisplaybreaks biggl biggr""".split()
 )
 
 
@@ -77,6 +78,43 @@ def test_a_long_line_is_broken_outside_braces():
     assert " ".join(lines) == long
     assert all(width(line) <= 300 for line in lines)
     assert all(line.count("{") == line.count("}") and line.count("(") == line.count(")") for line in lines)
+
+
+def test_a_long_line_is_broken_inside_brackets_only_where_nothing_else_helps():
+    whole = r"A \, (b + c) \odot (1 - \tanh(x)^{2}) \odot (d + e)"
+    assert broken(whole, 90) == [r"A \, (b + c)", r"\odot (1 - \tanh(x)^{2})", r"\odot (d + e)"]
+    terms = " + ".join(f"x_{{{n}}}" for n in range(30))
+    lines = broken(rf"y - z \, \left({terms}\right) \, w + v", 150)
+    assert lines[0].startswith(r"y - z \, \biggl(")  # it fits no line: it is cut inside, at a fixed size
+    assert lines[-1].endswith(r"\biggr) \, w + v")
+    assert all(width(line) <= 150 for line in lines)
+    assert (
+        " ".join(lines).replace(r"\biggl(", r"\left(").replace(r"\biggr)", r"\right)")
+        == rf"y - z \, \left({terms}\right) \, w + v"
+    )
+
+
+WORDS = [
+    ("W_out: K, M\nhidden: M\ny = W_out @ hidden", "hidden", r"W_{\mathrm{out}} \, \mathit{hidden}"),
+    ("gain: M\nx: M\nE = gain @ x", "x", r"\mathit{gain}^\top \, x"),
+    ("a: 3*H\nx = a[H:2*H]", "a", r"x &= a_{H{:}2 H}"),
+]
+
+
+@pytest.mark.parametrize(("text", "variable", "shown"), WORDS, ids=[shown for _, _, shown in WORDS])
+def test_the_letters_of_a_word_do_not_run_into_its_neighbour(text, variable, shown):
+    assert shown in dk.derive(text, variable, check=False).latex()
+    assert LATEX.product("A", r"\mathrm{diag}(s)", "X") == r"A \, \mathrm{diag}(s) X"
+
+
+def test_a_long_program_stands_in_its_own_order():
+    long = derivation("lstm_cell").latex().partition("Layout")[0]
+    names = [line.partition(" &=")[0] for line in long.splitlines() if "&=" in line]
+    assert names == [str(d.name) for d in derivation("lstm_cell").primal if d.name.kind == "user"]
+    short = derivation("two_layer_tanh").latex()
+    assert short.index("E &=") < short.index("y &=") < short.index("h &=")
+    for page in (derivation("lstm_cell").html(), derivation("lstm_cell").markdown()):
+        assert page.index("tanh") > page.index("σ" if "<html" in page else "sigma")
 
 
 def test_exp_is_a_word_where_e_is_a_name():

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from derivkit.symbolic.arrays.tree import Array
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.ranges import at_least
 
 
-def slices(node: Array) -> str | None:
-    """Return what stands between the brackets of a window that is a slice, else ``None``.
+def slices(node: Array, shown: Callable[[Size], str] = str) -> str | None:
+    """Return what stands between the brackets of a window that is a slice, else ``None``; ``shown`` writes a size.
 
     >>> from derivkit.symbolic.arrays.nodes import zeros
     >>> from derivkit.symbolic.arrays.views import window
@@ -22,7 +24,7 @@ def slices(node: Array) -> str | None:
         return None
     items = []
     for start, (axis, step, count) in zip(starts, axes, strict=True):
-        item = _slice(start, step, count, node.args[0].shape[axis])
+        item = _slice(start, step, count, node.args[0].shape[axis], shown)
         if item is None:
             return None
         items.append(item)
@@ -31,24 +33,24 @@ def slices(node: Array) -> str | None:
     return ", ".join(items)
 
 
-def _slice(start: Size, step: Size, count: Size, length: Size) -> str | None:
+def _slice(start: Size, step: Size, count: Size, length: Size, shown: Callable[[Size], str]) -> str | None:
     stride = step.literal
     if stride == -1 and start == length - 1 and count == length:
         return "::-1"
     last = start + step * (count - 1)
     if stride is None or stride < 1 or not at_least(start) or not at_least(length - last, 1):
         return None
-    first = str(start) if start.terms else ""
+    first = shown(start) if start.terms else ""
     to_end = at_least(start + step * count - length)
-    return f"{first}:{'' if to_end else _stop(last + 1, length)}{f':{stride}' if stride > 1 else ''}"
+    return f"{first}:{'' if to_end else _stop(last + 1, length, shown)}{f':{stride}' if stride > 1 else ''}"
 
 
-def _stop(stop: Size, length: Size) -> str:
+def _stop(stop: Size, length: Size, shown: Callable[[Size], str]) -> str:
     before = (stop - length).literal
-    return str(stop) if before is None or length.literal is not None else str(before)
+    return shown(stop) if before is None or length.literal is not None else str(before)
 
 
-def padding(node: Array) -> str | None:
+def padding(node: Array, shown: Callable[[Size], str] = str) -> str | None:
     """Return the widths by which a window pads an array with zeros, as ``pad`` takes them, or ``None``: ``(1, 0)``."""
     starts: tuple[Size, ...] = node.params[0]  # type: ignore[assignment]
     axes: tuple[tuple[int, Size, Size], ...] = node.params[1]  # type: ignore[assignment]
@@ -59,6 +61,6 @@ def padding(node: Array) -> str | None:
     if not widths or not all(at_least(w) for pair in widths for w in pair):
         return None
     if len({w for pair in widths for w in pair}) == 1:
-        return str(widths[0][0])
-    texts = [f"({before}, {after})" for before, after in widths]
+        return shown(widths[0][0])
+    texts = [f"({shown(before)}, {shown(after)})" for before, after in widths]
     return texts[0] if len(texts) == 1 else f"({', '.join(texts)})"

@@ -35,11 +35,11 @@ def flipped(node: Array, done: Done, style: Style) -> Piece | None:
 
 def part(node: Array, done: Done, style: Style) -> Piece | None:
     """Return a slice, ``x[1:]``, or zeros around, ``pad(x, (1, 0))``; other windows have no notation."""
-    piece, inner, widths = done[id(node.args[0])], slices(node), padding(node)
+    piece, inner, widths = done[id(node.args[0])], slices(node, style.size), padding(node, style.size)
     if piece is not None and inner is None and widths is not None:
         return Piece(style.word("pad") + style.paren(f"{piece.text}, {widths.replace('-', style.minus)}"))
     if piece is None or inner is None:
         return None
     base = within(piece, ATOM, style)
     shown = inner.replace("-", style.minus)
-    return Piece(f"{base}[{shown}]" if style.name == "text" else style.read(base, (shown,)))
+    return Piece(f"{base}[{shown}]" if style.name == "text" else style.read(base, (shown.replace(":", style.colon),)))

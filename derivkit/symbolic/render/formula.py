@@ -109,7 +109,7 @@ def _mul(node: Array, done: Done, style: Style) -> Piece | None:
         return Piece(sign + within(array, ENTRYWISE, style), SUM) if sign else array
     quotient_first = style.fraction is None and scalars[1]  # (2/N) Xᵀ r
     front = style.paren(scalar.text) if quotient_first else within(scalar, PRODUCT, style)
-    return Piece(f"{sign}{front} {within(array, PRODUCT, style)}", SUM if sign else PRODUCT)
+    return Piece(sign + style.product(front, within(array, PRODUCT, style)), SUM if sign else PRODUCT)
 
 
 def _bracketed(scalar: Array, done: Done, style: Style) -> Piece | None:
@@ -149,10 +149,10 @@ def _scalar(factors: Sequence[Array], divisors: Sequence[Array], done: Done, sty
     if any(p is None for p in (*above, *below)):
         return None
     only = len(above) == 1 and not below
-    top = " ".join(within(p, SUM if only else PRODUCT, style) for p in above if p is not None)
+    top = style.product(*(within(p, SUM if only else PRODUCT, style) for p in above if p is not None))
     if not below:
         return Piece(top, above[0].binds if only and above[0] is not None else PRODUCT)
-    bottom = " ".join(within(p, PRODUCT, style) for p in below if p is not None)
+    bottom = style.product(*(within(p, PRODUCT, style) for p in below if p is not None))
     line = below[0] if len(below) == 1 and below[0] is not None else Piece(bottom, PRODUCT)
     return line if alone else quotient(top or "1", line, style)
 
@@ -191,7 +191,7 @@ def _entrywise(node: Array, factors: Sequence[Array], divisors: Sequence[Array],
     binds = first.binds if len(full) == 1 and not inverse else ENTRYWISE
     if left or right:
         inner_text = within(Piece(body, binds), PRODUCT, style)
-        return Piece(" ".join([*left, inner_text, *right]), PRODUCT)
+        return Piece(style.product(*left, inner_text, *right), PRODUCT)
     return Piece(body, binds)
 
 
@@ -270,7 +270,7 @@ def _matmul(node: Array, done: Done, style: Style) -> Piece | None:
         first, second = (b, a) if b.rank == 2 else (a, b)  # a row times a matrix is written as the column that it is
         row = turned(first, done, style, _write)
         pieces = [row, pieces[0 if second is a else 1]] if row is not None else pieces
-    return Piece(f"{within(pieces[0], PRODUCT, style)} {within(pieces[1], PRODUCT, style)}", PRODUCT)
+    return Piece(style.product(within(pieces[0], PRODUCT, style), within(pieces[1], PRODUCT, style)), PRODUCT)
 
 
 def _form(node: Array, done: Done, style: Style) -> Piece | None:
@@ -279,7 +279,7 @@ def _form(node: Array, done: Done, style: Style) -> Piece | None:
     if not node.rank and a.op == "matmul" and a.args[0].rank == 1 and a.args[1].rank == 2:
         words = [turned(a.args[0], done, style, _write), done[id(a.args[1])], done[id(b)]]
         if all(p is not None for p in words):
-            return Piece(" ".join(within(p, PRODUCT, style) for p in words if p is not None), PRODUCT)
+            return Piece(style.product(*(within(p, PRODUCT, style) for p in words if p is not None)), PRODUCT)
     return _matmul(node, done, style)
 
 
@@ -287,7 +287,7 @@ def _outer(node: Array, done: Done, style: Style) -> Piece | None:
     column, row = done[id(node.args[0])], turned(node.args[1], done, style, _write)
     if column is None or row is None:
         return None
-    return Piece(f"{within(column, PRODUCT, style)} {within(row, PRODUCT, style)}", PRODUCT)
+    return Piece(style.product(within(column, PRODUCT, style), within(row, PRODUCT, style)), PRODUCT)
 
 
 def _word(word: str) -> Callable[[Array, Done, Style], Piece | None]:

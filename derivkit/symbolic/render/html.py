@@ -13,7 +13,7 @@ from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.render.lines import Block, Row
 from derivkit.symbolic.render.mathml import MATHML, among_words, by_cases, mark, math
-from derivkit.symbolic.render.page import LemmaPart, Outcome, Page, in_matrix, page, with_results
+from derivkit.symbolic.render.page import LemmaPart, Outcome, Page, in_matrix, listed, page, with_results
 from derivkit.symbolic.render.styles import Style
 from derivkit.symbolic.steps import Derivation
 
@@ -125,7 +125,7 @@ def _written(root: ET.Element) -> str:
 
 
 def _body(made: Page, notation: str) -> Iterator[ET.Element]:
-    for definition in made.definitions:
+    for definition in listed(made):
         yield _boxed("line", math(definition, display=True))
     shapes = ", ".join(_shape(o, made.style) for o in made.outcomes)
     yield _note(f"Layout: {made.layout} ({made.meaning}); {shapes}.")

@@ -35,7 +35,7 @@ def solution(node: Array, done: Done, style: Style) -> Piece | None:
     left, right = _matrix(node, done, style), done[id(node.args[1])]
     if left is None or right is None or node.args[0].rank > 2 or node.rank > 2:
         return None
-    return Piece(f"{left.text} {within(right, PRODUCT, style)}", PRODUCT)
+    return Piece(style.product(left.text, within(right, PRODUCT, style)), PRODUCT)
 
 
 # -- entry by entry ---------------------------------------------------------------------------------------------------------
@@ -54,7 +54,7 @@ def entry(w: Writer, node: Prim) -> Entry | None:
         right = _name(w, node, 1)
         if matrix is not None and right is not None:
             rest = tuple(w.subscript(s) for s in node.args[1].subs[1:])  # type: ignore[attr-defined]
-            shown = f"{w.style.inverse(matrix)} {right}"
+            shown = w.style.product(w.style.inverse(matrix), right)
             return Entry(w.style.read(w.style.paren(shown), at + rest))
         inner = w.style.call(node.op, tuple(w.text(a) for a in node.args))
         return Entry(w.style.read(w.style.over(inner, ",".join(w.letters_of(node.bound))), at))

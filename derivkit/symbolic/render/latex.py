@@ -13,6 +13,7 @@ from derivkit.symbolic.render.page import (
     Outcome,
     Page,
     in_matrix,
+    listed,
     page,
     with_results,
 )
@@ -22,7 +23,7 @@ from derivkit.symbolic.steps import Derivation
 
 PAGE = 470.0  # points: the width of a line
 COLUMN = 215.0  # the longest right side beside whose like the reasons stand in a column
-LONG = 12  # lines: a longer display may be broken at the foot of a page, in a group that keeps this to itself
+LONG = 4  # lines: a longer display may be broken at the foot of a page, in a group that keeps this to itself
 TEXT_WIDTH = 0.95  # words are narrower than the letters of a formula
 
 _DOCUMENT = r"""\documentclass[fleqn]{article}
@@ -115,7 +116,7 @@ _ACCENTS = {
 
 def _header(made: Page) -> Iterator[str]:
     if made.definitions:
-        yield _align([Block(0, "", (Row(d),)) for d in made.definitions])
+        yield _align([Block(0, "", (Row(d),)) for d in listed(made)])
     shapes = ", ".join(shape_of(o, made.style) for o in made.outcomes)
     yield f"Layout: {made.layout} ({escaped(made.meaning)}); {shapes}."
     given = [*(space_of(i, made.style) for i in made.inputs), *(f"${d}$" for d in made.lets)]

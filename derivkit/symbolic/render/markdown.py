@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from derivkit.symbolic.render.latex import cases_of, shape_of, space_of
 from derivkit.symbolic.render.lines import Block
-from derivkit.symbolic.render.page import LemmaPart, in_matrix, page, with_results
+from derivkit.symbolic.render.page import LemmaPart, in_matrix, listed, page, with_results
 from derivkit.symbolic.render.styles import LATEX
 from derivkit.symbolic.steps import Derivation
 
@@ -62,7 +62,7 @@ def to_markdown(
     """
     made = page(derivation, MARKDOWN, layout, steps, lemmas, style, title, labels, notation=notation)
     parts = [f"# {escaped(made.title)}"] if made.title else []
-    parts += [_display([spelt(d)]) for d in made.definitions]
+    parts += [_display([spelt(d)]) for d in listed(made)]
     shapes = ", ".join(_dollars(shape_of(o, made.style)) for o in made.outcomes)
     parts.append(f"Layout: {made.layout} ({escaped(made.meaning)}); {shapes}.")
     given = [*(_dollars(space_of(i, made.style)) for i in made.inputs), *(made.style.inline(d) for d in made.lets)]

@@ -25,13 +25,13 @@ def term(arg: Array, node: Array, done: Done, style: Style, write: Write) -> Pie
     row_of_ones = style.transposed(style.ones)
     if arg.op == "expand" and arg.params == (False, True):
         column = done[id(arg.args[0])]
-        return None if column is None else Piece(f"{within(column, PRODUCT, style)} {row_of_ones}", PRODUCT)
+        return None if column is None else Piece(style.product(within(column, PRODUCT, style), row_of_ones), PRODUCT)
     if piece is None:
         return None
     if arg.rank == 2 and arg.shape[1] == ONE:  # sum(G, axis=1) under each column
-        return Piece(f"{within(piece, PRODUCT, style)} {row_of_ones}", PRODUCT)
+        return Piece(style.product(within(piece, PRODUCT, style), row_of_ones), PRODUCT)
     row = piece if arg.rank == 2 else turned(arg, done, style, write)
-    return None if row is None else Piece(f"{style.ones} {within(row, PRODUCT, style)}", PRODUCT)
+    return None if row is None else Piece(style.product(style.ones, within(row, PRODUCT, style)), PRODUCT)
 
 
 def _number(arg: Array, piece: Piece, node: Array, done: Done, style: Style, write: Write) -> Piece | None:

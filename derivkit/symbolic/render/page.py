@@ -28,6 +28,7 @@ from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
 NOTATIONS = ("index", "matrix", "both", "operator")
 STEPS = ("full", "brief", "none")
 STYLES = ("delta", "cases")
+SHORT = 3  # lines of a program that are read at a glance, as E = ‖y − t‖², y = f(z), z = W x
 TITLE = 200  # the most characters of a title
 
 
@@ -100,6 +101,11 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
             left, _, right = line.partition(" = ")
             yield Block(0, left, (Row(right, "a shared part"),))
         yield Block(0, outcome.left, (outcome.row, *matrix(outcome)))
+
+
+def listed(made: Page) -> tuple[str, ...]:
+    """Return the lines of the program as they stand below one another: a long one in its own order, a short one from its end."""
+    return made.definitions if len(made.definitions) <= SHORT else made.definitions[::-1]
 
 
 def in_matrix(outcome: Outcome, made: Page, notation: str) -> Iterator[Row]:

@@ -142,7 +142,7 @@ class _Lines:
 
     def everywhere(self, number: Piece) -> Piece:
         ones = all_ones(self.style)
-        return Piece(ones if number.text == "1" else f"{within(number, PRODUCT, self.style)} {ones}", PRODUCT)
+        return Piece(ones if number.text == "1" else self.style.product(within(number, PRODUCT, self.style), ones), PRODUCT)
 
     def product(self, a: Term, b: Term) -> Piece:
         if 0 in (a.rank, b.rank):
@@ -165,14 +165,14 @@ class _Lines:
     def matmul(self, a: Term, b: Term) -> Term:
         right = within(b.piece, PRODUCT, self.style)
         if a.rank is None or b.rank is None or a.rank > 2 or b.rank > 2:
-            return Term(Piece(f"{within(a.piece, PRODUCT, self.style)} {right}", PRODUCT))
+            return Term(Piece(self.style.product(within(a.piece, PRODUCT, self.style), right), PRODUCT))
         if a.rank == 1:
-            row = f"{a.row or transposed(a.piece, self.style).text} {right}"
+            row = self.style.product(a.row or transposed(a.piece, self.style).text, right)
             if b.rank == 1:
                 return Term(Piece(row, PRODUCT), 0, inner=True)
-            column = f"{within(self.turned(b).piece, PRODUCT, self.style)} {within(a.piece, PRODUCT, self.style)}"
+            column = self.style.product(*(within(p, PRODUCT, self.style) for p in (self.turned(b).piece, a.piece)))
             return Term(Piece(column, PRODUCT), 1, row)
-        return Term(Piece(f"{within(a.piece, PRODUCT, self.style)} {right}", PRODUCT), b.rank)
+        return Term(Piece(self.style.product(within(a.piece, PRODUCT, self.style), right), PRODUCT), b.rank)
 
     def power(self, base: Term, exponent: Term, written: syntax.Expression) -> Piece:
         name = base.piece.binds == ATOM and not base.piece.text.endswith(")")
@@ -237,14 +237,14 @@ class _Lines:
                 return self.matmul(args[0], args[1])
             case "outer", 2:
                 left = within(first.piece, PRODUCT, self.style)
-                return Term(Piece(f"{left} {transposed(args[1].piece, self.style).text}", PRODUCT), 2)
+                return Term(Piece(self.style.product(left, transposed(args[1].piece, self.style).text), PRODUCT), 2)
             case "transpose", 1:
                 return self.turned(first)
             case "inv", 1:
                 return Term(Piece(self.style.inverse(within(first.piece, ATOM, self.style)), POWER), first.rank)
             case "solve", 2:
                 inverse = self.style.inverse(within(first.piece, ATOM, self.style))
-                return Term(Piece(f"{inverse} {within(args[1].piece, PRODUCT, self.style)}", PRODUCT), args[1].rank)
+                return Term(Piece(self.style.product(inverse, within(args[1].piece, PRODUCT, self.style)), PRODUCT), args[1].rank)
             case "trace", 1:
                 return Term(Piece(self.style.word("tr") + self.style.paren(first.piece.text)), 0)
         return None

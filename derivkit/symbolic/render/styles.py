@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import FloorDiv, Size, SizeAtom
@@ -41,7 +43,7 @@ class Style:
     one line; ``last`` says whether a Σ is written behind the other factors, reaching to the end of its term.  ``read`` reads an
     expression at subscripts; ``inline`` sets a formula among ``words``; ``bar`` is how a fraction begins and
     ``above`` what stands above; ``exponential``:
-    exp is a power of e; ``labels`` are the names that are printed otherwise.
+    exp is a power of e; ``between`` stands between two arrays side by side; ``labels`` are the names that are printed otherwise.
     """
 
     name: str
@@ -64,8 +66,10 @@ class Style:
     last: bool = True
     constants: dict[str, str] = field(default_factory=dict)
     entrywise: tuple[str, str] = ("⊙", "⊘")
+    between: Callable[[str, str], str] = lambda left, right: " "
     kronecker: str = " ⊗ "
     top: str = "ᵀ"
+    colon: str = ":"
     transposed: Callable[[str], str] = lambda t: f"{t}ᵀ"
     inverse: Callable[[str], str] = lambda t: f"{t}⁻¹"
     turned_inverse: Callable[[str], str] = lambda t: f"{t}⁻ᵀ"
@@ -85,6 +89,13 @@ class Style:
     exponential: bool = False
     labels: frozenset[str] = frozenset()
     exp: Callable[[str], str] = lambda t: f"exp({t})"
+
+    def product(self, *factors: str) -> str:
+        """Return factors side by side, as arrays are written."""
+        text = factors[0] if factors else ""
+        for before, factor in pairwise(factors):
+            text += self.between(before, factor) + factor
+        return text
 
     def variable(self, name: Name) -> str:
         """Return a name without subscripts."""
@@ -191,6 +202,15 @@ def _latex_word(word: str) -> str:
     return r"\mathrm{diag}" if word == "diag" else rf"\operatorname{{{escape_word(word)}}}"
 
 
+_WORD_FIRST = re.compile(r"\\math(?:it|rm)\{")
+_WORD_LAST = re.compile(r"\\math(?:it|rm)\{[^{}]*\}(?:\^\\top|[_^]\{(?:[^{}]|\{[^{}]*\})*\})*$")
+
+
+def _latex_between(left: str, right: str) -> str:
+    """Return a thin space beside a word, whose letters would run into its neighbour's."""
+    return r" \, " if _WORD_FIRST.match(right) or _WORD_LAST.search(left) else " "
+
+
 def _latex_paren(text: str) -> str:
     tall = any(sign in text for sign in (r"\frac", r"\sum", r"\left", r"\prod"))
     return rf"\left({text}\right)" if tall else f"({text})"
@@ -288,8 +308,10 @@ LATEX = Style(
     decimal=_latex_decimal,
     constants={"pi": r"\pi", "inf": r"\infty"},
     entrywise=(r"\odot", r"\oslash"),
+    between=_latex_between,
     kronecker=r" \otimes ",
     top=r"^\top",
+    colon="{:}",
     transposed=lambda t: rf"{t}^\top",
     inverse=lambda t: f"{t}^{{-1}}",
     turned_inverse=lambda t: rf"{t}^{{-\top}}",

@@ -63,14 +63,14 @@ def _matmul(node: Array, done: Done, style: Style, write: Write, depth: int) -> 
         left, right = turned(b, done, style, write, depth), turned(a, done, style, write, depth)
     if left is None or right is None:
         return None
-    return Piece(f"{within(left, PRODUCT, style)} {within(right, PRODUCT, style)}", PRODUCT)
+    return Piece(style.product(within(left, PRODUCT, style), within(right, PRODUCT, style)), PRODUCT)
 
 
 def _outer(node: Array, done: Done, style: Style, write: Write, depth: int) -> Piece | None:
     column, row = done[id(node.args[1])], turned(node.args[0], done, style, write, depth)
     if column is None or row is None:
         return None
-    return Piece(f"{within(column, PRODUCT, style)} {within(row, PRODUCT, style)}", PRODUCT)
+    return Piece(style.product(within(column, PRODUCT, style), within(row, PRODUCT, style)), PRODUCT)
 
 
 def _entries(node: Array, done: Done, style: Style, write: Write, depth: int) -> Piece | None:
@@ -158,7 +158,7 @@ def _solution(node: Array, done: Done, style: Style, write: Write, depth: int) -
     if piece is None or row is None:
         return None
     mark = style.inverse if matrix.op == "transpose" or node.params else style.turned_inverse
-    return Piece(f"{within(row, PRODUCT, style)} {mark(within(piece, ATOM, style))}", PRODUCT)
+    return Piece(style.product(within(row, PRODUCT, style), mark(within(piece, ATOM, style))), PRODUCT)
 
 
 _PUSHERS: dict[str, Callable[[Array, Done, Style, Write, int], Piece | None]] = {
