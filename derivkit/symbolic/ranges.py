@@ -77,14 +77,17 @@ def reach(sub: Affine) -> tuple[Size, Size]:
 
 
 def is_within(sub: Affine, length: Size) -> bool:
-    """Say whether 0 ≤ ``sub`` < ``length`` is certain.
+    """Say whether 0 ≤ ``sub`` < ``length`` is certain; the axis, whatever its length, has an entry.
 
-    >>> i = Index("i", Size.of("A"))
+    >>> i, rest = Index("i", Size.of("A")), Size.of("A") - 2
     >>> is_within(Affine.of(i), Size.of("A") + Size.of("B")), is_within(Affine.of(i) - 1, Size.of("A"))
     (True, False)
+    >>> is_within(Affine.of(0), rest), is_within(Affine.of(rest - 1), rest), is_within(Affine.of(1), rest)
+    (True, True, False)
     """
     low, high = reach(sub)
-    return _is_plain(sub) and at_least(low) and at_least(length - high, 1)
+    first = at_least(low) or at_least(low - length + 1)
+    return first and (at_least(length - high, 1) or at_least(high * -1)) and _is_plain(sub)
 
 
 def is_beyond(sub: Affine, length: Size) -> bool:
