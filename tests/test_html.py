@@ -244,3 +244,12 @@ def test_a_notebook_gets_every_form():
     rules = re.findall(r"^([^@{}\n][^{}\n]*)\{", bundle["text/html"], re.MULTILINE)
     assert rules
     assert all(one.strip().startswith(".derivkit") for rule in rules for one in rule.split(","))  # the notebook's own stay
+
+
+def test_a_number_stays_in_one_line_and_a_reason_with_its_formula():
+    made = dk.derive(gallery["batch_norm"], wrt["batch_norm"], check=False).html()
+    rule = next(line for line in made.splitlines() if line.startswith(".derivkit .number"))
+    assert "white-space: nowrap" in rule  # (10) in two lines on a telephone
+    rows = [e for e in well_formed(made).iter(f"{XHTML}div") if e.get("class") == "row"]
+    assert rows
+    assert {tuple(e.get("class") for e in row) for row in rows} <= {("right",), ("right", "why")}

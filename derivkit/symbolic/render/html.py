@@ -17,10 +17,9 @@ from derivkit.symbolic.render.page import LemmaPart, Outcome, Page, in_matrix, l
 from derivkit.symbolic.render.styles import Style
 from derivkit.symbolic.steps import Derivation
 
-LONG = 50  # characters: a longer formula has its reason below, not beside
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
-#: A step is a grid: its number, its left side, ``= ...``, the reason; on a narrow page they stand below one another.
+#: A step is a grid: its number, its left side, and rows of ``= ...`` with the reason, beside it where there is room, else below.
 _STYLE = """
 .derivkit { line-height: 1.5; max-width: 72rem; overflow-wrap: break-word; }
 .derivkit math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", math; font-size: 1.1em; }
@@ -32,18 +31,17 @@ _STYLE = """
 .derivkit .note, .derivkit .why { opacity: 0.8; }
 .derivkit .why, .derivkit .note { font-size: 0.92em; }
 .derivkit .why math { font-size: 1.2em; }
-.derivkit .step { display: grid; grid-template-columns: 2.2em fit-content(32%) minmax(0, 1fr) 16em; column-gap: 0.6em;
+.derivkit .step { display: grid; grid-template-columns: 2.2em fit-content(32%) minmax(0, 1fr); column-gap: 0.6em;
   align-items: baseline; padding: 0.35em 0; border-top: 1px solid rgba(128, 128, 128, 0.3); }
-.derivkit .number { grid-column: 1; text-align: right; opacity: 0.7; }
+.derivkit .number { grid-column: 1; text-align: right; white-space: nowrap; opacity: 0.7; }
 .derivkit .left { grid-column: 2; }
-.derivkit .right { grid-column: 3; }
-.derivkit .why { grid-column: 4; }
-.derivkit .long { grid-column: 3 / 5; }
+.derivkit .row { grid-column: 3; display: flex; flex-wrap: wrap; align-items: baseline; column-gap: 1em; }
+.derivkit .right { flex: 9999 1 auto; max-width: 100%; }
+.derivkit .why { flex: 1 1 20em; }
 .derivkit details { margin: 0.6em 0; padding: 0.2em 0.8em; border: 1px solid rgba(128, 128, 128, 0.4); border-radius: 0.4em; }
 .derivkit summary { cursor: pointer; padding: 0.2em 0; }
 @media (max-width: 46rem) {
-  .derivkit .step { grid-template-columns: 1.6em fit-content(35%) minmax(0, 1fr); column-gap: 0.4em; }
-  .derivkit .why, .derivkit .long { grid-column: 3; }
+  .derivkit .step { grid-template-columns: 2em fit-content(35%) minmax(0, 1fr); column-gap: 0.4em; }
 }
 """
 _PAGE_STYLE = """
@@ -154,21 +152,15 @@ def _step(block: Block) -> ET.Element:
     if block.left:
         step.append(_boxed("left", math(block.left, display=True)))
     for row in block.rows:
-        formula = _right(row)
-        step.append(_boxed("right long" if _length(formula) > LONG else "right", formula))
+        line = _add(step, "div", **{"class": "row"})
+        line.append(_boxed("right", _right(row)))
         if row.reason:
-            _words(_add(step, "div", **{"class": "why"}), row.reason)
+            _words(_add(line, "div", **{"class": "why"}), row.reason)
     return step
 
 
 def _right(row: Row) -> ET.Element:
     return by_cases("=", row.by_cases) if row.by_cases else math(f"= {row.right}", display=True)
-
-
-def _length(element: ET.Element) -> int:
-    """Return about how many characters a formula is wide: of a fraction, or of cases, the longest line."""
-    inner = [_length(e) for e in element]
-    return len(element.text or "") + (max(inner, default=0) if element.tag in ("mfrac", "mtable") else sum(inner))
 
 
 def _lemma(part: LemmaPart, style: Style) -> ET.Element:
