@@ -141,6 +141,8 @@ def lift(program: Program, batch: Iterable[str], reduce: str | None, rate: Fract
         for some in (program.inputs, program.unread)
     )
     definitions: Iterable[Definition] = [lifted.definition(d) for d in program.definitions]
+    if program.kind == "hessian" and any(_independent(n) in lifted.names for n in program.gradients.values()):
+        raise DerivkitError("a Hessian by a batched name is not batched", code="DK031", hint="ask for kind='hvp'")
     scale = reduce or "mean" if program.kind in REDUCED else None
     same = scale == "mean" and program.value not in lifted.names  # the mean of N times the same
     factors: list[Expr] = [Num(rate)] if rate is not None else []
@@ -164,8 +166,6 @@ def _batched_inputs(program: Program, names: tuple[str, ...]) -> frozenset[Name]
     if program.kind == "vjp":  # the cotangent has the axes of the output
         batched |= {name for word, name in known.items() if word == f"{program.value}_bar"}
     batched |= {name for name in known.values() if name.kind == "tangent" and name.of in batched}  # a direction moves with it
-    if program.kind == "hessian" and any(_independent(n) in batched for n in program.gradients.values()):
-        raise DerivkitError("a Hessian by a batched name is not batched", code="DK031", hint="ask for kind='hvp'")
     return frozenset(batched)
 
 

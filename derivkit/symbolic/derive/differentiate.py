@@ -178,7 +178,10 @@ def primitive_slope(expr: Prim, n: int, at: tuple[Index, ...], output: Expr | No
     """Return ∂ ``expr`` / ∂ (its ``n``-th argument at the position ``at``), folded into the output where the row does."""
     row = PRIMITIVES[expr.op]
     if not row.folded:
-        raise DerivkitError(f"{expr.op} has no derivative here", code="DK030", hint="differentiate it once only")
+        of = next((name for name, other in PRIMITIVES.items() if f"{expr.op}(" in "".join(other.folded)), None)
+        which = expr.op if of is None else f"the derivative of {of}, {row.reason},"  # what nobody writes has no name to a reader
+        hint = "differentiate it once only, or write it with other operations: x[0]*x[1]"
+        raise DerivkitError(f"{which} is not differentiated again", code="DK030", hint=hint)
     return read_row(row.folded[n], row_bindings(row, expr, n, at, output))
 
 
