@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from derivkit.symbolic.expr import Delta, Expr, Fn, Inside, Num, key
+from derivkit.symbolic.expr import Delta, Expr, Fn, Inside, Mul, Num, key
 
 #: Elementwise operations whose value is 0 or 1, so that a power of them is themselves.
 INDICATORS = frozenset({"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "step"})
@@ -18,6 +18,13 @@ def num(value: Fraction | int) -> Num:
 
 _WHOLE = {n: Num(n) for n in range(-4, 9)}
 _SMALL = {Fraction(n): made for n, made in _WHOLE.items()}
+UNIT = Fraction(1)
+
+
+def number_of(expr: Expr) -> Fraction:
+    """Return the rational coefficient of ``expr`` alone."""
+    first = expr.args[0] if isinstance(expr, Mul) else expr
+    return first.value if isinstance(first, Num) else UNIT
 
 
 def is_indicator(expr: Expr) -> bool:

@@ -204,9 +204,15 @@ def _align(value: Labelled, axes: tuple[Index, ...]) -> Array:
     own, array = value
     if own == axes:
         return array
-    order = sorted(range(len(own)), key=lambda n: axes.index(own[n]))
-    lengths = dict(zip(own, array.shape, strict=True))
-    return array.transpose(order).reshape(tuple(lengths.get(i, 1) for i in axes))
+    order, places = _turn(own, axes)
+    return array.transpose(order)[places] if len(own) > 1 else array[places]
+
+
+@lru_cache(maxsize=1024)
+def _turn(own: tuple[Index, ...], axes: tuple[Index, ...]) -> tuple[tuple[int, ...], tuple[slice | None, ...]]:
+    """Return the order in which an array's axes follow ``axes``, and what makes an axis of length 1 of each that it lacks."""
+    order = tuple(sorted(range(len(own)), key=lambda n: axes.index(own[n])))
+    return order, tuple(slice(None) if i in own else None for i in axes)
 
 
 def _operands(node: Expr) -> tuple[Expr, ...]:

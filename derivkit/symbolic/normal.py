@@ -12,7 +12,7 @@ from math import isqrt
 from typing import cast
 
 from derivkit.symbolic.deltas import OPEN, Solution, is_rough, matched_digits, solutions, vanishes
-from derivkit.symbolic.elementary import fn, is_indicator, num
+from derivkit.symbolic.elementary import UNIT, fn, is_indicator, num
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
@@ -71,7 +71,7 @@ def coefficient(expr: Expr) -> tuple[Fraction, Expr]:
     if isinstance(expr, Mul) and isinstance(expr.args[0], Num):
         rest = expr.args[1:]
         return expr.args[0].value, rest[0] if len(rest) == 1 else Mul(rest)
-    return Fraction(1), expr
+    return UNIT, expr
 
 
 def terms_of(expr: Expr) -> tuple[Expr, ...]:
@@ -122,7 +122,7 @@ def add(operands: Iterable[Expr]) -> Expr:
 def scaled(c: Fraction | int, expr: Expr) -> Expr:
     """Return ``c`` times a normal expression."""
     c0, rest = coefficient(expr)
-    value = c0 * c
+    value = c if c0 is UNIT else c0 * c
     if value == 0:
         return ZERO_EXPR
     if rest is ONE_EXPR:

@@ -18,7 +18,7 @@ from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.derive.softmaxes import with_softmaxes
 from derivkit.symbolic.derive.split import broadcasts
 from derivkit.symbolic.derive.totals import without_centred
-from derivkit.symbolic.elementary import condition_of, fn, is_indicator
+from derivkit.symbolic.elementary import condition_of, fn, is_indicator, number_of
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -251,7 +251,7 @@ def _powers(term: Expr) -> dict[int, tuple[Expr, Fraction]]:
 
 
 def _common_number(expr: Add) -> Fraction:
-    values = [coefficient(t)[0] for t in expr.args]
+    values = [number_of(t) for t in expr.args]
     size = abs(values[0])
     if size == 1 or any(abs(v) != size for v in values):
         return Fraction(1)

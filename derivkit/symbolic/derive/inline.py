@@ -33,11 +33,15 @@ class Writer:
         self._table = table
         self._limit = limit
         self._known: dict[Name, Expr | None] = {}
+        self._made: dict[Expr, Expr] = {}
 
     def written_out(self, expr: Expr) -> Expr:
         """Return ``expr`` with the names replaced that are short; itself when there is none."""
-        made = self.quoted(expr)
-        return made if made is expr else normal(made)
+        if expr not in self._made:  # a line is written once by itself, and once where it is read
+            made = self.quoted(expr)
+            self._made[expr] = made if made is expr else normal(made)
+        made = self._made[expr]
+        return expr if made == expr else made
 
     def quoted(self, expr: Expr) -> Expr:
         """Return the same as it is written, before anything cancels or is contracted."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import is_
 
 from derivkit.symbolic.derive.forms import polished
 from derivkit.symbolic.derive.forward import Forward, Tangent
@@ -367,6 +368,6 @@ def _flat(expr: Expr) -> Expr:
     if not expr.children:
         return expr
     children = tuple(_flat(c) for c in expr.children)
-    if isinstance(expr, Mul):
+    if isinstance(expr, Mul) and any(isinstance(c, Mul) for c in children):
         return Mul(tuple(f for c in children for f in factors_of(c)))
-    return expr.rebuilt(children)
+    return expr if all(map(is_, children, expr.children)) else expr.rebuilt(children)

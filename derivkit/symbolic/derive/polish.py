@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from derivkit.symbolic.elementary import fn
+from derivkit.symbolic.elementary import fn, number_of
 from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, SizeOf, Sum, key, references
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.normal import add, coefficient, factors_of, mul, negative, num, power, scaled, sum_over
@@ -15,7 +15,7 @@ ODD = frozenset({"sign", "tanh", "sin", "sinh", "arctan", "erf"})  # f(−x) = �
 def by_textbook(expr: Expr) -> Expr:
     """Return one node in the order a textbook uses: a positive term first, sums last in a product, signs absorbed."""
     if isinstance(expr, Add):
-        signs = [coefficient(t)[0] < 0 for t in expr.args]
+        signs = [number_of(t) < 0 for t in expr.args]
         if signs[0] and not all(signs):
             first = signs.index(False)
             return Add((expr.args[first], *expr.args[:first], *expr.args[first + 1 :]))
@@ -23,10 +23,10 @@ def by_textbook(expr: Expr) -> Expr:
     if not isinstance(expr, Mul):
         return expr
     factors = _even_slopes(expr.args)
-    c, _ = coefficient(expr)
+    c = number_of(expr)
     if c > 0:
         for n, factor in enumerate(factors):
-            if isinstance(factor, Add) and all(coefficient(t)[0] < 0 for t in factor.args):
+            if isinstance(factor, Add) and all(number_of(t) < 0 for t in factor.args):
                 flipped = add(scaled(-1, t) for t in factor.args)
                 return by_textbook(mul((num(-1), *factors[:n], flipped, *factors[n + 1 :])))
     if c < 0:
@@ -70,7 +70,7 @@ def _differs(place: int, factors: Sequence[Expr]) -> bool:
 def _opposite(expr: Expr) -> Expr | None:
     """Return minus the expression where that is no longer: t − p for p − t, also within a Σ or an odd function."""
     if isinstance(expr, Add):
-        minus = sum(coefficient(t)[0] < 0 for t in expr.args)
+        minus = sum(number_of(t) < 0 for t in expr.args)
         return by_textbook(negative(expr)) if minus and 2 * minus >= len(expr.args) else None
     if isinstance(expr, Sum):
         inner = _opposite(expr.body)
@@ -78,7 +78,7 @@ def _opposite(expr: Expr) -> Expr | None:
     if isinstance(expr, Fn) and expr.op in ODD:
         inner = _opposite(expr.args[0])
         return None if inner is None else fn(expr.op, (inner,))
-    if isinstance(expr, Mul) and coefficient(expr)[0] > 0:
+    if isinstance(expr, Mul) and number_of(expr) > 0:
         for n, factor in enumerate(expr.args):
             inner = _opposite(factor) if _differs(n, expr.args) else None
             if inner is not None:
