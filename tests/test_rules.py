@@ -12,7 +12,7 @@ from expressions import FREE, SIZES, expressions, value
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from derivkit.symbolic.derive import folds, forms, rewrite, rows
+from derivkit.symbolic.derive import folds, forms, rewrite, rows, softmaxes, terms
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.evaluate import evaluate_expr
 from derivkit.symbolic.expr import (
@@ -118,6 +118,9 @@ FORMS: dict[str, Callable[[Expr], Expr]] = {
     "polished": forms.polished,
     "rules": lambda e: rewrite.rewrite(e)[0],
     "spread": folds.spread,
+    "softmaxes": lambda e: softmaxes.with_softmaxes(e, {}),
+    "roots joined": terms.with_joined_roots,
+    "term by term": lambda e: forms.everywhere(e, lambda n: terms.term_by_term(n, forms.expand) if isinstance(n, Mul) else n),
 }
 
 

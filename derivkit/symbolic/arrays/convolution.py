@@ -38,7 +38,7 @@ def letters_of(node: Array) -> tuple[str, str, str] | None:
 
 def is_panel(node: Array) -> bool:
     """Return whether an array is a window with more axes than the array that it looks at."""
-    base = node.args[0] if node.op == "transpose" else node
+    base = node.args[0] if node.op in ("transpose", "turn") else node
     return base.op == "window" and len(base.params[1]) > base.args[0].rank  # type: ignore[arg-type]
 
 
@@ -66,7 +66,7 @@ def convolution(node: Array) -> Array | None:
 
 
 def _matched(x: Array, a: str, w: Array, b: str, result: str) -> Array | None:
-    if x.op == "transpose":
+    if x.op in ("transpose", "turn"):
         order: tuple[int, ...] = x.params  # type: ignore[assignment]
         x, a = x.args[0], "".join(a[order.index(n)] for n in range(len(order)))
     source = x.args[0]
@@ -132,7 +132,7 @@ def _conv(x: Array, w: Array, slides: Sequence[_Slide], lead: Sequence[Size]) ->
 
 def turn(x: Array, order: Sequence[int]) -> Array:
     """Return ``x`` with its axes permuted, in words."""
-    if x.op == "turn":
+    if x.op in ("turn", "transpose"):
         return turn(x.args[0], [x.params[n] for n in order])  # type: ignore[misc]
     if list(order) == list(range(x.rank)):
         return x

@@ -268,7 +268,7 @@ def _readable(node: Array) -> Array:
     found = convolution.convolution(node)
     if found is not None:
         return found
-    if node.op == "transpose" and node.rank > 2:
+    if node.op == "transpose" and (node.rank > 2 or node.args[0].op == "turn"):
         return convolution.turn(node.args[0], node.params)  # type: ignore[arg-type]
     if node.op == "matmul" and node.rank == 0 and node.args[0].op == "matmul":
         (matrix, x), y = node.args[0].args, node.args[1]

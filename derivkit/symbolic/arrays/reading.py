@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import reduce
 
 from derivkit.symbolic.arrays.nodes import matmul
+from derivkit.symbolic.arrays.transposes import transpose
 from derivkit.symbolic.arrays.tree import Array, Numbering, postorder, rebuilt
 
 
@@ -59,6 +60,8 @@ def product(factors: Sequence[Array]) -> Array:
 
 
 def _turned(factor: Array) -> Array:
+    if factor.op == "mul":
+        return transpose(factor, (1, 0))  # r[:, None] * X for (r * X.T).T
     return factor.args[0] if factor.op == "transpose" else Array("transpose", (factor,), factor.shape[::-1], (1, 0))
 
 
@@ -94,12 +97,16 @@ def _square(node: Array) -> Array:
 
 
 def _in_words(node: Array) -> Array:
-    """Return ``mean((x - mean(x))**2)`` as ``var(x)``, its root as ``std(x)``, and entries many times as ``repeat(x, 2)``."""
+    """Return ``mean((x - mean(x))**2)`` as ``var(x)``, its root as ``std(x)``, ``sqrt(sum(x**2))`` as ``norm(x)``, and so on."""
     if node.op == "reshape" and node.rank == 1 and node.args[0].op == "outer" and node.args[0].args[1].op == "ones":
         return Array("repeat", node.args[0].args[:1], node.shape, node.args[0].shape[1:])
     if node.op == "fn" and node.params == ("sqrt",) and node.args[0].op == "reduce" and node.args[0].params[0] == "var":
         inner = node.args[0]
         return Array("reduce", inner.args, inner.shape, ("std", *inner.params[1:]))
+    if node.op == "fn" and node.params == ("sqrt",):
+        return _norm(node)
+    if node.op == "mul" and node.params == (1,) and len(node.args) == 2 and all(_is_natural_power(a) for a in node.args):
+        return _power_of_ratio(node)
     if node.op != "reduce" or node.params[0] != "mean" or node.args[0].op != "pow":
         return node
     centred, exponent = node.args[0].args
@@ -111,6 +118,31 @@ def _in_words(node: Array) -> Array:
     numbers = Numbering()
     same = numbers(mean.args[0]) == numbers(x)
     return Array("reduce", (x,), node.shape, ("var", *node.params[1:])) if same else node
+
+
+def _norm(root: Array) -> Array:
+    """Return ``sqrt(sum(x**2, axis=1))`` as ``norm(x, axis=1)``."""
+    total = root.args[0]
+    if total.op == "reduce" and total.params[0] == "sum" and total.args[0].op == "pow":
+        x, exponent = total.args[0].args
+        if exponent.params == (Fraction(2),):
+            return Array("reduce", (x,), root.shape, ("norm", *total.params[1:]))
+    if total.op == "matmul" and not total.rank and total.args[0] is total.args[1]:
+        return Array("reduce", total.args[:1], (), ("norm", (0,), False))
+    return root
+
+
+def _is_natural_power(node: Array) -> bool:
+    """Say whether a node is ``x**3``, of a number beyond 1."""
+    return node.op == "pow" and node.args[1].op == "number" and node.args[1].params[0] > 1  # type: ignore[operator]
+
+
+def _power_of_ratio(node: Array) -> Array:
+    """Return ``r**2 / c**2`` as ``(r / c)**2``."""
+    (top, exponent), (bottom, below) = (a.args for a in node.args)
+    if exponent.params != below.params:
+        return node
+    return Array("pow", (Array("mul", (top, bottom), node.shape, (1,)), exponent), node.shape)
 
 
 def _lines_up(mean: Array) -> bool:

@@ -24,12 +24,23 @@ def symmetrised(root: Array, names: Collection[Name]) -> Array:
         made = _mirrored(made, numbers, symmetric)
         if made.op == "transpose" and made.rank == 2 and numbers(made.args[0]) in symmetric:
             made = made.args[0]
+        made = _turned(made, numbers, symmetric)
         if made.op in ("inv", "solve") and made.args[0].rank == 2 and numbers(made.args[0]) in symmetric:
             made = Array(made.op, made.args, made.shape, MARK)
         if made.rank == 2 and _is_symmetric(made, names, numbers, symmetric):
             symmetric.add(numbers(made))
         done[id(node)] = made
     return done[id(root)]
+
+
+def _turned(node: Array, numbers: Numbering, known: Collection[int]) -> Array:
+    """Return ``(H P)ᵀ`` as ``P Hᵀ`` where P is symmetric, for no transpose more."""
+    if node.op != "transpose" or node.rank != 2:
+        return node
+    found = factors(node)
+    plain = [(f, turned and numbers(f) not in known) for f, turned in found]
+    before = 1 + sum(not turned for _, turned in found)
+    return product(plain) if plain != found and sum(turned for _, turned in plain) <= before else node
 
 
 def _is_symmetric(node: Array, names: Collection[Name], numbers: Numbering, known: Collection[int]) -> bool:

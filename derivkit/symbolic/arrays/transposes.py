@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from derivkit.symbolic.arrays.nodes import eye, matmul, outer
+from derivkit.symbolic.arrays.nodes import expand, eye, matmul, outer
 from derivkit.symbolic.arrays.tree import Array
 
 _ENTRYWISE = frozenset({"add", "mul", "pow", "fn"})
@@ -47,17 +47,25 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
     if x.op == "matmul" and x.args[0].rank == 2 and x.args[1].rank == 2:
         (c1, a), (c2, b) = (_transposed(y, depth - 1) for y in x.args)
         return (c1 + c2, matmul(b, a)) if c1 + c2 < 1 or (c1 + c2 <= 2 and _around_inverse(x)) else plain
-    if x.op in _ENTRYWISE and len(x.args) <= 8 and all(a.rank == 0 or a.shape == x.shape or _column(a) for a in x.args):
-        pairs = [(0, _column(a) or a) if a.shape != x.shape else _transposed(a, depth - 1) for a in x.args]
+    if x.op in _ENTRYWISE and len(x.args) <= 8:
+        pairs = [_turned_operand(a, x, depth - 1) for a in x.args]
         cost = sum(c for c, _ in pairs)
         if cost <= 1 or sum(a.rank > 0 for a in x.args) == 1:  # 2 * X.T, not (2 * X).T; X.T * r, not (r[:, None] * X).T
             return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
     return plain
 
 
-def _column(x: Array) -> Array | None:
-    """Return the vector that ``r[:, None]`` is a column of: along the last axis of a transposed matrix it needs no other axis."""
-    return x.args[0] if x.op == "expand" and x.params == (False, True) else None
+def _turned_operand(a: Array, x: Array, depth: int) -> tuple[int, Array]:
+    """Return an operand of the entrywise ``x`` as that of its transpose: what was a column needs no axis, a row one more."""
+    if a.rank == 0:
+        return 0, a
+    if a.shape == x.shape:
+        return _transposed(a, depth)
+    if a.op == "expand" and a.params == (False, True):
+        return 0, a.args[0]
+    if a.rank == 1 and a.shape[0] == x.shape[1]:
+        return 1, expand(a, (False, True))
+    return 2, Array("transpose", (a,), a.shape[::-1], (1, 0))
 
 
 def _around_inverse(x: Array) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace as replace_fields
 from typing import cast
 
 from derivkit.symbolic.derive.match import Binding, match
-from derivkit.symbolic.expr import Add, Expr, Ref, Sum, freshen, references, replace, substitute
+from derivkit.symbolic.expr import Add, Expr, Prim, Ref, Sum, freshen, references, replace, substitute
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import factors_of, mul, normal, sum_over
@@ -20,7 +20,7 @@ MOST_FACTORS = 8
 
 
 def contractions(definitions: Sequence[Definition]) -> tuple[Definition, ...]:
-    """Return the definitions that are a Σ of a product of names, what nobody named in them written out."""
+    """Return the definitions that are a Σ of a product of names and primitives, what nobody named in them written out."""
     unnamed = {d.name: d for d in definitions if d.name.opened and isinstance(d.rhs, Sum)}
 
     def opened(node: Expr) -> Expr | None:
@@ -30,7 +30,7 @@ def contractions(definitions: Sequence[Definition]) -> tuple[Definition, ...]:
 
     made = [replace_fields(d, rhs=normal(replace(d.rhs, opened, unnamed.keys()))) for d in definitions if isinstance(d.rhs, Sum)]
     products = (d for d in made if isinstance(d.rhs, Sum) and not d.name.opened)
-    return tuple(d for d in products if all(isinstance(f, Ref) for f in _flat(cast(Sum, d.rhs))[1]))
+    return tuple(d for d in products if all(isinstance(f, Ref | Prim) for f in _flat(cast(Sum, d.rhs))[1]))
 
 
 def regrouped(expr: Expr, named: Sequence[Definition]) -> Expr:

@@ -7,6 +7,7 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import cached_property
@@ -16,6 +17,8 @@ from derivkit.symbolic.derive.facts import Fact, declared_facts, use_facts
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.derive.probe import sums_to_prove
+from derivkit.symbolic.derive.relations import Relation, look, relation_of
+from derivkit.symbolic.derive.softmaxes import exponential_sums
 from derivkit.symbolic.derive.symmetry import symmetric_facts, without_solutions
 from derivkit.symbolic.derive.totals import Mean, means
 from derivkit.symbolic.expr import (
@@ -43,29 +46,6 @@ from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, 
 
 PROOF_NODES = 40
 EFFORT_NODES = 1_500  # the longest textbook program needs some 600
-
-
-@dataclass(frozen=True)
-class Relation:
-    """A definition that is a monomial: name = Π base ** exponent, over the definition's indices."""
-
-    definition: Definition
-    factors: tuple[tuple[Expr, Num], ...]
-
-    @cached_property
-    def names(self) -> frozenset[Name]:
-        """The names that stand in it: its own and those of its bases."""
-        return frozenset((self.definition.name, *(b.name for b, _ in self.factors if isinstance(b, Ref))))
-
-    @cached_property
-    def kinds(self) -> frozenset[object]:
-        """What its other bases look like."""
-        return frozenset(_look(b) for b, _ in self.factors if not isinstance(b, Ref | Num))
-
-    @cached_property
-    def is_single(self) -> bool:
-        """Say whether it is one power of one thing, but for a number: then any part of it can be folded."""
-        return sum(not isinstance(b, Num) for b, _ in self.factors) == 1
 
 
 @dataclass(frozen=True)
@@ -119,6 +99,11 @@ class Knowledge:
         return means(self.whole)
 
     @cached_property
+    def exponential_sums(self) -> dict[Name, Definition]:
+        """The sums of exponentials that nobody has named: what is divided by one is a softmax."""
+        return exponential_sums(self.whole)
+
+    @cached_property
     def relations_of(self) -> dict[object, list[int]]:
         """For each name and each look of a base, the places of the relations that it stands in."""
         found: dict[object, list[int]] = {}
@@ -148,10 +133,6 @@ class Knowledge:
         )
 
 
-def _look(expr: Expr) -> object:
-    return (type(expr), frozenset(references(expr)))
-
-
 def _shape(expr: Expr) -> tuple[object, ...]:
     read = frozenset(c.name for c in expr.children if isinstance(c, Ref))
     return (type(expr), getattr(expr, "op", None), len(expr.children), len(getattr(expr, "indices", ())), read)
@@ -168,12 +149,28 @@ def knowledge(graph: Graph) -> Knowledge:
         if isinstance(d.rhs, Prim) and d.rhs.op == "solve":
             whole.append(replace_fields(whole[-1], rhs=normal(without_solutions(d).rhs)))
         solved += _solved(d, rhs)
-        relation = _relation(d, rhs)
+        relation = relation_of(d, rhs)
         if relation is not None:
             relations.append(relation)
+    for d in tuple(_written_out(whole)):
+        relation = relation_of(d, d.rhs)
+        relations += [] if relation is None else [relation]
+        whole.append(d)
     given = (symmetric_facts(graph), positive_names(graph), contractions(whole))
     known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), *given)
     return replace_fields(known, facts=(*declared_facts(graph), *_proved(graph, known)))
+
+
+def _written_out(whole: Sequence[Definition]) -> Iterator[Definition]:
+    """Yield the author's lines again as results have them: what nobody has named written out."""
+    unnamed = {d.name: d for d in whole if d.name.opened and d.rhs.nodes <= PROOF_NODES}
+    for d in whole:
+        if d.name.told and not unnamed.keys().isdisjoint(references(d.rhs)):
+            rhs = d.rhs
+            while rhs.nodes <= PROOF_NODES and not unnamed.keys().isdisjoint(references(rhs)):
+                rhs = replace(rhs, lambda n: unnamed[n.name].at(n.subs) if isinstance(n, Ref) and n.name in unnamed else None)
+            if rhs.nodes <= PROOF_NODES:
+                yield replace_fields(d, rhs=normal(rhs))
 
 
 def _solved(d: Definition, rhs: Expr) -> list[Solved]:
@@ -186,16 +183,6 @@ def _solved(d: Definition, rhs: Expr) -> list[Solved]:
     sign, term = coefficient(candidates[0])
     others = add(scaled(-1, t) for t in base.args if t is not candidates[0])
     return [Solved(d, term, scaled(sign, add((power(d.ref(), exponent), others))))]
-
-
-def _relation(d: Definition, rhs: Expr) -> Relation | None:
-    factors = []
-    for factor in factors_of(rhs):
-        base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE_EXPR)
-        if not isinstance(exponent, Num):
-            return None
-        factors.append((base, exponent))
-    return Relation(d, tuple(factors)) if len(factors) > 1 or factors[0][1] is not ONE_EXPR else None
 
 
 def _proved(graph: Graph, known: Knowledge) -> list[Fact]:
@@ -333,7 +320,7 @@ def monomial_cost(expr: Expr) -> int:
             if isinstance(factor.exponent, Num):
                 total += min(4, int(abs(factor.exponent.value)))
         elif not isinstance(factor, Num):
-            total += factor.nodes
+            total += factor.nodes + isinstance(factor, Sum)
     return total
 
 
@@ -356,7 +343,7 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
     found: dict[int, Expr] = {}
     for relation in _applicable(expr, known):
         bound = frozenset(relation.definition.bound)
-        name = relation.definition.ref()
+        name = relation.whole
         for factor in factors_of(expr):
             base = factor.base if isinstance(factor, Pow) else factor
             for pattern in (name, *(b for b, _ in relation.factors)):
@@ -374,12 +361,13 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
 
 
 def _applicable(expr: Expr, known: Knowledge) -> list[Relation]:
-    """Return the relations of which two parts stand in a product: with one part it could only become longer."""
+    """Return the relations of which two parts stand in a product, or a long one: else it could only become longer."""
     bases = [f.base if isinstance(f, Pow) else f for f in factors_of(expr)]
     names = {b.name for b in bases if isinstance(b, Ref)}
-    kinds = {_look(b) for b in bases if not isinstance(b, Ref | Num)}
+    kinds = {look(b) for b in bases if not isinstance(b, Ref | Num)}
     parts = Counter(n for part in (*names, *kinds) for n in known.relations_of.get(part, ()))
-    return [known.relations[n] for n in sorted(parts) if parts[n] >= 2 or known.relations[n].is_single]
+    found = (known.relations[n] for n in sorted(parts) if parts[n] >= 2 or known.relations[n].is_foldable_from(kinds))
+    return list(found)
 
 
 def with_solved(expr: Expr, one: Solved) -> Expr | None:

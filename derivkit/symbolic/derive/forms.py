@@ -6,19 +6,22 @@ Budgets are spent before building: a product is opened only when the number of i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from fractions import Fraction
 from functools import reduce
 
+from derivkit.symbolic.derive.branches import branches_joined
 from derivkit.symbolic.derive.contractions import regrouped
+from derivkit.symbolic.derive.everywhere import everywhere
 from derivkit.symbolic.derive.facts import use_facts
 from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
 from derivkit.symbolic.derive.polish import averaged, by_textbook, without_minus
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.derive.softmaxes import with_softmaxes
 from derivkit.symbolic.derive.split import broadcasts
+from derivkit.symbolic.derive.terms import term_by_term, with_joined_roots
 from derivkit.symbolic.derive.totals import without_centred
-from derivkit.symbolic.elementary import condition_of, fn, is_indicator, number_of
+from derivkit.symbolic.elementary import number_of
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -42,8 +45,6 @@ from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, 
 OPEN_TERMS = 40
 WORK_NODES = 400
 ROUNDS = 4
-
-Change = Callable[[Expr], Expr]
 
 
 def simplify(expr: Expr, known: Knowledge) -> Expr:
@@ -93,7 +94,9 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
     yield factored(expr)
     yield merged(expr)
     yield branches_joined(expr)
-    yield with_softmaxes(expr)
+    yield with_softmaxes(expr, known.exponential_sums)
+    yield with_joined_roots(expr)
+    yield everywhere(expr, lambda e: term_by_term(e, _briefest) if isinstance(e, Mul) else e)
     yield regrouped(expr, known.contractions)
     yield without_centred(expr, known.means)
     means = everywhere(expr, lambda e: averaged(e) if isinstance(e, Mul) else e)
@@ -116,6 +119,12 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
         rewritten, used = rewrite(expr)
         if used:
             yield fold(rewritten, known)
+
+
+def _briefest(expr: Expr) -> Expr:
+    """Return one term as it is or opened and factored again, whichever is shorter."""
+    made = factored(expand(expr)) if opened_terms(expr) <= OPEN_TERMS else expr
+    return made if cost(made) < cost(expr) else expr
 
 
 def fold(expr: Expr, known: Knowledge) -> Expr:
@@ -192,27 +201,6 @@ def _is_quotient(term: Expr) -> bool:
 
 
 # -- factoring ----------------------------------------------------------------------------------------------------------
-
-
-def everywhere(expr: Expr, change: Change) -> Expr:
-    """Apply ``change`` to every node, children first, keeping the form normal."""
-    if expr.children and not isinstance(expr, Prim):
-        children = tuple(everywhere(c, change) for c in expr.children)
-        if any(a is not b for a, b in zip(children, expr.children, strict=True)):
-            expr = _rebuilt(expr, children)
-    return change(expr)
-
-
-def _rebuilt(expr: Expr, children: tuple[Expr, ...]) -> Expr:
-    if isinstance(expr, Add):
-        return add(children)
-    if isinstance(expr, Mul):
-        return mul(children)
-    if isinstance(expr, Sum):
-        return sum_over(expr.indices, children[0])
-    if isinstance(expr, Pow):
-        return power(*children)
-    return expr.rebuilt(children)
 
 
 def factored(expr: Expr) -> Expr:
@@ -346,40 +334,6 @@ def _take_out_any(expr: Expr) -> Expr | None:
         return expr
     made = _take_out(expr)
     return made if made is not expr else None
-
-
-def branches_joined(expr: Expr) -> Expr:
-    """Return ``expr`` with [c] a + [not c] b written as where(c, a, b), at every depth."""
-    return everywhere(expr, lambda e: _join_branches(e) if isinstance(e, Add) else e)
-
-
-def _join_branches(expr: Add) -> Expr:
-    for a, yes in enumerate(expr.args):
-        for n, factor in enumerate(factors_of(yes)):
-            if not is_indicator(factor):
-                continue
-            for b, no in enumerate(expr.args):
-                rest = _without_complement(no, factor)
-                if b != a and rest is not None:
-                    joined = fn("where", (factor, mul(f for m, f in enumerate(factors_of(yes)) if m != n), rest))
-                    return add((joined, *(t for m, t in enumerate(expr.args) if m not in {a, b})))
-    return expr
-
-
-def _without_complement(term: Expr, indicator: Expr) -> Expr | None:
-    """Return ``term`` without its factor where(indicator, 0, 1), ``None`` when it has none."""
-    factors = factors_of(term)
-    for n, factor in enumerate(factors):
-        if not isinstance(factor, Fn) or factor.op != "where" or factor.args[1:] != (num(0), num(1)):
-            continue
-        if key(condition(factor)) == key(condition_of(indicator)):
-            return mul(factors[:n] + factors[n + 1 :])
-    return None
-
-
-def condition(where: Fn) -> Expr:
-    """Return the condition of a ``where``, a step as the comparison that it is."""
-    return condition_of(where.args[0])
 
 
 # -- the look of a chosen form --------------------------------------------------------------------------------------------

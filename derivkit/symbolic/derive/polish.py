@@ -57,7 +57,7 @@ def _even_slopes(factors: Sequence[Expr]) -> list[Expr]:
 def without_minus(expr: Expr) -> Expr:
     """Return a whole product with its minus sign taken into a difference within it, ``z·(t − p)`` for ``−z·(p − t)``."""
     c, rest = coefficient(expr)
-    turned = _opposite(rest) if c < 0 and not isinstance(rest, Add) else None
+    turned = _opposite(rest) if c < 0 else None
     return expr if turned is None else by_textbook(scaled(-c, turned))
 
 
@@ -71,7 +71,9 @@ def _opposite(expr: Expr) -> Expr | None:
     """Return minus the expression where that is no longer: t − p for p − t, also within a Σ or an odd function."""
     if isinstance(expr, Add):
         minus = sum(number_of(t) < 0 for t in expr.args)
-        return by_textbook(negative(expr)) if minus and 2 * minus >= len(expr.args) else None
+        if minus and 2 * minus >= len(expr.args):
+            return by_textbook(negative(expr))
+        return _one_turned(expr) if 2 * (minus + 1) >= len(expr.args) else None
     if isinstance(expr, Sum):
         inner = _opposite(expr.body)
         return None if inner is None else sum_over(expr.indices, inner)
@@ -83,6 +85,18 @@ def _opposite(expr: Expr) -> Expr | None:
             inner = _opposite(factor) if _differs(n, expr.args) else None
             if inner is not None:
                 return by_textbook(mul((*expr.args[:n], inner, *expr.args[n + 1 :])))
+    return None
+
+
+def _one_turned(expr: Add) -> Expr | None:
+    """Return minus a sum, one of whose terms takes the sign in: ``s (1 − t) − a`` for ``a + s (t − 1)``, that of a −1 first."""
+    for lowered in (True, False):
+        for place, term in enumerate(expr.args):
+            brackets = [f for f in factors_of(term) if isinstance(f, Add)]
+            turned = _opposite(term) if brackets and any(num(-1) in f.args for f in brackets) is lowered else None
+            if turned is not None:
+                others = (negative(t) for n, t in enumerate(expr.args) if n != place)
+                return add((turned, *others))
     return None
 
 

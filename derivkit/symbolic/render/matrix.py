@@ -17,9 +17,10 @@ from derivkit.symbolic.arrays.symmetric import symmetrised
 from derivkit.symbolic.derive.forms import expand, opened_terms, polished
 from derivkit.symbolic.derive.split import inward, split
 from derivkit.symbolic.derive.symmetry import symmetric_facts
-from derivkit.symbolic.expr import Delta, Expr, Name, Prim, walk
+from derivkit.symbolic.expr import Delta, Expr, Mul, Name, Prim, walk
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index, Size
+from derivkit.symbolic.normal import factors_of, mul
 from derivkit.symbolic.render.formula import formula, row_formula
 from derivkit.symbolic.render.styles import TEXT, Style, style_for
 from derivkit.symbolic.steps import Result
@@ -97,6 +98,10 @@ def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name
     forms = [expr]
     if any(isinstance(n, Delta) for n in walk(expr)) and expr.nodes <= OPEN_NODES and opened_terms(expr) <= OPEN_TERMS:
         forms.append(polished(expand(expr)))
+        scalars = [f for f in factors_of(expr) if not f.free]
+        if scalars:  # (diag(p) − p pᵀ)/t
+            rest = polished(expand(mul(f for f in factors_of(expr) if f.free)))
+            forms.append(Mul((*scalars, rest)))
     apart = split(expr) if expr.nodes <= SPLIT_NODES else expr
     if apart is not expr:
         forms.append(polished(apart))
