@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from derivkit.symbolic.deltas import is_rough, may_leave, vanishes
 from derivkit.symbolic.expr import Expr, Inside, Mul, Name, Ref, freshen, references
@@ -81,7 +81,11 @@ class Definition:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Inputs and definitions, in the order of the program; the last definition need not be the output."""
+    """Inputs and definitions, in the order of the program; the last definition need not be the output.
+
+    ``apart`` is the same program where a right side that stands in it again is not read under the author's name for it: of
+    y = softmax(z), E = y·softmax(z) a derivative by y holds softmax(z).  ``None`` where there is no such thing.
+    """
 
     inputs: Mapping[Name, Input]
     definitions: tuple[Definition, ...]
@@ -90,6 +94,7 @@ class Graph:
     source: str = ""
     extra: Mapping[Name, Input] = field(default_factory=dict)  # declared, not used by the program
     needs: tuple[Need, ...] = ()
+    apart: Graph | None = field(default=None, repr=False, compare=False)
     _named: dict[Name, Definition] = field(init=False, repr=False, compare=False)
     _spelled: frozenset[str] = field(init=False, repr=False, compare=False)
 
@@ -128,6 +133,16 @@ class Graph:
             if definition.name in found:
                 found.update(references(definition.rhs))
         return frozenset(found)
+
+    def moving(self, names: Iterable[Name]) -> Graph:
+        """Return the program for a derivative by ``names``: what is read under one of them only because it is equal stays."""
+        return self if self.apart is None or not any(n in self._named and n.kind == "user" for n in names) else self.apart
+
+    def holding(self, names: Iterable[Name]) -> Graph:
+        """Return the program with the lines of ``names`` as inputs: what is true of them wherever they move to."""
+        held = {n: Input(n, "real", self[n].shape) for n in names if n in self._named}
+        kept = tuple(d for d in self.definitions if d.name not in held)
+        return replace(self, inputs={**self.inputs, **held}, definitions=kept) if held else self
 
     def dependents(self, roots: frozenset[Name]) -> frozenset[Name]:
         """Return ``roots`` and every definition that depends on one of them."""

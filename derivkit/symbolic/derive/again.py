@@ -29,7 +29,7 @@ def derivative_graph(primal: Graph, full: Graph, targets: tuple[Name, ...]) -> G
     made_here = {d.name for d in full.definitions} - {d.name for d in own}
     table = {d.name: replace(d, shown=None, facts=()) for d in full.definitions if d.name in made_here}
     order = list(table)
-    known = knowledge(primal).named_by_author()
+    known = knowledge(primal.holding(t.of for t in targets if t.of is not None)).named_by_author()
     made: dict[Name, Definition] = {}
     for target in targets:
         if target not in table:
@@ -37,7 +37,7 @@ def derivative_graph(primal: Graph, full: Graph, targets: tuple[Name, ...]) -> G
         expr = _opened(table[target].rhs, table, order)
         made[target] = replace(table[target], rhs=polished(shortest(normal(expr), known)))
     definitions = (*own, *(d for n, d in table.items() if n not in made), *made.values())
-    whole = replace(full, definitions=definitions, output=targets[-1])
+    whole = replace(full, definitions=definitions, output=targets[-1], apart=None)
     kept = whole.needed(targets)
     return replace(whole, definitions=tuple(d for d in definitions if d.name in kept or d.name not in table))
 

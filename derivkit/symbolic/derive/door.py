@@ -121,7 +121,8 @@ def differentiate(
 def _differentiated(
     graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: str | None, along: str | Iterable[str] | None
 ) -> Differentiated:
-    return differentiated(graph, _names(graph, wrt), chosen_kind(graph, None if kind is None else str(kind)), along)
+    names = _names(graph, wrt)
+    return differentiated(graph.moving(names), names, chosen_kind(graph, None if kind is None else str(kind)), along)
 
 
 def _through(found: Differentiated, linear: bool = True) -> Iterator[Expr]:
@@ -199,10 +200,16 @@ def _results(found: Differentiated, layout: str) -> dict[str, Result]:
             opened += [a.definition for a in done.adjoints if a.contributions]
         else:
             opened += [t.definition for t in done.tangents]
-    known = found.passes[-1].known.named_by_author()
     bare = [one.expr for one in found.results.values()]
-    flattener = Flattener({o.name: o for o in opened}, tuple(o.name for o in opened), known, bare)
-    return {key: _result(found.primal, one, layout, flattener) for key, one in found.results.items()}
+    table, order = {o.name: o for o in opened}, tuple(o.name for o in opened)
+    last = found.passes[-1]
+    anywhere = Flattener(table, order, last.known.named_by_author(), bare)
+    held = last.held if isinstance(last, Pass) else None
+    moving = anywhere if held is None else Flattener(table, order, held.named_by_author(), bare)
+    return {
+        key: _result(found.primal, one, layout, anywhere if one.wrt in found.primal.inputs else moving)
+        for key, one in found.results.items()
+    }
 
 
 def _result(primal: Graph, bare: Result, layout: str, flattener: Flattener) -> Result:

@@ -28,7 +28,8 @@ def expanded(graph: Graph, ops: str | Iterable[str]) -> Graph:
     made: list[Definition] = []
     for d in graph.definitions:
         made += _opened(d, taken) if isinstance(d.rhs, Fn | Prim) and d.rhs.op in words else [d]
-    return replace_fields(graph, definitions=tuple(made))
+    apart = None if graph.apart is None else expanded(graph.apart, words)
+    return replace_fields(graph, definitions=tuple(made), apart=apart)
 
 
 def _has_formula(op: str) -> bool:

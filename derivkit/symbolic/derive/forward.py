@@ -61,7 +61,7 @@ def tangent_name(of: Name) -> Name:
 
 def forward(graph: Graph, directions: Mapping[Name, Name], targets: tuple[Name, ...]) -> Forward:
     """Return the tangents of ``targets`` and of what they need, when each name of ``directions`` moves along its direction."""
-    known = knowledge(graph)
+    known = knowledge(graph.holding(n for n in directions if n not in graph.inputs))
     alive = graph.dependents(frozenset(directions)) & graph.needed(targets)
     names = {n: graph.unused("tangent", n) for n in alive if n not in directions} | dict(directions)
     made: list[Tangent] = []

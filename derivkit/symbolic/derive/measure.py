@@ -181,7 +181,11 @@ def _moved(
     values: Mapping[str, Array],
     sizes: Mapping[str, int],
 ) -> Array:
-    """Return the derivative of the output of ``graph`` as the names of ``directions`` move along them."""
+    """Return the derivative of the output of ``graph`` as the names of ``directions`` move along them.
+
+    Measured is the program where nothing is read under another line's name, whatever was differentiated.
+    """
+    graph = graph.apart or graph
     if all(n in graph.inputs or n in graph.extra for n in directions):
         moved = dict(values)
         for name, direction in directions.items():

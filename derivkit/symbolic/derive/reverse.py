@@ -5,7 +5,7 @@ A pass only computes; what a reader is told of it is written in ``narrate``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
 from derivkit.symbolic.derive.differentiate import checked_size, partial
@@ -83,13 +83,17 @@ class Stage:
 
 @dataclass(frozen=True)
 class Pass:
-    """The adjoints of ``graph.output`` with respect to everything between it and ``wrt``, outermost first."""
+    """The adjoints of ``graph.output`` with respect to everything between it and ``wrt``, outermost first.
+
+    ``held`` is what is known where lines that are differentiated by move freely, ``None`` where there are none.
+    """
 
     graph: Graph
     outputs: tuple[Index | None, ...]
     adjoints: tuple[Adjoint, ...]
     known: Knowledge
     seed: Name | None = None
+    held: Knowledge | None = None
 
     def name(self, of: Name) -> Name:
         """Return the name of a node's adjoint, or of its cotangent when the pass was seeded."""
@@ -106,15 +110,17 @@ def reverse(graph: Graph, wrt: tuple[Name, ...], seed: Name | None = None) -> Pa
     With a ``seed`` (an input of the output's shape, its cotangent) they are vector–Jacobian products; without one they
     are derivatives of every entry of the output, whose axes come first.
     """
-    known = knowledge(graph)
+    known, lines = knowledge(graph), [n for n in wrt if n not in graph.inputs and graph.knows(n)]
+    held = knowledge(graph.holding(lines)) if lines else None
+    above = graph.dependents(frozenset(lines)) if lines else frozenset()
     alive = _between(graph, wrt)
     readers = readers_of(graph)
     check_work(readers, alive)
     outputs = () if seed else node_indices(graph, graph.output, readers)
-    run = _Run(graph, alive, known, outputs, seed, readers, {})
+    run = _Run(graph, alive, outputs, seed, readers, {})
     for name in _backwards(graph, alive):
-        run.done[name] = _adjoint(run, name)
-    return Pass(graph, run.outputs, tuple(run.done.values()), known, seed)
+        run.done[name] = _adjoint(run, name, held if held is not None and name in above else known)
+    return Pass(graph, run.outputs, tuple(run.done.values()), known, seed, held)
 
 
 def adjoint_name(graph: Graph, seed: Name | None, of: Name) -> Name:
@@ -130,7 +136,6 @@ class _Run:
 
     graph: Graph
     alive: frozenset[Name]
-    known: Knowledge
     outputs: tuple[Index | None, ...]
     seed: Name | None
     readers: Readers
@@ -186,8 +191,8 @@ def reference(name: Name, indices: tuple[Index | None, ...]) -> Ref:
 # -- one adjoint ----------------------------------------------------------------------------------------------------------
 
 
-def _adjoint(run: _Run, name: Name) -> Adjoint:
-    graph, outputs, known, done = run.graph, run.outputs, run.known, run.done
+def _adjoint(run: _Run, name: Name, known: Knowledge) -> Adjoint:
+    graph, outputs, done = run.graph, run.outputs, run.done
     adjoint_name = run.name(name)
     indices = node_indices(graph, name, run.readers)
     if name == graph.output:
@@ -207,7 +212,7 @@ def _adjoint(run: _Run, name: Name) -> Adjoint:
     sentences = tuple(f.sentence for f in facts)
     rhs, best = (shown, None) if exact is None else (exact, shown)
     definition = Definition(adjoint_name, shape, outputs + indices, rhs, best, sentences)
-    return Adjoint(name, definition, contributions, substituted, _raw_product(contributions, done, substituted), stages)
+    return Adjoint(name, definition, contributions, substituted, raw_product(contributions, done, substituted), stages)
 
 
 def stages_of(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
@@ -323,12 +328,15 @@ def _may_cancel(contributions: tuple[Contribution, ...], done: Mapping[Name, Adj
     return False
 
 
-def _raw_product(contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], substituted: bool) -> Expr:
-    """Return the line a reader starts from: Σ (adjoint) · (local derivative), nothing cancelled yet."""
+def raw_product(
+    contributions: tuple[Contribution, ...], done: Mapping[Name, Adjoint], substituted: bool, named: Container[Name] = ()
+) -> Expr:
+    """Return the line a reader starts from: Σ (adjoint) · (local derivative), nothing cancelled yet; ``named`` stay names."""
     terms: list[Expr] = []
     for c in contributions:
         small = is_sum_free(done[c.consumer.name].definition.best)
-        value = _value(c, done) if _trivial(c, done) or (substituted and small) else c.adjoint
+        opened = c.adjoint.name not in named and (_trivial(c, done) or (substituted and small))
+        value = _value(c, done) if opened else c.adjoint
         body = _raw_factor_pair(value, polished(c.local))
         terms.append(Sum(c.over, body) if c.over else body)
     return terms[0] if len(terms) == 1 else Add(tuple(terms))

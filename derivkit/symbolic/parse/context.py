@@ -100,13 +100,18 @@ def ordered(indices: Iterable[Index], first: Iterable[Index] = ()) -> tuple[Inde
 
 @dataclass(slots=True)
 class Context:
-    """What one pass over a program knows and makes; ``naming`` is off for a single expression, which stays whole."""
+    """What one pass over a program knows and makes; ``naming`` is off for a single expression, which stays whole.
+
+    A right side that the author has given a name is ``reused`` under it, unless his lines are to stay ``apart``.
+    """
 
     source: str
     sizes: Sizes
     taken: set[str]
     size_names: set[str]
     naming: bool = True
+    apart: bool = False
+    reused: bool = False
     definitions: list[Definition] = field(default_factory=list)
     needs: dict[tuple[Size, Size], Need] = field(default_factory=dict)
     shared: list[Place] = field(default_factory=list)
@@ -215,6 +220,7 @@ class Context:
         known = self._known.get(_alpha_key(axes, expr))
         if known is not None:
             name, pattern = known
+            self.reused |= name.kind == "user"
             return Ref(name, tuple(Affine.of(0 if slot is None else axes[slot]) for slot in pattern))
         own = tuple(axis.fresh() for axis in axes)
         name = Name("anon", self.label(hint), None if of is None else user(of))
@@ -228,7 +234,8 @@ class Context:
         if definition.rhs.nodes > limits.RESULT_NODES:
             hint = "give parts of the line a name"
             raise self.error(Place(self.line or 1, 1), f"a line of more than {limits.RESULT_NODES} nodes", "DK018", hint)
-        self.remember(definition.name, definition.indices, definition.rhs)
+        if definition.name.kind != "user" or not self.apart:
+            self.remember(definition.name, definition.indices, definition.rhs)
         self.definitions.append(definition)
 
     def whole(self, value: Value) -> Value:

@@ -38,7 +38,12 @@ def read_program(
     """
     program = parse_program(text, FUNCTIONS, modules=modules, returns=returns)
     graph = guarded(lambda: _program(program, shapes or {}))
-    return replace(graph, definitions=tuple(_as_program(d, modules) for d in graph)) if returns or modules else graph
+    return _as_function(graph, modules) if returns or modules else graph
+
+
+def _as_function(graph: Graph, modules: Collection[str]) -> Graph:
+    apart = None if graph.apart is None else _as_function(graph.apart, modules)
+    return replace(graph, definitions=tuple(_as_program(d, modules) for d in graph), apart=apart)
 
 
 def _as_program(d: Definition, modules: Collection[str]) -> Definition:
@@ -72,6 +77,7 @@ class _Frame:
     defined: Mapping[str, Definition]
     sizes: frozenset[str]
     habits: Habits | None
+    apart: bool = False
 
     def begin(self, sizes: Sizes) -> Lowering:
         """Return a pass that has seen no line yet."""
@@ -83,6 +89,7 @@ class _Frame:
             self.program.source, sizes, {*names, *later, *self.declared, *self.defined, *self.sizes, *answers}, set(self.sizes)
         )
         context.naming = self.habits is not None
+        context.apart = self.apart
         return Lowering(context, self.habits, self.declared, later, dict(self.defined))
 
 
@@ -168,8 +175,13 @@ def _given(name: str, text: str) -> syntax.Declaration:
 
 
 def _program(program: syntax.Program, shapes: Mapping[str, str]) -> Graph:
-    given = [_given(name, text) for name, text in shapes.items()]
-    frame = _frame(program, given)
+    frame = _frame(program, [_given(name, text) for name, text in shapes.items()])
+    graph, reused = _read(program, frame)
+    return replace(graph, apart=_read(program, replace(frame, apart=True))[0]) if reused else graph
+
+
+def _read(program: syntax.Program, frame: _Frame) -> tuple[Graph, bool]:
+    """Return the graph, and whether what the author wrote twice is read under the name that he gave it."""
     lowering, output, inside = _settled(frame)
     if frame.habits is not None and frame.habits.coefficients - frame.declared.keys() and lowering.defined[str(output)].shape:
         other = _settled(replace(frame, habits=frame.habits.with_scalars()))
@@ -185,7 +197,8 @@ def _program(program: syntax.Program, shapes: Mapping[str, str]) -> Graph:
     known = {*frame.declared, *(lowering.defined if frame.declared else ())}
     assumed = (*(_assumed(i, known) for i in lowering.guessed.values()), *inside)
     needs = tuple(lowering.context.needs.values())
-    return Graph(inputs, tuple(lowering.context.definitions), output, assumed, program.source, extra, needs)
+    graph = Graph(inputs, tuple(lowering.context.definitions), output, assumed, program.source, extra, needs)
+    return graph, lowering.context.reused
 
 
 def _assumed(given: Input, known: Collection[str]) -> str:
