@@ -552,6 +552,13 @@ def test_a_reason_reads_an_array_as_its_line_does_and_takes_none_of_its_letters(
     assert line in derive(text, wrt, check=False).text()
 
 
+def test_an_axis_of_one_entry_has_no_subscript_on_a_page():
+    d = derive("x: N, M\nmu = mean(x, axis=1, keepdims=True)\ny = (x - mu)**2", "mu")
+    assert "∂y_nj/∂μ_p = 2 δ_np (μ_n − x_nj)" in d.text()
+    assert r"\partial \mu_{p}" in d.latex()
+    assert "mu[n,0]" in d.program(notation="index")
+
+
 @pytest.mark.parametrize(
     ("text", "wrt", "kind", "line"),
     [

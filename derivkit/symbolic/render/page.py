@@ -21,6 +21,7 @@ from derivkit.symbolic.render.lines import Block, Row, conditioned, definition_t
 from derivkit.symbolic.render.matrix import matrix_in
 from derivkit.symbolic.render.notation import Notation
 from derivkit.symbolic.render.operator import operator_blocks
+from derivkit.symbolic.render.pieces import Ranks
 from derivkit.symbolic.render.styles import Style, style_for
 from derivkit.symbolic.rules import SENTENCES
 from derivkit.symbolic.steps import Derivation, Lemma, Result, Step
@@ -205,10 +206,9 @@ def _moves(derivation: Derivation, writer: Notation) -> Iterator[str]:
         yield f"{product} = {hessian}{style.dot}{writer.array(direction)}"
 
 
-def ranks(graph: Graph) -> dict[Name, int]:
+def ranks(graph: Graph) -> Ranks:
     """Return the number of axes of every name of a graph."""
-    found = {n: len(i.shape) for n, i in (*graph.extra.items(), *graph.inputs.items())}
-    return found | {d.name: len(d.shape) for d in graph}
+    return Ranks({n: i.shape for n, i in (*graph.extra.items(), *graph.inputs.items())} | {d.name: d.shape for d in graph})
 
 
 def _facts(notation: Notation, derivation: Derivation) -> tuple[str, ...]:

@@ -32,6 +32,15 @@ Shapes = Mapping[Name, tuple[Size, ...]]
 Writers = Mapping[type, Callable[[Any, Any], Piece]]
 
 
+class Ranks(dict[Name, int]):
+    """The number of axes of every name, and which ``single`` axes have one entry: a page has no subscript for these."""
+
+    def __init__(self, shapes: Shapes) -> None:
+        """Take the shapes of the names."""
+        super().__init__({name: len(shape) for name, shape in shapes.items()})
+        self.single = frozenset((name, n) for name, shape in shapes.items() for n, size in enumerate(shape) if size.literal == 1)
+
+
 class Writer:
     """The printing of one line."""
 
@@ -123,6 +132,8 @@ def named(style: Style, ranks: Mapping[Name, int], name: Name, subs: tuple[str, 
     """Return a name with subscripts; an adjoint or a local derivative as a quotient of differentials, each with its own."""
     moved = name.pushed
     if style is PROGRAM or not name.is_derivative:
+        if style is not PROGRAM and isinstance(ranks, Ranks) and ranks.single:
+            subs = tuple(s for n, s in enumerate(subs) if s != "0" or (name, n) not in ranks.single)
         return style.subscripted(dotted(name) if style.name == "text" and str(name) not in style.labels else str(name), subs)
     if name.kind == "local" and name.of is not None and name.output is not None:
         top, bottom = ranks.get(name.of, len(subs)), ranks.get(name.output, len(subs))
