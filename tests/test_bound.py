@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from test_kernel import BATCHED, SIZES, TANH, sample
 
 import derivkit as dk
 from derivkit.errors import DerivkitError
+from derivkit.numeric.codegen import blocks
 from derivkit.numeric.codegen.instructions import BUFFER, Instruction, Storage, Value
 from derivkit.numeric.codegen.memory import plan_memory
 from derivkit.symbolic.gallery import gallery, wrt
@@ -35,16 +37,30 @@ def quiet(call):
         return call()
 
 
+@cache
+def derived(name):
+    return dk.derive(gallery[name], wrt=wrt[name], check=False)
+
+
+@pytest.fixture(params=["whole", "in blocks"], scope="module")
+def pieces(request):
+    """Passes over whole arrays; and in blocks of a few entries, as large arrays are passed over."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "in blocks":
+            patch.setattr(blocks, "LARGE", 8)
+            patch.setattr(blocks, "BLOCK", 6)
+        yield request.param
+
+
+@pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize("name", sorted(gallery))
 def test_a_bound_step_has_the_values_of_the_kernel_also_after_refilling(name):
-    d = dk.derive(gallery[name], wrt=wrt[name], check=False)
+    d = derived(name)
     k = dk.compile(d)
     for dtype in (np.float64, np.float32):
         for lengths in (None, dict.fromkeys(SIZES, 1)):
-            first, second = (
-                {w: np.asarray(v, dtype if v.dtype.kind == "f" else None) for w, v in sample(d.primal, np.random.default_rng(s), lengths).items()}
-                for s in (0, 1)
-            )  # fmt: skip
+            first, second = (sample(d.primal, np.random.default_rng(seed), lengths) for seed in (0, 1))
+            first = {w: v.astype(dtype) if v.dtype.kind == "f" else v for w, v in first.items()}
             step = k.bind(first)
             for values in (first, second):
                 for word in first:
@@ -56,9 +72,10 @@ def test_a_bound_step_has_the_values_of_the_kernel_also_after_refilling(name):
                     close(step.grads[word], grad, dtype)
 
 
+@pytest.mark.usefixtures("pieces")
 @pytest.mark.parametrize(("name", "batch"), BATCHED)
 def test_a_batched_kernel_is_bound_likewise(name, batch):
-    d = dk.derive(gallery[name], wrt=wrt[name], check=False)
+    d = derived(name)
     k = dk.compile(d, batch=batch)
     values = sample(d.primal, np.random.default_rng(5), batch=batch)
     value, grads = k(values)
@@ -68,6 +85,7 @@ def test_a_batched_kernel_is_bound_likewise(name, batch):
         close(step.grads[word], grad)
 
 
+@pytest.mark.usefixtures("pieces")
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
 @given(programs(wide=True))
 def test_random_programs_are_bound_likewise(program):

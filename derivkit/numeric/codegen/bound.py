@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
+from derivkit.numeric.codegen.blocks import Loop, blocked
 from derivkit.numeric.codegen.emit import safe
 from derivkit.numeric.codegen.instructions import (
     BUFFER,
@@ -44,9 +46,11 @@ _WORDS = (
     ),
     *("sin", "sinh", "sqrt", "subtract", "tan", "tanh", "vecdot"),
 )
-_WORD = re.compile(r"[A-Za-z_][A-Za-z_0-9]*")
+_WORD = re.compile(r"(?<![.\w])[A-Za-z_]\w*")
 _POOLS = {REAL: ("pool", "dtype"), FLAG: ("flags", "bool"), PLACE: ("places", "np.intp")}
-_PLAIN = frozenset({"np", "dtype", "pool", "flags", "places", "step", "bind", "special", "math", "inf", "nan", *_WORDS})
+_PLAIN = frozenset(
+    {"np", "dtype", "pool", "flags", "places", "step", "bind", "begin", "end", "special", "math", "inf", "nan", *_WORDS}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +69,10 @@ def write_bound(lowered: Lowered, dtype: np.dtype[np.generic], title: str) -> Bo
     results = list(lowered.results.values())
     if lowered.value.storage is not None and lowered.value.storage.place == KEPT:
         results = [lowered.value.storage, *results]
-    layout = plan_memory(lowered.instructions, [*results, *([lowered.value.storage] if lowered.value.storage else [])])
-    return _Text(lowered, layout, results, dtype).module(title)
+    returned = [*results, *([lowered.value.storage] if lowered.value.storage else [])]
+    instructions, loops = blocked(lowered.instructions, returned)
+    layout = plan_memory(instructions, returned, loops)
+    return _Text(lowered, layout, results, dtype).module(title, instructions, loops)
 
 
 class _Text:
@@ -80,13 +86,23 @@ class _Text:
         self.views: dict[tuple[Storage, str], str] = {}
         self.setup: list[str] = []
         self.body: list[str] = []
+        self.inner: dict[Storage, Loop] = {}
+        self.part_names: dict[str, str] = {}
 
-    def module(self, title: str) -> BoundModule:
+    def module(self, title: str, instructions: Sequence[Instruction], loops: Sequence[Loop]) -> BoundModule:
         """Return the text: what is imported, the memory, the views, the step."""
+        self.inner = {s: loop for loop in loops for s in loop.inner}
         inputs = [self.name(s) for s in self.lowered.inputs.values()]
         results = [self.name(s) for s in self.results]
-        for each in self.lowered.instructions:
-            self.line(each)
+        starts = {loop.start: loop for loop in loops}
+        n = 0
+        while n < len(instructions):
+            if n in starts:
+                self.loop(instructions[n : starts[n].stop], starts[n])
+                n = starts[n].stop
+            else:
+                self.line(instructions[n])
+                n += 1
         value = self.operand(self.lowered.value)
         pools = [
             f"{_POOLS[holds][0]} = np.empty({length}, {_POOLS[holds][1]})" for holds, length in sorted(self.layout.pools.items())
@@ -126,8 +142,10 @@ class _Text:
         elif storage in self.layout.results:
             self.setup.append(f"{word} = {self.name(self.layout.results[storage])}")
         elif storage.place == BUFFER:
-            start, count = self.layout.offsets[storage], storage.entries
-            shape = f".reshape({', '.join(map(str, storage.shape))})" if len(storage.shape) > 1 else ""
+            loop = self.inner.get(storage)
+            lengths = storage.shape if loop is None else (loop.rows, *storage.shape[1:])
+            start, count = self.layout.offsets[storage], prod(lengths)
+            shape = f".reshape({', '.join(map(str, lengths))})" if len(lengths) > 1 else ""
             self.setup.append(f"{word} = {_POOLS[storage.holds][0]}[{start}:{start + count}]{shape}")
         return word
 
@@ -157,6 +175,43 @@ class _Text:
             self.setup.append(f"{self.views[key]} = {value.path.replace('{}', word)}")
         return self.views[key]
 
+    def loop(self, instructions: Sequence[Instruction], loop: Loop) -> None:
+        """Append a loop over blocks of rows: the parts of the arrays are cut once, before the first step."""
+        cut: dict[str, str] = {}
+        lines = []
+        for each in instructions:
+            reads = []
+            for value, is_cut in zip(each.reads, each.rows, strict=True):
+                word = self.operand(value)
+                reads.append(self.part(cut, word, value.storage) if is_cut and value.storage else word)
+            out = self.name(each.out)
+            if each.adding:
+                self.body.append(f"{out}.fill(0)")
+            names = {"out": out if each.adding else self.part(cut, out, each.out)}
+            if each in self.layout.copied:
+                lines.append(f"copyto({names['out']}, {reads[0]})")
+            if "{out_flat}" in each.text:
+                names["out_flat"] = self.operand(_flat(each.out))
+            if each.comment:
+                lines.append(f"# {each.comment}")
+            lines += (each.adding or each.text).format(*reads, **names).split("; ")
+        word = self.new("blocks")
+        parts = ", ".join(cut.values())
+        spans = f"for begin in range(0, {loop.count}, {loop.rows}) for end in [min(begin + {loop.rows}, {loop.count})]"
+        self.setup.append(f"{word} = [({parts},) {spans}]")
+        self.body.append(f"for {', '.join(self.part_names[w] for w in cut)}{',' if len(cut) == 1 else ''} in {word}:")
+        self.body += [f"    {line}" for line in lines]
+        self.part_names.clear()
+
+    def part(self, cut: dict[str, str], word: str, storage: Storage) -> str:
+        """Return the name of the rows of an array in a block."""
+        if word not in cut:
+            cut[word] = (
+                f"{word}[:end - begin]" if storage in self.inner and storage not in self.layout.results else f"{word}[begin:end]"
+            )
+            self.part_names[word] = self.new(f"{word}_rows")
+        return self.part_names[word]
+
     def line(self, each: Instruction) -> None:
         """Append the line of an instruction."""
         reads = [self.operand(v) for v in each.reads]
@@ -165,12 +220,15 @@ class _Text:
             self.body.append(f"copyto({out}, {reads[0]})")
         names = {"out": out}
         if "{out_flat}" in each.text:
-            flat = Value((each.out.entries,), each.out.holds, each.out, "{}.reshape(-1)" if len(each.out.shape) > 1 else "{}")
-            names["out_flat"] = self.operand(flat)
+            names["out_flat"] = self.operand(_flat(each.out))
         text = each.text.format(*reads, **names)
         if each.comment:
             self.body.append(f"# {each.comment}")
         self.body += text.split("; ")
+
+
+def _flat(storage: Storage) -> Value:
+    return Value((storage.entries,), storage.holds, storage, "{}.reshape(-1)" if len(storage.shape) > 1 else "{}")
 
 
 def _suffix(path: str) -> str:

@@ -15,6 +15,9 @@ from derivkit.symbolic.arrays.text import SUM, TEST, Text, within, write
 #: Up to this many entries a ufunc reads a constant faster from an array than from a Python number (measured: 0.4 us a call).
 SMALL = 2048
 
+#: Arrays of more entries than this do not stay in the cache from one pass to the next.
+LARGE = 131_072
+
 Rule = Callable[["Builder", Array], Value | None]
 
 _WIDTH = {REAL: "dtype", FLAG: "bool", PLACE: "np.intp"}
@@ -75,7 +78,7 @@ class Builder:
         self.helpers.update(w for w in HELPERS if w + "(" in made.text)
         holds = PLACE if _holds_places(node) else FLAG if made.binds == TEST else REAL
         text = made.text if made.binds == TEST else within(made, SUM)
-        storage = Storage(node.op, _lengths(node), holds, FRESH)
+        storage = Storage(node.op, _lengths(node), holds, FRESH, may_view=True)
         self.instructions.append(Instruction("{out} = " + text, tuple(args), storage, inplace=False))
         return Value(storage.shape, holds, storage, whole=not storage.shape)
 
@@ -113,10 +116,12 @@ class Builder:
         inplace: bool = False,
         updates: bool = False,
         early: bool = False,
+        rows: tuple[bool | None, ...] = (),
+        adding: str = "",
     ) -> Value:
         """Append an instruction and return its output."""
         storage = Storage(hint, shape, holds, BUFFER if shape else FRESH)
-        self.instructions.append(Instruction(text, tuple(reads), storage, inplace, updates, early))
+        self.instructions.append(Instruction(text, tuple(reads), storage, inplace, updates, early, rows, adding))
         return Value(shape, holds, storage)
 
     def ufunc(self, word: str, *operands: Value, holds: str = REAL) -> Value:
@@ -129,7 +134,8 @@ class Builder:
         if not shape:
             return self.emit("{out} = " + (_OPERATORS.get(word) or f"{word}({places})"), given, (), holds)
         out = "out={out}" if word in _NAMED_OUT else "{out}"
-        return self.emit(f"{word}({places}, {out})", given, shape, holds, inplace=holds == REAL)
+        rows = tuple(len(o.shape) == len(shape) and o.shape[0] == shape[0] for o in given)
+        return self.emit(f"{word}({places}, {out})", given, shape, holds, inplace=holds == REAL, rows=rows)
 
     def as_real(self, x: Value) -> Value:
         """Return flags and positions as real numbers."""

@@ -18,13 +18,14 @@ INPUT, CONSTANT, BUFFER, KEPT, FRESH = "input", "constant", "buffer", "kept", "f
 
 @dataclass(eq=False, slots=True)
 class Storage:
-    """An array of fixed shape; ``made`` is the text of a constant."""
+    """An array of fixed shape; ``made`` is the text of a constant, ``may_view`` says that it may be a view of what it reads."""
 
     hint: str
     shape: tuple[int, ...]
     holds: str = REAL
     place: str = BUFFER
     made: str = ""
+    may_view: bool = False
 
     @property
     def entries(self) -> int:
@@ -56,6 +57,11 @@ class Value:
         """Whether the value is a number that is known already."""
         return self.storage is None
 
+    @property
+    def has_rows(self) -> bool:
+        """Whether the rows of the view (its first axis) are those of the storage."""
+        return self.path == "{}" or self.path.startswith("{}[:,")
+
     def view(self, path: str, shape: tuple[int, ...], *, whole: bool = False) -> Value:
         """Return a view of this value, ``path`` saying how it is written after it."""
         return Value(shape, self.holds, self.storage, path.replace("{}", self.path), whole)
@@ -71,7 +77,9 @@ class Instruction:
 
     ``inplace``: the output may take the memory of an operand of its shape that nobody reads any more; ``updates``: it must
     take that of the first operand, which is copied when somebody still reads it.  ``early``: it reads much and writes
-    little, and is done as soon as it can be.
+    little, and is done as soon as it can be.  ``rows``: which operands are cut when it is done for some rows of the output
+    (the first axis) alone, empty when it cannot be; ``None`` for one that is read flat, at places of these rows.
+    ``adding``: the text that adds the part of some rows to an output that is a sum over the first axis.
     """
 
     text: str
@@ -80,6 +88,8 @@ class Instruction:
     inplace: bool = True
     updates: bool = False
     early: bool = False
+    rows: tuple[bool | None, ...] = ()
+    adding: str = ""
     comment: str = ""
 
 

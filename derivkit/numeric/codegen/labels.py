@@ -22,7 +22,12 @@ def places(build: Builder, label: Array, count: int) -> Value:
         first = _first(build, value.entries, count)
         text = "add({0}, {1}, {out})"
         build.notes[key] = build.emit(
-            text, (value.view("{}.reshape(-1)", (value.entries,)), first), (value.entries,), PLACE, hint="place"
+            text,
+            (value.view("{}.reshape(-1)", (value.entries,)), first),
+            (value.entries,),
+            PLACE,
+            hint="place",
+            rows=(True, True),
         )
     return build.notes[key]
 
@@ -43,7 +48,7 @@ def less_onehot(build: Builder, total: Value, mark: Array, factor: float) -> Val
     if label.rank == 0:
         return build.emit("{out}[{1}] -= " + repr(factor), (total, build.value(label)), shape, updates=True)
     place = places(build, label, shape[-1])
-    return build.emit("{out_flat}[{1}] -= " + repr(factor), (total, place), shape, updates=True)
+    return build.emit("{out_flat}[{1}] -= " + repr(factor), (total, place), shape, updates=True, rows=(True, True))
 
 
 class Exponentials:
@@ -56,16 +61,17 @@ class Exponentials:
         rows, count = z.entries // z.shape[-1], z.shape[-1]
         self.z = build.whole(z)
         table = self.z.view("{}.reshape" + f"({rows}, {count})", (rows, count), whole=True) if len(z.shape) != 2 else self.z
-        top = build.emit("{0}.argmax(1, {out})", (table,), (rows,), PLACE, hint="top", early=True)
-        self.place = build.emit("add({0}, {1}, {out})", (top, _first(build, rows, count)), (rows,), PLACE, hint="top", early=True)
+        top = build.emit("{0}.argmax(1, {out})", (table,), (rows,), PLACE, hint="top", early=True, rows=(True,))
+        starts, both = _first(build, rows, count), (True, True)
+        self.place = build.emit("add({0}, {1}, {out})", (top, starts), (rows,), PLACE, hint="top", early=True, rows=both)
         self.largest = build.emit(
-            "{0}.take({1}, None, {out}, 'clip')", (self.z.flat(), self.place), (rows,), hint="m", early=True
+            "{0}.take({1}, None, {out}, 'clip')", (self.z.flat(), self.place), (rows,), hint="m", early=True, rows=(None, True)
         )
         self.distance = build.ufunc("subtract", table, self.largest.view("{}[:, None]", (rows, 1)))
         self.powers = build.ufunc("exp", self.distance)
         text = "{0}[{1}] = 0; {2}.dot({3}, {out}); {0}[{1}] = 1"
         reads = (self.powers.flat(), self.place, self.powers, build.ones(count))
-        self.others = build.emit(text, reads, (rows,), hint="r", early=True)
+        self.others = build.emit(text, reads, (rows,), hint="r", early=True, rows=(None, True, True, False))
 
     def logarithm(self) -> Value:
         """Return log Σ e, for each row."""
@@ -89,7 +95,12 @@ class Exponentials:
         build = self.build
         place = places(build, label, self.shape[-1])
         return build.emit(
-            "{0}.take({1}, None, {out}, 'clip')", (self.distance.flat(), place), place.shape, hint="own", early=True
+            "{0}.take({1}, None, {out}, 'clip')",
+            (self.distance.flat(), place),
+            place.shape,
+            hint="own",
+            early=True,
+            rows=(None, True),
         )
 
 
@@ -131,4 +142,4 @@ def gather(build: Builder, node: Array) -> Value | None:
         return build.ufunc("subtract", shared.distance_of_label(where[1]), shared.logarithm())
     value = build.whole(build.value(x))
     place = places(build, where[1], value.shape[1])
-    return build.emit("{0}.take({1}, None, {out}, 'clip')", (value.flat(), place), place.shape, early=True)
+    return build.emit("{0}.take({1}, None, {out}, 'clip')", (value.flat(), place), place.shape, early=True, rows=(None, True))

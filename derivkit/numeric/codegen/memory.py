@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from derivkit.numeric.codegen.instructions import BUFFER, FRESH, KEPT, Instruction, Storage, Value
+from derivkit.numeric.codegen.blocks import Loop
+from derivkit.numeric.codegen.instructions import BUFFER, KEPT, Instruction, Storage, Value
 
 #: Arrays begin at multiples of this many entries, so that each starts a line of the cache.
 ALIGNED = 16
@@ -25,8 +26,8 @@ class Layout:
     in_place: int = 0
 
 
-def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage]) -> Layout:
-    """Return where each buffer lies; what is ``returned`` is never reused."""
+def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage], loops: Sequence[Loop] = ()) -> Layout:
+    """Return where each buffer lies; what is ``returned`` is never reused, and within a loop nothing is let go."""
     last: dict[Storage, int] = {}
     for n, each in enumerate(instructions):
         last[each.out] = max(n, last.get(each.out, 0))
@@ -37,7 +38,7 @@ def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage]
         last[storage] = len(instructions)
     layout = Layout()
     for each in reversed(instructions):
-        if each.out.place == FRESH and each.out.shape:  # it may be a view of what it reads
+        if each.out.may_view:
             for value in each.reads:
                 if value.storage is not None:
                     last[value.storage] = max(last[value.storage], last[each.out])
@@ -45,23 +46,34 @@ def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage]
         _begin_in_result(instructions[n], n, last, layout)
     free: dict[str, list[tuple[int, int]]] = {}
     held: dict[Storage, tuple[int, int]] = {}
+    ends = {n: loop.stop - 1 for loop in loops for n in range(loop.start, loop.stop)}
+    lengths = {s: s.entries // loop.count * loop.rows for loop in loops for s in loop.inner}
+    leaving: set[Storage] = set()
     for n, each in enumerate(instructions):
         out = each.out
-        old = _reusable(each, n, last, held)
-        if each.updates and old is None and not any(layout.results.get(v.storage) is out for v in each.reads[:1]):  # type: ignore[arg-type]
+        old = _reusable(each, n, last, {s: h for s, h in held.items() if (s in lengths) == (out in lengths)})
+        if each.updates and old is None and not _in_same_result(each, layout):
             layout.copied.add(each)
         if out.place == BUFFER and out not in layout.results:
             if old is not None:
                 layout.in_place += 1
                 held[out] = held.pop(old)
             else:
-                length = -(-max(out.entries, 1) // ALIGNED) * ALIGNED
+                length = -(-max(lengths.get(out, out.entries), 1) // ALIGNED) * ALIGNED
                 held[out] = _take(free.setdefault(out.holds, []), length, layout, out.holds), length
             layout.offsets[out] = held[out][0]
-        for storage in {v.storage for v in each.reads if v.storage is not None} | {out}:
-            if storage in held and last[storage] <= n:
+        leaving |= {s for s in ({v.storage for v in each.reads} | {out}) if s in held and last[s] <= n}
+        if ends.get(n, n) == n:
+            for storage in sorted(leaving & held.keys(), key=held.__getitem__):
                 _give(free.setdefault(storage.holds, []), held.pop(storage))
+            leaving = set()
     return layout
+
+
+def _in_same_result(each: Instruction, layout: Layout) -> bool:
+    """Return whether the first operand lies in the result that the output lies in."""
+    first = each.reads[0].storage if each.reads else None
+    return first in layout.results and layout.results[first] is layout.results.get(each.out, each.out)
 
 
 def _begin_in_result(each: Instruction, n: int, last: dict[Storage, int], layout: Layout) -> None:

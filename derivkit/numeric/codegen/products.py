@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import prod
 
-from derivkit.numeric.codegen.builder import SMALL, Builder, lengths
+from derivkit.numeric.codegen.builder import LARGE, SMALL, Builder, lengths
 from derivkit.numeric.codegen.instructions import REAL, Value
 from derivkit.numeric.codegen.labels import exponentials, is_of_labels
 from derivkit.symbolic.arrays import Array
@@ -159,12 +159,15 @@ def _sum(build: Builder, x: Array, axes: tuple[int, ...], kept: tuple[int, ...])
     if value.whole and len(value.shape) > 1 and axes == tuple(range(len(value.shape) - len(axes), len(value.shape))):
         count, rows = prod(value.shape[a] for a in axes), prod(kept)
         table = value if len(value.shape) == 2 else value.view("{}.reshape" + f"({rows}, {count})", (rows, count), whole=True)
-        made = build.emit("{0}.dot({1}, {out})", (table, build.ones(count)), (rows,), early=True)
+        made = build.emit("{0}.dot({1}, {out})", (table, build.ones(count)), (rows,), early=True, rows=(True, False))
         return made if len(kept) == 1 else made.view("{}.reshape" + f"({kept})", kept, whole=True)
     if value.whole and len(value.shape) > 1 and axes == tuple(range(len(axes))):
         count, rows = prod(kept), prod(value.shape[a] for a in axes)
         table = value if len(value.shape) == 2 else value.view("{}.reshape" + f"({rows}, {count})", (rows, count), whole=True)
-        made = build.emit("{0}.dot({1}, {out})", (build.ones(rows), table), (count,), early=True)
+        adding = "add({out}, {0}.dot({1}), {out})"
+        made = build.emit(
+            "{0}.dot({1}, {out})", (build.ones(rows), table), (count,), early=True, rows=(True, True), adding=adding
+        )
         return made if len(kept) == 1 else made.view("{}.reshape" + f"({kept})", kept, whole=True)
     return build.emit(f"add.reduce({{0}}, {axes}, None, {{out}})", (value,), kept, early=True)
 
@@ -190,7 +193,7 @@ def _pair(build: Builder, x: Array, axes: Sequence[int]) -> Value | None:
     if len(axes) == x.rank:
         made = build.emit("{out} = {0}.dot({1})", [v.flat() for v in values], (), early=True)
     elif len(axes) == 1:
-        made = build.emit("vecdot({0}, {1}, {out})", values, lengths(x)[:-1], early=True)
+        made = build.emit("vecdot({0}, {1}, {out})", values, lengths(x)[:-1], early=True, rows=(True, True))
     else:
         return None
     return build.ufunc("multiply", made, Value((), number=factor)) if factor != 1 else made
@@ -223,10 +226,15 @@ def _cross_entropy(build: Builder, x: Array) -> Value | None:
         return None
     shared = exponentials(build, x.args[place].args[0])
     rows, count = target.shape
-    near = build.emit("{out} = {0}.dot({1})", (target.flat(), shared.distance.flat()), (), early=True)
+    if target.entries <= LARGE:
+        near = build.emit("{out} = {0}.dot({1})", (target.flat(), shared.distance.flat()), (), early=True)
+    else:
+        near = _total(
+            build, build.emit("vecdot({0}, {1}, {out})", (target, shared.distance), (rows,), early=True, rows=(True, True))
+        )
     if x.args[1 - place].op == "name" and x.args[1 - place].params[0] in build.onehot:
         below = _total(build, shared.logarithm())
     else:
-        share = build.emit("{0}.dot({1}, {out})", (target, build.ones(count)), (rows,), early=True)
+        share = build.emit("{0}.dot({1}, {out})", (target, build.ones(count)), (rows,), early=True, rows=(True, False))
         below = build.emit("{out} = {0}.dot({1})", (share, shared.logarithm()), ())
     return build.ufunc("subtract", near, below)
