@@ -86,3 +86,11 @@ def test_the_command_line(capsys):
     assert "parameters: 18" in capsys.readouterr().out
     assert main(["cost", "C = A @ B", "--sizes", "M=two"]) == 2
     assert "--sizes needs NAME=NUMBER" in capsys.readouterr().err
+    for command in (["cost", "C = A @ B"], ["train"]):  # both read it alike
+        for given, told in {
+            "M=0": "needs NAME=NUMBER, from 1",
+            "M=2, M=3": "was given twice for 'M'",
+            "M=2,": "needs names",
+        }.items():
+            assert main([*command, "--sizes", given]) == 2
+            assert f"--sizes {told}" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.limits import SIZE
 
 #: What an option looks like, as opposed to a program that starts with a minus sign.
 _OPTION = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?", re.DOTALL)
@@ -76,6 +77,23 @@ class Arguments(NamedTuple):
         if "" in names:
             raise usage(f"{name} needs names separated by commas, not '{echo(self.get(name))}'", f"{name} W1,b1")
         return names
+
+    def sizes(self, most: int = SIZE) -> dict[str, int]:
+        """Return the numbers of ``--sizes`` by name, each from 1 to ``most``.
+
+        >>> Arguments(None, {"--sizes": ["D=784, N=64"]}).sizes()
+        {'D': 784, 'N': 64}
+        """
+        sizes: dict[str, int] = {}
+        for given in self.names("--sizes"):
+            name, _, value = (part.strip() for part in given.partition("="))
+            number = int(value) if value.isascii() and value.isdigit() and len(value) <= len(str(most)) else 0
+            if not name.isidentifier() or not 0 < number <= most:
+                raise usage(f"--sizes needs NAME=NUMBER, from 1 to {most}, not '{echo(given)}'", "--sizes 'D=784, N=64'")
+            if name in sizes:
+                raise usage(f"--sizes was given twice for '{name}'")
+            sizes[name] = number
+        return sizes
 
 
 def usage(message: str, hint: str | None = None) -> DerivkitError:

@@ -27,6 +27,7 @@ DATA = ("x", "t")
 
 #: The width given to a hidden layer when ``--sizes`` does not fix it.
 WIDTH = 64
+WIDEST = 100_000
 
 
 def run(arguments: Arguments) -> tuple[str, int]:
@@ -35,7 +36,7 @@ def run(arguments: Arguments) -> tuple[str, int]:
     batch_size = _number(arguments, "--batch-size", int, BATCH_SIZE, "a whole number from 1", lambda n: n > 0)
     rate = _number(arguments, "--lr", float, RATE, "a positive number", lambda x: math.isfinite(x) and x > 0)
     seed = _number(arguments, "--seed", int, SEED, "a whole number from 0", lambda n: 0 <= n < 2**63)
-    sizes = _sizes(arguments)
+    sizes = arguments.sizes(WIDEST)
     given = arguments.get("--net") or NET
     text = program(given) if given.isidentifier() else given
     source = arguments.get("--data") or "digits"
@@ -166,20 +167,3 @@ def _number(arguments: Arguments, name: str, kind: type[N], default: N, what: st
     except ValueError:
         pass
     raise usage(f"{name} must be {what}, not '{echo(given)}'", f"{name} {default}")
-
-
-def _sizes(arguments: Arguments) -> dict[str, int]:
-    """Return ``--sizes "M=64, K=10"`` as a mapping."""
-    sizes: dict[str, int] = {}
-    for given in arguments.names("--sizes"):
-        name, _, value = (part.strip() for part in given.partition("="))
-        if (
-            not name.isidentifier()
-            or not (value.isascii() and value.isdigit() and len(value) < 7)
-            or not 0 < int(value) <= 100_000
-        ):
-            raise usage(f"--sizes needs NAME=NUMBER, not '{echo(given)}'", "--sizes 'M=64'")
-        if name in sizes:
-            raise usage(f"--sizes was given twice for '{name}'")
-        sizes[name] = int(value)
-    return sizes
