@@ -35,8 +35,8 @@ def contractions(definitions: Sequence[Definition]) -> tuple[Definition, ...]:
 
 def regrouped(expr: Expr, named: Sequence[Definition]) -> Expr:
     """Return ``expr`` with the contractions ``named`` folded wherever their factors stand in a Σ; itself where none do."""
-    read = references(expr) if named else {}
-    useful = [d for d in named if all(n in read for n in references(d.rhs))]
+    read = references(expr).keys()
+    useful = [d for d in named if references(d.rhs).keys() <= read]
     return _everywhere(expr, useful) if useful else expr
 
 

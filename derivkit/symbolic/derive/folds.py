@@ -247,7 +247,10 @@ def fold_whole(expr: Expr, known: Knowledge) -> Expr:
     def change(node: Expr) -> Expr | None:
         if isinstance(node, Ref | Num | Const | SizeOf):
             return node
+        read = references(node).keys()
         for d in known.by_shape.get(_shape(node), ()):
+            if not references(d.rhs).keys() <= read:
+                continue
             binding = match(d.rhs, node, frozenset(d.bound))
             if binding is not None and all(i in binding for i in d.bound):
                 return substitute(d.ref(), binding)
