@@ -10,6 +10,7 @@ import pytest
 
 import derivkit as dk
 from derivkit.errors import DerivationError, DerivkitError
+from derivkit.numeric.bound import Sgd
 from derivkit.numeric.data import one_hot, split
 from derivkit.numeric.kernel import Kernel
 from derivkit.symbolic.gallery import gallery
@@ -74,7 +75,7 @@ def test_each_epoch_visits_every_sample_the_last_small_minibatch_included():
         def sgd(self, *arrays, **options):
             step = k.sgd(*arrays, **options)
             watched = create_autospec(step, side_effect=lambda rows: (seen.append(data["y"][rows]), step(rows))[1])
-            watched.params = step.params
+            watched.params, watched.gradients = step.params, step.gradients
             return watched
 
     dk.fit(Spy(), data=data, params={"w": np.zeros(3)}, epochs=1, batch_size=3, lr=1e-3)
@@ -112,6 +113,14 @@ def test_a_wrong_gradient_never_trains():
     object.__setattr__(k, "_function", lambda *a: (honest(*a)[0], {"w": 1.01 * honest(*a)[1]["w"]}))
     with pytest.raises(DerivationError, match="gradient by 'w'"):
         dk.fit(k, data=line_data(), params={"w": np.zeros(3)})
+
+
+def test_a_wrong_step_never_trains(monkeypatch):
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    honest = Sgd.gradients
+    monkeypatch.setattr(Sgd, "gradients", lambda *a: {w: 1.01 * g for w, g in honest(*a).items()})
+    with pytest.raises(DerivationError, match="step along 'w'"):
+        dk.fit(k, data=line_data(), params={"w": np.ones(3)})
 
 
 #: Zero biases and a blank sample: relu(0), abs(0) and max(0, ..., 0) are at their kinks.

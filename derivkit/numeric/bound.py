@@ -135,7 +135,7 @@ class Sgd:
 
     def __call__(self, indices: Any = None) -> float:
         """Do one step, on all bound rows or on those at ``indices``; return the loss before it."""
-        self.value = value = self._whole() if indices is None else self._gathered(indices)
+        self.value = value = self._computed(indices)
         grads, flat = self._grads, self._flat
         if self._decay:
             grads += (self.lr * self._decay) * flat
@@ -145,6 +145,14 @@ class Sgd:
             grads = self._speed
         np.subtract(flat, grads, flat)
         return value
+
+    def gradients(self, indices: Any = None) -> dict[str, Array]:
+        """Return the gradients at these rows, as :meth:`__call__` would step along them, and do no step."""
+        self._computed(indices)
+        return {word: array / self.lr for word, array in self._slots.items()}
+
+    def _computed(self, indices: Any) -> float:
+        return self._whole() if indices is None else self._gathered(indices)
 
     def _whole(self) -> float:
         if None not in self._steps:

@@ -90,7 +90,8 @@ def fit(
     evidence = check(kernel, inputs, trained, seed)
     predict = _accuracy(kernel, {**inputs, **by_name(test)})
     meter = _Progress(progress, epochs)
-    step = kernel.sgd({**inputs, **trained}, lr=lr, rows=min(size, count))
+    step = kernel.sgd({**inputs, **trained}, lr=lr, rows=max(min(size, count), min(CHECKED, count)))
+    _same_steps(kernel, inputs, step, min(CHECKED, count))
     trained = step.params
     random = np.random.default_rng(seed)
     loss: list[float] = []
@@ -118,6 +119,18 @@ def _epoch(kernel: Kernel, step: Sgd, count: int, size: int, random: np.random.G
         chosen = order[first : first + size]
         total += step(chosen) * (len(chosen) if kernel.program.reduce == "mean" else 1)
     return total / count
+
+
+def _same_steps(kernel: Kernel, inputs: Mapping[str, Any], step: Sgd, count: int) -> None:
+    """Refuse to train when the steps would not go along the gradients that were checked."""
+    rows = {name: np.asarray(inputs[name])[:count] for name in kernel.batch}
+    with np.errstate(all="ignore"):
+        checked = kernel({**inputs, **rows, **step.params})[1]
+        found = step.gradients(np.arange(count) if rows else None)
+    for name, gradient in checked.items():
+        scale = float(np.max(np.abs(gradient), initial=0.0))
+        if np.isfinite(scale) and not np.max(np.abs(found[name] - gradient), initial=0.0) <= TOLERANCE * scale:
+            raise DerivationError(f"the step along '{name}' is not its gradient; nothing trained", code="DK033")
 
 
 def _stop_when_lost(epoch: int, lr: float, loss: list[float], params: Mapping[str, Array]) -> None:
