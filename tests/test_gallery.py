@@ -14,6 +14,8 @@ import pytest
 import derivkit as dk
 from derivkit.layout import LAYOUTS
 from derivkit.symbolic.gallery import deep_sigmoid, gallery, groups, wrt
+from derivkit.symbolic.render.letters import Letters
+from derivkit.symbolic.render.notation import Notation
 
 GOLDEN = Path(__file__).parent / "golden"
 MEASURED = re.compile(r"worst error \S+")  # the last digits differ between machines
@@ -233,6 +235,28 @@ def test_what_is_printed_in_matrix_notation_is_numpy(name):
         np.testing.assert_allclose(
             np.asarray(printed, complex).real, d.evaluate(values, sizes=sizes), rtol=1e-9, atol=1e-11, err_msg="\n".join(lines)
         )
+
+
+def bare(text):
+    """Return a formula without its subscripts and brackets: two lines may have other letters."""
+    return re.sub(r"_\{[^}]*\}|_[a-z]+|[()]", "", text)
+
+
+@pytest.mark.parametrize(
+    "name", ["batch_norm", "layer_norm", "kalman_update", "ridge_closed_form", "lstm_cell", "attention_masked"]
+)
+def test_a_line_inserts_what_the_steps_that_it_cites_ended_with(name):
+    d = dk.derive(gallery[name], wrt[name], check=False)
+    shown = Notation("text", Letters.of(d.graph))
+    seen = 0
+    for step in d.steps:
+        inserts = [line for line in step.substeps if line.reason.startswith("by ")]
+        for cited in (d.steps[n - 1] for n in step.cites if inserts):
+            *before, last = [bare(shown(line.after)) for line in cited.substeps or (cited,)]
+            unfinished = [text for text in before if text not in last]
+            seen += len(unfinished)
+            assert not any(text in bare(shown(inserts[0].after)) for text in unfinished), (step.number, cited.number)
+    assert seen or name not in ("batch_norm", "layer_norm")
 
 
 # -- golden pages --------------------------------------------------------------------------------------------------------------

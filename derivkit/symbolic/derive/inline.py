@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from derivkit.symbolic.derive.contractions import regrouped
 from derivkit.symbolic.derive.folds import Knowledge
@@ -43,15 +44,20 @@ class Writer:
         made = self._made[expr]
         return expr if made == expr else made
 
-    def quoted(self, expr: Expr) -> Expr:
-        """Return the same as it is written, before anything cancels or is contracted."""
-        return replace(expr, self._change, self._table.keys())
+    def quoted(self, expr: Expr, ended: Mapping[Name, Expr] = MappingProxyType({})) -> Expr:
+        """Return the same as it is written, before anything cancels: names as their own steps ``ended``, where that is known."""
 
-    def _change(self, node: Expr) -> Expr | None:
-        if not isinstance(node, Ref) or node.name not in self._table:
-            return None
-        inner = self._body(node.name)
-        return None if inner is None else self._table[node.name].at(node.subs, inner)
+        def change(node: Expr) -> Expr | None:
+            if not isinstance(node, Ref) or node.name not in self._table:
+                return None
+            inner = self._body(node.name)
+            return None if inner is None else self._table[node.name].at(node.subs, ended.get(node.name, inner))
+
+        return replace(expr, change, self._table.keys())
+
+    def writes(self, name: Name) -> bool:
+        """Say whether a name is written out."""
+        return name in self._table and self._body(name) is not None
 
     def _body(self, name: Name) -> Expr | None:
         if name not in self._known:

@@ -9,7 +9,7 @@ from operator import is_
 from derivkit.symbolic.derive.forms import polished
 from derivkit.symbolic.derive.forward import Forward, Tangent
 from derivkit.symbolic.derive.inline import Writer
-from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, reference
+from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, raw_product, reference
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.derive.totals import Mean, without_centred
 from derivkit.symbolic.expr import (
@@ -51,6 +51,8 @@ class _Teller:
         self.named: list[Definition] = []
         self.written: dict[Name, Definition] = {}
         self.writer = Writer({})
+        self.found: Mapping[Name, Adjoint] = {}
+        self.ended: dict[Name, Expr] = {}  # the forms that the steps of derivatives ended with: what later steps insert
         self.means: tuple[Mean, ...] = ()
 
     def begin(self, done: Pass | Forward) -> None:
@@ -59,6 +61,7 @@ class _Teller:
         self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim) or d.rhs.op == "solve"]
         if isinstance(done, Pass):
             self.outputs = done.outputs
+            self.found = {a.of: a for a in done.adjoints}
             self.written |= {a.definition.name: a.definition for a in done.adjoints if a.contributions}
         self.writer = Writer(self.written)
 
@@ -151,6 +154,7 @@ def _tell_adjoint(teller: _Teller, adjoint: Adjoint) -> None:
     lines = _distinct(_formal(teller, adjoint, before) + _worked(teller, adjoint, before, cites))
     rule = "chain rule" if any(not c.seed for c in adjoint.contributions) else "local derivative"
     teller.number[adjoint.definition.name] = teller.tell(rule, before, lines, cites)
+    teller.ended[adjoint.definition.name] = lines[-1].after
 
 
 def _cites(teller: _Teller, adjoint: Adjoint) -> tuple[int, ...]:
@@ -200,7 +204,7 @@ def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, .
     lines = []
     shown = [polished(teller.writer.written_out(stage.expr)) for stage in adjoint.stages]
     if any(not c.linear and not c.seed for c in adjoint.contributions):
-        product = teller.writer.quoted(adjoint.product)
+        product = teller.writer.quoted(_inserted(teller, adjoint), teller.ended)
         lines.append(Step("substitute", before, product, reason, about=about))
         reason, about = _normal_reason(product, shown[0])
     for n, stage in enumerate(adjoint.stages):
@@ -210,6 +214,13 @@ def _worked(teller: _Teller, adjoint: Adjoint, before: Expr, cites: tuple[int, .
         facts = (stage.fact.sentence,) if stage.fact is not None else ()
         lines.append(Step(stage.rule, before, shown[n], why, about=what, facts=facts))
     return lines
+
+
+def _inserted(teller: _Teller, adjoint: Adjoint) -> Expr:
+    """Return the product of the chain rule, in which what was said of other steps' derivatives is what those ended with."""
+    read = [c.adjoint.name for c in adjoint.contributions if not c.seed and teller.writer.writes(c.adjoint.name)]
+    deep = {n for n in read if teller.written.keys() & references(teller.written[n].best)}
+    return raw_product(adjoint.contributions, teller.found, adjoint.substituted, deep) if deep else adjoint.product
 
 
 def _first_reason(adjoint: Adjoint, cites: tuple[int, ...]) -> tuple[str, tuple[Expr, ...]]:
