@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from derivkit.numeric.codegen.blocks import Loop, blocked
+from derivkit.numeric.codegen.builder import plain
 from derivkit.numeric.codegen.emit import safe
 from derivkit.numeric.codegen.instructions import (
     BUFFER,
@@ -163,7 +164,7 @@ class _Text:
         """Return how a value is written: views of memory that stays are made once."""
         storage = value.storage
         if storage is None:
-            return number(value.number)
+            return plain(value.number)
         word = self.name(storage)
         if value.path == "{}":
             return word
@@ -236,13 +237,3 @@ def _suffix(path: str) -> str:
     if path in known:
         return known[path]
     return "column" if path.endswith("[:, None]") else "view"
-
-
-def number(value: float) -> str:
-    """Return a number as Python writes it.
-
-    >>> number(0.5), number(float("-inf"))
-    ('0.5', '-np.inf')
-    """
-    text = repr(value)
-    return text.replace("inf", "np.inf").replace("nan", "np.nan")

@@ -69,7 +69,7 @@ class Builder:
         """Return the value of a node as NumPy's own call makes it, in memory of its own."""
         args = [self.value(a) for a in node.args]
         texts = [
-            Text(_plain(a.number) if a.is_number else f"{{{n}}}", TEST if a.holds == FLAG else SUM) for n, a in enumerate(args)
+            Text(plain(a.number) if a.is_number else f"{{{n}}}", TEST if a.holds == FLAG else SUM) for n, a in enumerate(args)
         ]
         texts = [t._replace(as_number=f"{t.text}.astype(dtype)") if t.binds == TEST else t for t in texts]
         made = write(node, texts, NUMPY)
@@ -100,7 +100,7 @@ class Builder:
         """Return a number as a ufunc reads it fastest beside an array of ``shape``."""
         if not shape or (prod(shape) > SMALL and not always):
             return Value((), number=number)
-        made = f"np.zeros({shape})" if number == 0 else f"np.full({shape}, {_plain(number)})"
+        made = f"np.zeros({shape})" if number == 0 else f"np.full({shape}, {plain(number)})"
         return self.constant(made, shape, "zeros" if number == 0 else "c")
 
     # -- instructions -----------------------------------------------------------------------------------------------------
@@ -173,7 +173,12 @@ _ARITHMETIC: dict[str, Callable[..., float]] = {
 }
 
 
-def _plain(number: float) -> str:
+def plain(number: float) -> str:
+    """Return a number as Python writes it.
+
+    >>> plain(0.5), plain(float("-inf"))
+    ('0.5', '-np.inf')
+    """
     return repr(number).replace("inf", "np.inf").replace("nan", "np.nan")
 
 

@@ -7,7 +7,7 @@ softmax is ``e / (1 + r)`` and its logarithm ``z - z[top] - log1p(r)``, which ke
 
 from __future__ import annotations
 
-from derivkit.numeric.codegen.builder import Builder, lengths
+from derivkit.numeric.codegen.builder import Builder, lengths, plain
 from derivkit.numeric.codegen.instructions import PLACE, Value
 from derivkit.symbolic.arrays import Array
 
@@ -46,9 +46,9 @@ def less_onehot(build: Builder, total: Value, mark: Array, factor: float) -> Val
         )
     label = mark.args[0]
     if label.rank == 0:
-        return build.emit("{out}[{1}] -= " + repr(factor), (total, build.value(label)), shape, updates=True)
+        return build.emit("{out}[{1}] -= " + plain(factor), (total, build.value(label)), shape, updates=True)
     place = places(build, label, shape[-1])
-    return build.emit("{out_flat}[{1}] -= " + repr(factor), (total, place), shape, updates=True, rows=(True, True))
+    return build.emit("{out_flat}[{1}] -= " + plain(factor), (total, place), shape, updates=True, rows=(True, True))
 
 
 class Exponentials:

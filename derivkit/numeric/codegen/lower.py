@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.numeric.codegen import elementwise, labels, products
-from derivkit.numeric.codegen.builder import Builder, Rule
+from derivkit.numeric.codegen.builder import Builder, Rule, plain
 from derivkit.numeric.codegen.emit import Assignment
-from derivkit.numeric.codegen.instructions import BUFFER, INPUT, KEPT, PLACE, REAL, Lowered, Storage, Value
+from derivkit.numeric.codegen.instructions import BUFFER, INPUT, KEPT, PLACE, REAL, Instruction, Lowered, Storage, Value
 from derivkit.numeric.codegen.lift import Program
-from derivkit.symbolic.expr import Name
 
 RULES: dict[str, Rule] = {
     "name": products.name,
@@ -52,16 +51,16 @@ def lower(
         build.known[each.name] = _input(build, inputs[word], array, dtype)
         if each.kind == "onehot":
             build.onehot.add(each.name)
-    for each in planned:  # type: ignore[assignment]
-        value = build.value(each.node)  # type: ignore[attr-defined]
-        build.known[each.name] = value
-        build.named(value, str(each.name), each.comment)  # type: ignore[attr-defined]
+    for assignment in planned:
+        value = build.value(assignment.node)
+        build.known[assignment.name] = value
+        build.named(value, str(assignment.name), assignment.comment)
     results = {word: _kept(build, build.known[name], word) for word, name in program.gradients.items()}
     value = build.known[program.value]
     if value.shape:
         storage = _kept(build, value, "value", taken=set(results.values()))
         value = Value(value.shape, REAL, storage)
-    return Lowered(sooner(build), value, results, inputs, build.helpers)
+    return Lowered(sooner(build.instructions), value, results, inputs, build.helpers)
 
 
 def _input(build: Builder, storage: Storage, array: NDArray[np.generic], dtype: np.dtype[np.generic]) -> Value:
@@ -83,28 +82,18 @@ def _kept(build: Builder, value: Value, word: str, taken: set[Storage] | None = 
         own.place = KEPT
         return own
     storage = Storage(word, value.shape, REAL, KEPT)
-    text = "{out}[...] = {0}" if not value.is_number else f"{{out}}[...] = {value.number!r}"
+    text = "{out}[...] = {0}" if not value.is_number else "{out}[...] = " + plain(value.number)
     build.emit(text, () if value.is_number else (value,), value.shape)
     build.instructions[-1].out = storage
     return storage
 
 
-def sooner(build: Builder) -> list:  # type: ignore[type-arg]
+def sooner(instructions: Sequence[Instruction]) -> list[Instruction]:
     """Return the instructions, those that read much and write little moved to where they can first be done."""
-    order: list = []  # type: ignore[type-arg]
-    place: dict[Storage, int] = {}
-    for n, each in enumerate(build.instructions):
-        place[each.out] = n
-    slots: list[list] = [[] for _ in range(len(build.instructions) + 1)]  # type: ignore[type-arg]
-    for n, each in enumerate(build.instructions):
-        at = n
+    place = {each.out: n for n, each in enumerate(instructions)}
+    slots: list[list[Instruction]] = [[] for _ in instructions]
+    for n, each in enumerate(instructions):
         if each.early:
-            at = max((place[r.storage] for r in each.reads if r.storage in place), default=0)
-            place[each.out] = at
-        slots[at].append(each)
-    for slot in slots:
-        order += slot
-    return order
-
-
-__all__ = ["RULES", "Lowered", "Name", "lower"]
+            place[each.out] = max((place[r.storage] for r in each.reads if r.storage in place), default=0)
+        slots[place[each.out] if each.early else n].append(each)
+    return [each for slot in slots for each in slot]
