@@ -19,7 +19,7 @@ from derivkit.symbolic.parse.functions import LABELLED, ROWS
 from derivkit.symbolic.parse.habits import Habits
 from derivkit.symbolic.parse.later import hint_for
 from derivkit.symbolic.parse.pratt import CONSTANTS
-from derivkit.symbolic.parse.shapes import SCALARS, Unknown, rank_beside, read_size
+from derivkit.symbolic.parse.shapes import SCALARS, Unknown, rank_beside, read_size, walk
 from derivkit.symbolic.parse.subscripts import At, Item, NewAxis, Span, take
 from derivkit.symbolic.parse.syntax import Expression, Place
 
@@ -180,7 +180,11 @@ class Lowering:
                 items.append(self._span(item))
             else:
                 position = self.position(item)
-                items.append(position if isinstance(position, Value) else At(position, self.context.place(item), _alone(item)))
+                found = not isinstance(position, Value) and any(
+                    isinstance(n, syntax.Name) and n.id in self.letters for n in walk(item)
+                )
+                place = self.context.place(item)
+                items.append(position if isinstance(position, Value) else At(position, place, _alone(item), found))
         return take(self.context, base, items, base.place)
 
     def is_size(self, name: str) -> bool:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from derivkit.symbolic.deltas import may_leave, reads_as_zero
-from derivkit.symbolic.expr import Expr, Inside, Ref, substitute
+from derivkit.symbolic.expr import ZERO_EXPR, Expr, Inside, Ref, substitute
 from derivkit.symbolic.index import ONE, ZERO, Affine, Index, Size
 from derivkit.symbolic.parse.algebra import product
 from derivkit.symbolic.parse.context import HINTS, Context, Value, ordered
 from derivkit.symbolic.parse.shapes import shown
 from derivkit.symbolic.parse.syntax import Place
+from derivkit.symbolic.ranges import is_beyond, is_within
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,15 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """One position: an affine form of indices, sizes and labels; ``alone`` says that an index has the range of the axis."""
+    """One position: an affine form of indices, sizes and labels; ``alone`` says that an index has the range of the axis.
+
+    A position that is ``found`` comes of an index over a size of 1: it is none that the author wrote, and may be out of range.
+    """
 
     position: Affine
     place: Place
     alone: bool = True
+    found: bool = False
 
 
 Item = NewAxis | Span | At | Value
@@ -175,6 +180,11 @@ def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index,
             runs = context.sizes.resolve(bare.size)
             message = f"index '{bare.hint}' runs over {runs}, this axis has {context.sizes.resolve(size)}"
             raise context.error(item.place, message, "DK012", "an index has one range")
+    elif constant is not None and item.found:
+        if axis is None or is_beyond(position, size):
+            mapping.update({} if axis is None else {axis: Affine.of(0)})
+            return [] if axis is None and constant == ZERO else [ZERO_EXPR]
+        guarded = not is_within(position, size)
     elif constant is not None and constant.literal is not None:
         literal, limit = constant.literal, context.sizes.resolve(size).literal
         position = position if literal >= 0 else position + Affine.of(size)
