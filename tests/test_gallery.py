@@ -237,6 +237,21 @@ def test_what_is_printed_in_matrix_notation_is_numpy(name):
         )
 
 
+HELD = [
+    ("z: K\nt: K\np = exp(z)/sum(exp(z))\nE = -sum(t*log(p))", "z", "∂p_k/∂z_k", "u held"),
+    ("x: N\ng: N\nm = mean(x)\nv = mean((x - m)**2)\nE = v*sum(g*x)", "x", "∂v/∂x_n", "m held"),
+    ("x:\na = x**2\nb = a*x\ny = exp(a)*sin(b)*x\nE = y**2", "x", "∂y/∂x", "a, b held"),
+    ("x:\na = x**2\nb = a*x\ny = exp(a)*sin(b)*x\nE = y**2", "x", "∂y/∂b", ""),
+    ("x: N\nz: N\np = z*exp(-sum(x**2))\nE = sum(p**2)", "x", "∂p_n/∂u", ""),
+]
+
+
+@pytest.mark.parametrize(("text", "variable", "left", "told"), HELD, ids=[f"{row[2]} {row[3]}" for row in HELD])
+def test_a_partial_derivative_says_what_it_holds(text, variable, left, told):
+    line = next(line for line in dk.derive(text, variable, check=False).text().splitlines() if f"  {left} " in line)
+    assert line.endswith(f", {told}") if told else "held" not in line
+
+
 def bare(text):
     """Return a formula without its subscripts and brackets: two lines may have other letters."""
     return re.sub(r"_\{[^}]*\}|_[a-z]+|[()]", "", text)

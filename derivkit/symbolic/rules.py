@@ -55,4 +55,5 @@ SENTENCES: dict[str, str] = {
     "open": "multiply out",
     "simplify": "simplify",
     "differentiate": "differentiate {0} = {1}",
+    "held": "{0} held",
 }

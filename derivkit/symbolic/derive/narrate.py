@@ -30,7 +30,7 @@ from derivkit.symbolic.expr import (
     references,
     walk,
 )
-from derivkit.symbolic.graph import Definition
+from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import delta, factors_of, mul, sum_over, terms_of
 from derivkit.symbolic.ops import DEFINED, OPS
@@ -51,6 +51,7 @@ class _Teller:
         self.named: list[Definition] = []
         self.written: dict[Name, Definition] = {}
         self.writer = Writer({})
+        self.graph: Graph | None = None
         self.found: Mapping[Name, Adjoint] = {}
         self.ended: dict[Name, Expr] = {}  # the forms that the steps of derivatives ended with: what later steps insert
         self.means: tuple[Mean, ...] = ()
@@ -59,11 +60,18 @@ class _Teller:
         """Turn to the next pass; what the passes before it found is written out, too."""
         self.means = done.known.means
         self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim) or d.rhs.op == "solve"]
+        self.graph = done.graph
         if isinstance(done, Pass):
             self.outputs = done.outputs
             self.found = {a.of: a for a in done.adjoints}
             self.written |= {a.definition.name: a.definition for a in done.adjoints if a.contributions}
         self.writer = Writer(self.written)
+
+    def constants(self, d: Definition, of: Name) -> tuple[Expr, ...]:
+        """Return what a line reads beside a name and what moves with it: held, in the line's own derivative by the name."""
+        others = [n for n in references(d.rhs) if n != of and n not in self.graph.inputs] if self.graph is not None else []
+        moving = self.graph.dependents(frozenset((of,))) if others and self.graph is not None else frozenset()
+        return tuple(Ref(n) for n in others if n in moving)
 
     def tell(self, rule: str, before: Expr, lines: list[Step], cites: tuple[int, ...], lemma: int = 0) -> int:
         n = len(self.steps) + 1
@@ -111,16 +119,15 @@ def _tell_local(teller: _Teller, c: Contribution, adjoint: Adjoint) -> None:
     op = c.consumer.rhs.op if isinstance(c.consumer.rhs, Fn | Prim) else ""
     before = _local_ref(c, adjoint, teller)
     after = polished(c.local)
-    line = Step("local derivative", before, after, _why_local(c, op), about=_about(c, op))
+    why, about = _why_local(c, op, teller.constants(c.consumer, adjoint.of))
+    line = Step("local derivative", before, after, why, about=about)
     teller.number[name] = teller.tell("local derivative", before, [line], (), teller.lemmas.get(op, 0))
 
 
-def _why_local(c: Contribution, op: str) -> str:
-    return OPS[op].reason if op else SENTENCES["differentiate"]
-
-
-def _about(c: Contribution, op: str) -> tuple[Expr, ...]:
-    return () if op else (c.consumer.ref(), c.consumer.rhs)
+def _why_local(c: Contribution, op: str, held: tuple[Expr, ...]) -> tuple[str, tuple[Expr, ...]]:
+    reason, about = (OPS[op].reason, ()) if op else (SENTENCES["differentiate"], (c.consumer.ref(), c.consumer.rhs))
+    listed = ", ".join(f"{{{len(about) + n}}}" for n in range(len(held)))
+    return f"{reason}, {SENTENCES['held'].format(listed)}" if held else reason, (*about, *held)
 
 
 # -- tangents -------------------------------------------------------------------------------------------------------------
