@@ -111,6 +111,8 @@ class Flattener:
         uses = self._total_uses(expr)
         if any(n.kind == "anon" for n in uses) or any(u > 1 for u in uses.values()):
             return self._one_by_one(expr)
+        if expr.nodes + sum(self._table[n].best.nodes - 1 for n in uses) > self._limit:  # too long, as far as it is opened
+            return self._one_by_one(expr)
         for name in self._order:  # each reads only names before it: a long chain is opened without recursion
             if name in uses and name not in self._chains:
                 self._chains[name] = self._along_chain(self._table[name].best)
