@@ -153,6 +153,12 @@ def test_nothing_is_said_to_be_checked_where_nothing_was_compared():
     assert "at 2 sets of sizes" in dk.derive("x: N\ns = std(x)", "x").checked  # of one number there is none
 
 
+@pytest.mark.parametrize("kind", ["vjp", "jvp"])
+def test_a_line_written_twice_is_measured_along_cotangents_too(kind):
+    program = "x: N\nmu = mean(x)\ns = sqrt(var(x) + 1)\ny = (x - mu)/s"  # var(x) has its own mean(x)
+    assert dk.derive(program, "x", kind=kind).checked.startswith("checked")
+
+
 def test_a_result_without_a_value_fails_where_a_complex_step_has_one(monkeypatch):
     def spoilt(one: Any, *args: Any) -> Any:
         made = bare_result(one, *args)

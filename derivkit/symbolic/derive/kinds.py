@@ -198,7 +198,8 @@ def _extended(graph: Graph, more: list[Definition]) -> Graph:
 def _with_inputs(graph: Graph, more: Mapping[Name, tuple[object, ...]]) -> Graph:
     extra = {n: i for n, i in graph.extra.items() if n not in more}
     new = {n: Input(n, "real", tuple(shape)) for n, shape in more.items() if n not in graph.inputs}  # type: ignore[arg-type]
-    return replace(graph, inputs={**graph.inputs, **new}, extra=extra)
+    apart = None if graph.apart is None else _with_inputs(graph.apart, more)
+    return replace(graph, inputs={**graph.inputs, **new}, extra=extra, apart=apart)
 
 
 def _directed(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | str | None) -> tuple[Graph, dict[Name, Name]]:
