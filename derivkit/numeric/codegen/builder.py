@@ -35,6 +35,7 @@ class Builder:
         self.notes: dict[object, Value] = {}  # what several rules share: positions of labels, say
         self.constants: dict[tuple[object, ...], Storage] = {}
         self.instructions: list[Instruction] = []
+        self.calls: dict[tuple[object, ...], Value] = {}  # elementwise functions of the same operands
         self.helpers: set[str] = set()
         self.onehot: set[object] = set()  # the names whose rows are known to add up to 1
         self.uses = self._count(roots)
@@ -129,6 +130,15 @@ class Builder:
         shape = _common(o.shape for o in operands)
         if all(o.is_number for o in operands) and word in _ARITHMETIC:
             return Value((), number=_ARITHMETIC[word](*(o.number for o in operands)))
+        key = (word, *operands)
+        if key in self.calls:
+            return self.calls[key]
+        self.calls[key] = made = self._called(word, operands, shape, holds)
+        if word in _COMMUTE:
+            self.calls[word, operands[1], operands[0]] = made
+        return made
+
+    def _called(self, word: str, operands: Sequence[Value], shape: tuple[int, ...], holds: str) -> Value:
         given = [self.filled(o.number, shape) if o.is_number else o for o in operands]
         places = ", ".join(f"{{{n}}}" for n in range(len(given)))
         if not shape:
@@ -164,6 +174,8 @@ _NAMED_OUT = frozenset({"maximum", "minimum"})
 
 #: Of two NumPy numbers an operator is several times as fast as the ufunc.
 _OPERATORS = {"add": "{0} + {1}", "subtract": "{0} - {1}", "multiply": "{0} * {1}", "divide": "{0} / {1}", "negative": "-{0}"}
+
+_COMMUTE = frozenset({"add", "multiply", "maximum", "minimum"})
 
 _ARITHMETIC: dict[str, Callable[..., float]] = {
     "add": lambda a, b: a + b,

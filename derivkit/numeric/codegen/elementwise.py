@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import combinations
 
 from derivkit.numeric.codegen.builder import SMALL, Builder, common, lengths
-from derivkit.numeric.codegen.instructions import FLAG, REAL, Value
+from derivkit.numeric.codegen.instructions import FLAG, INPUT, REAL, Value
 from derivkit.numeric.codegen.labels import less_onehot
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.ops import COMPARISONS
@@ -107,11 +108,12 @@ def _coefficient(node: Array) -> float:
 def _product(build: Builder, arrays: list[Value], factor: float, shape: tuple[int, ...]) -> Value | None:
     """Return the product, ``None`` for the number 1."""
     flags = [a for a in arrays if a.holds != REAL]
-    reals = sorted((a for a in arrays if a.holds == REAL), key=lambda a: a.entries)
+    reals = sorted((a for a in arrays if a.holds == REAL), key=lambda a: (a.entries, _is_input(a)))
     if not reals and flags:
         reals = [build.as_real(flags.pop(0))]
     if not reals:
         return None if factor == 1 else Value((), number=factor)
+    reals = _with_known_pairs(build, reals)
     total = reals[0]
     if factor == -1 and len(reals) + len(flags) == 1:
         return build.ufunc("negative", total)
@@ -120,6 +122,20 @@ def _product(build: Builder, arrays: list[Value], factor: float, shape: tuple[in
     for each in (*reals[1:], *sorted(flags, key=lambda a: a.entries)):
         total = build.ufunc("multiply", total, each)
     return total
+
+
+def _with_known_pairs(build: Builder, reals: list[Value]) -> list[Value]:
+    """Return factors with the same product: two of them whose product is there already are that product."""
+    for a, b in combinations(reals, 2):
+        made = build.calls.get(("multiply", a, b))
+        if made is not None:
+            return _with_known_pairs(build, [*(r for r in reals if r is not a and r is not b), made])
+    return reals
+
+
+def _is_input(value: Value) -> bool:
+    """Return whether a value is given: its multiple is less likely to be asked for again than that of a computed one."""
+    return value.storage is not None and value.storage.place == INPUT
 
 
 def _divided(build: Builder, total: Value | None, divisors: list[Value]) -> Value:

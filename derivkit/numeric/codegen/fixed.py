@@ -39,12 +39,9 @@ def at_sizes(planned: Sequence[Assignment], sizes: Mapping[str, int], returned: 
         if node.op == "size":
             return number(node.params[0].evaluate(sizes))  # type: ignore[attr-defined]
         args = tuple(done[id(a)] for a in node.args)
-        word = str(node.params[0]) if node.op == "fn" else ""
-        if word in _STATIC and args[0].op == "number":
-            try:
-                return number(Fraction(getattr(math, word)(float(args[0].params[0]))))  # type: ignore[arg-type]
-            except (ValueError, OverflowError):
-                pass  # no real number: NumPy says what it makes of it
+        computed = _computed(node, args)
+        if computed is not None:
+            return computed
         return Array(node.op, args, fixed(node.shape), fixed(node.params))
 
     kept = []
@@ -59,6 +56,28 @@ def at_sizes(planned: Sequence[Assignment], sizes: Mapping[str, int], returned: 
         else:
             kept.append(replace(each, node=done[id(each.node)]))
     return kept
+
+
+def _computed(node: Array, args: Sequence[Array]) -> Array | None:
+    """Return a function of numbers as a number, ``None`` where NumPy has to say what it makes of it."""
+    if node.op == "constant" and node.params[0] == "pi":
+        return number(Fraction(math.pi))
+    if not args or any(a.op != "number" for a in args):
+        return None
+    values = [float(a.params[0]) for a in args]  # type: ignore[arg-type]
+    try:
+        if node.op == "fn" and node.params[0] in _STATIC:
+            return number(Fraction(getattr(math, str(node.params[0]))(*values)))
+        if node.op == "pow":
+            return number(Fraction(values[0] ** values[1]))
+        if node.op == "mul":
+            count: int = node.params[0]  # type: ignore[assignment]
+            return number(Fraction(math.prod(values[:count]) / math.prod(values[count:])))
+        if node.op == "add":
+            return number(Fraction(math.fsum(s * v for s, v in zip(node.params, values, strict=True))))  # type: ignore[operator]
+    except (ValueError, OverflowError, ZeroDivisionError, TypeError):
+        pass
+    return None
 
 
 def _read_once(planned: Sequence[Assignment], returned: Collection[Name]) -> set[Name]:

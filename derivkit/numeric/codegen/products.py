@@ -104,7 +104,8 @@ def matmul(build: Builder, node: Array) -> Value | None:
         return build.emit("np.matmul({0}, {1}, {out})", (a, b), shape) if min(len(a.shape), len(b.shape)) > 1 else None
     if len(a.shape) == 2 == len(b.shape) and a.shape[1] == 1:
         return build.emit("multiply({0}, {1}, {out})", (a, b), shape)
-    return build.emit("{0}.dot({1}, {out})", (a, b), shape)
+    rows = (True, False) if len(b.shape) == 1 else ()
+    return build.emit("{0}.dot({1}, {out})", (a, b), shape, rows=rows)
 
 
 def outer(build: Builder, node: Array) -> Value:
