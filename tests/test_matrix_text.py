@@ -110,7 +110,7 @@ def test_an_array_beside_one_of_another_shape_would_be_seen(text):
         ("y: N\nc: positive\nE = sum(where(abs(y) <= c, y**2/2, c*(abs(y)-c/2)))", "c", "mixed", "[|y| > c]ᵀ (|y| − c)"),
         ("x: D\ng: D\nE = sum(tanh(x)*g)", "x", "numerator", "(g ⊙ (1 − tanh(x)²))ᵀ"),
         ("x: D\ny = x - mean(x)", "x", "mixed", "I − 𝟏 𝟏ᵀ/D"),
-        ("A: D, D\nx: D\nE = x @ (A*A - 2) @ x", "x", "mixed", "(A ⊙ A − 4 𝟏 𝟏ᵀ + (Aᵀ)^∘2) x"),
+        ("A: D, D\nx: D\nE = x @ (A*A - 2) @ x", "x", "mixed", "(A ⊙ A + (A ⊙ A)ᵀ − 4 𝟏 𝟏ᵀ) x"),
         ("A: N, D\nx: N\nE = sum(x @ (A - A**3/3))", "A", "mixed", "diag(x) (𝟏 𝟏ᵀ − A ⊙ A)"),
         ("A: N, D\nG: N, D\nE = sum(G*tanh(A))", "A", "mixed", "G ⊙ (1 − tanh(A)²)"),
         ("a: D\nx: D\nE = (a @ x)*(x @ x)", "x", "mixed", "‖x‖² a + 2 (aᵀ x) x"),

@@ -33,8 +33,14 @@ FORCED = [
     ("L = sum((x - mu)**2)/sigma + N*log(sigma)\nL", "N", ""),
     ("y = W @ x + b", "b", "M"),
     ("y = a*x + b", "a", "D"),
-    ("f = v*sum(x) + w*sum(x)", "w", "D"),
-    ("f = v*sum(x)", "v", "M"),
+    ("f = v*sum(x) + w*sum(x)", "w", ""),
+    ("f = v*sum(x)", "v", ""),
+    ("f = v*sum(x, axis=0)", "v", "M"),
+    ("f = v*sum(x) + v", "v", "M"),
+    ("L = N/2*logdet(Lam) - N/2*trace(S @ Lam)", "N", ""),
+    ("E = C/2*sum(w**2)", "C", ""),
+    ("E = exp(-sum((x - y)**2)/(2*s**2))", "s", ""),
+    ("E = exp(-sum((x - y)**2)/(2*s**2))", "y", "D"),
 ]
 
 

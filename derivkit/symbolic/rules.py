@@ -32,6 +32,7 @@ RULES: tuple[Rule, ...] = (
     Rule("abs times sign", "abs(x)*sign(x)", "x", "|x| sign x = x"),
     Rule("number times its sign", "x*sign(x)", "abs(x)", "x sign x = |x|"),
     Rule("ratio to abs", "x/abs(x)", "sign(x)", "x / |x| = sign x"),
+    Rule("sign over abs", "sign(x)/abs(x)", "1/x", "sign x / |x| = 1 / x"),
     Rule("sin² + cos²", "sin(x)**2 + cos(x)**2", "1", "sin² + cos² = 1"),
     Rule("cosh² − sinh²", "cosh(x)**2 - sinh(x)**2", "1", "cosh² − sinh² = 1"),
     Rule("tanh as a ratio", "sinh(x)/cosh(x)", "tanh(x)", "sinh / cosh = tanh"),

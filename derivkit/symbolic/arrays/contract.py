@@ -7,7 +7,7 @@ elementwise, by ``outer``, or by broadcasting.  Operands stay in their own axis 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from derivkit.symbolic.arrays.nodes import einsum, expand, matmul, mul, number, outer, reduce
@@ -119,13 +119,18 @@ def _merge(group: Sequence[Operand], hint: Axes) -> Operand:
     return Operand(multiplied((n, o.inverse) for n, o in zip(nodes, group, strict=True)), axes)
 
 
-def contract(operands: Sequence[Operand], summed: frozenset[Index], hint: Axes = ()) -> Operand:
-    """Return Σ over ``summed`` of the product of the operands; every summed index is on some operand."""
+def contract(operands: Sequence[Operand], order: Sequence[Index], hint: Axes = ()) -> Operand:
+    """Return Σ over ``order`` of the product of the operands; every summed index is on some operand.
+
+    Of two ways that cost the same the sum that stands later in the ``order``, the inner one, is done first.
+    """
     rest: list[Operand | None] = []
+    summed = frozenset(order)
+    depth = {i: n for n, i in enumerate(order)}
     operands = _outer_first(operands, summed)
     for component in _components(operands, summed):
         inner = summed.intersection(*[frozenset().union(*(o.axes for o in component))])
-        rest.append(_component(component, inner, hint) if inner else component[0])
+        rest.append(_component(component, inner, depth, hint) if inner else component[0])
     return combine([o for o in rest if o is not None], hint)
 
 
@@ -173,7 +178,7 @@ def _components(operands: Sequence[Operand], summed: frozenset[Index]) -> list[l
     return list(groups.values())
 
 
-def _component(operands: list[Operand], summed: frozenset[Index], hint: Axes) -> Operand:
+def _component(operands: list[Operand], summed: frozenset[Index], depth: Mapping[Index, int], hint: Axes) -> Operand:
     work = list(operands)
     left = set(summed)
     while True:
@@ -182,7 +187,7 @@ def _component(operands: list[Operand], summed: frozenset[Index], hint: Axes) ->
         work = _sum_alone(work, left)
         if len(work) == 1:
             return work[0]
-        a, b = _best_pair(work, left)
+        a, b = _best_pair(work, left, depth)
         gone = _exclusive(work, a, b, left)
         made = _pair(work[a], work[b], gone, hint)
         left -= gone
@@ -233,8 +238,11 @@ def _finished(x: Operand, y: Operand, counts: dict[Index, int]) -> frozenset[Ind
     return frozenset(s for s in {*x.axes, *y.axes} if s in counts and counts[s] == (s in x.axes) + (s in y.axes))
 
 
-def _best_pair(work: Sequence[Operand], left: set[Index]) -> tuple[int, int]:
-    """Return the pair to contract next: one that finishes an index, the cheapest, the smallest result, as it stands."""
+def _best_pair(work: Sequence[Operand], left: set[Index], depth: Mapping[Index, int]) -> tuple[int, int]:
+    """Return the pair to contract next: one that finishes an index, the cheapest, the smallest result, as it stands.
+
+    What then meets a matrix of the same axes is a slope times what came back: there the inner sum is done first.
+    """
     counts = _counts(work, left)
     best: tuple[tuple[int, ...], tuple[int, int]] | None = None
     for a, x in enumerate(work):
@@ -244,7 +252,10 @@ def _best_pair(work: Sequence[Operand], left: set[Index]) -> tuple[int, int]:
                 continue
             union = len({*x.axes, *y.axes})
             gone = _finished(x, y, counts)
-            score = (not gone, union, union - len(gone), _crossed(x, y, gone), a, b)
+            kept = {*x.axes, *y.axes} - gone
+            meets = len(kept) > 1 and any({*o.axes} == kept for n, o in enumerate(work) if n not in (a, b))
+            inner = max((depth[i] for i in gone), default=0) if meets else 0
+            score = (not gone, union, len(kept), -inner, _crossed(x, y, gone), a, b)
             if best is None or score < best[0]:
                 best = (score, (a, b))
     if best is None:  # a component is linked, so some pair shares a summed index
@@ -287,18 +298,23 @@ def _matmul(x: Operand, y: Operand, over: Index, hint: Axes) -> Operand | None:
     xs = (*(a for a in x.axes if a != over), over)
     ys = (over, *(a for a in y.axes if a != over))
     if len(y.axes) == 1:
-        return Operand(matmul(moved(x, xs), y.node), xs[:-1])
+        return Operand(matmul(_factor(x, xs), y.node), xs[:-1])
     if len(y.axes) > 2:
         return None
     if len(x.axes) > 2:
-        return Operand(matmul(moved(x, xs), moved(y, ys)), xs[:-1] + ys[1:])
-    a, b = matmul(moved(x, xs), moved(y, ys)), matmul(moved(y, ys[::-1]), moved(x, xs[::-1]))
+        return Operand(matmul(_factor(x, xs), _factor(y, ys)), xs[:-1] + ys[1:])
+    a, b = matmul(_factor(x, xs), _factor(y, ys)), matmul(_factor(y, ys[::-1]), _factor(x, xs[::-1]))
     forward, backward = (Operand(a, (xs[0], ys[1])), Operand(b, (ys[1], xs[0])))
-    costs = tuple(sum(n.op == "transpose" for n in m.args) for m in (a, b))
+    turned = [[n.args[0].op != "name" for n in m.args if n.op == "transpose"] for m in (a, b)]
+    costs = [(len(each), sum(each)) for each in turned]  # X W Wᵀ, not (W (X W)ᵀ)ᵀ
     if costs[0] != costs[1]:
         return forward if costs[0] < costs[1] else backward
     wanted = [i for i in hint if i in forward.axes]
     return backward if len(wanted) == 2 and wanted[0] is ys[1] else forward
+
+
+def _factor(x: Operand, axes: Sequence[Index]) -> Array:
+    return transpose(x.node, [x.axes.index(a) for a in axes], factor=True)
 
 
 def _batched(x: Operand, y: Operand, over: Index, batch: set[Index], hint: Axes) -> Operand | None:

@@ -175,7 +175,7 @@ class _Planner:
         gone = {i for each in scatters for i in each.sub.indices()}
         left = [i for i in left if i not in gone]
         sizes = [i.size for i in left if not any(i in o.axes for o in operands)]  # Σ over what nothing depends on
-        core = contract(operands, frozenset(left), hint)
+        core = contract(operands, left, hint)
         for into, sub, outer in scatters:
             core = scattered(_with_axes(core, sub.indices()), into, sub)
             core = core if outer is None else windowed(core, {into: outer})

@@ -10,13 +10,17 @@ from derivkit.symbolic.arrays.tree import Array
 _ENTRYWISE = frozenset({"add", "mul", "pow", "fn"})
 
 
-def transpose(x: Array, axes: Sequence[int]) -> Array:
-    """Return ``x`` with its axes permuted, the transpose pushed inwards where fewer of them remain."""
+def transpose(x: Array, axes: Sequence[int], factor: bool = False) -> Array:
+    """Return ``x`` with its axes permuted, the transpose pushed inwards where fewer of them remain.
+
+    A ``factor`` stands in brackets anyhow: there a sum stays as it is, ``(U @ V.T - X).T @ U``.
+    """
     axes = tuple(axes)
     if axes == tuple(range(x.rank)):
         return x
     if x.rank == 2:
-        return _transposed(x, 8)[1]
+        cost, made = _transposed(x, 8)
+        return made if cost < 1 or not factor or x.op != "add" else _turned(x)
     if x.op == "transpose":
         return transpose(x.args[0], [x.params[a] for a in axes])  # type: ignore[misc]
     return Array("transpose", (x,), tuple(x.shape[a] for a in axes), axes)
@@ -31,7 +35,7 @@ def transpose_cost(x: Array, axes: Sequence[int]) -> int:
 
 def _transposed(x: Array, depth: int) -> tuple[int, Array]:
     """Return the matrix ``x`` transposed, and the change in their number: pushed inwards where that reads better."""
-    plain = (1, Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0)))
+    plain = (1, _turned(x))
     if x.op == "transpose":
         return -1, x.args[0]
     if x.op == "inv":
@@ -50,6 +54,8 @@ def _transposed(x: Array, depth: int) -> tuple[int, Array]:
     if x.op in _ENTRYWISE and len(x.args) <= 8:
         pairs = [_turned_operand(a, x, depth - 1) for a in x.args]
         cost = sum(c for c, _ in pairs)
+        if cost == 1 and x.op != "mul" and sum(a.rank > 0 for a in x.args) == 1:
+            return plain  # step(H).T and (1 - H**2).T, not step(H.T) and 1 - H.T**2
         if cost <= 1 or sum(a.rank > 0 for a in x.args) == 1:  # 2 * X.T, not (2 * X).T; X.T * r, not (r[:, None] * X).T
             return cost, Array(x.op, tuple(a for _, a in pairs), (x.shape[1], x.shape[0]), x.params)
     return plain
@@ -66,6 +72,10 @@ def _turned_operand(a: Array, x: Array, depth: int) -> tuple[int, Array]:
     if a.rank == 1 and a.shape[0] == x.shape[1]:
         return 1, expand(a, (False, True))
     return 2, Array("transpose", (a,), a.shape[::-1], (1, 0))
+
+
+def _turned(x: Array) -> Array:
+    return Array("transpose", (x,), (x.shape[1], x.shape[0]), (1, 0))
 
 
 def _around_inverse(x: Array) -> bool:

@@ -35,6 +35,12 @@ def declared_facts(graph: Graph) -> list[Fact]:
     return facts
 
 
+def onehot_facts(graph: Graph) -> tuple[Fact, ...]:
+    """Return that the inputs declared one-hot pick one entry."""
+    found = (i for i in graph.inputs.values() if i.kind == "onehot" and i.shape)
+    return tuple(Fact(i.name, len(i.shape) - 1, 1, True, f"{i.name} is one-hot: it picks one entry") for i in found)
+
+
 def use_facts(expr: Expr, known: tuple[Fact, ...], declared: bool) -> tuple[Expr, tuple[tuple[Fact, Expr], ...]]:
     """Return ``expr`` with every Σ that a fact decides replaced, and the facts used, each with its Σ."""
     names = references(expr) if known else {}

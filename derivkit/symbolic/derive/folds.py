@@ -13,7 +13,8 @@ from dataclasses import replace as replace_fields
 from functools import cached_property
 
 from derivkit.symbolic.derive.contractions import contractions
-from derivkit.symbolic.derive.facts import Fact, declared_facts, use_facts
+from derivkit.symbolic.derive.differences import Differences, differences
+from derivkit.symbolic.derive.facts import Fact, declared_facts, onehot_facts, use_facts
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.derive.probe import sums_to_prove
@@ -42,7 +43,7 @@ from derivkit.symbolic.expr import (
 )
 from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Index
-from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, num, power, scaled, sum_over, terms_of
+from derivkit.symbolic.normal import add, coefficient, factors_of, mul, negative, normal, num, power, scaled, sum_over, terms_of
 
 PROOF_NODES = 40
 EFFORT_NODES = 1_500  # the longest textbook program needs some 600
@@ -81,6 +82,8 @@ class Knowledge:
     symmetric: tuple[Fact, ...] = ()
     positive: frozenset[Name] = frozenset()
     contractions: tuple[Definition, ...] = ()
+    onehot: tuple[Fact, ...] = ()
+    own: Differences = field(default_factory=Differences)
     effort: Effort = field(default_factory=lambda: Effort())
     folded: dict[Expr, Expr] = field(init=False, default_factory=dict, repr=False, compare=False)
     forms: dict[Expr, tuple[Expr, int]] = field(init=False, default_factory=dict, repr=False, compare=False)  # with its effort
@@ -157,7 +160,7 @@ def knowledge(graph: Graph) -> Knowledge:
         relations += [] if relation is None else [relation]
         whole.append(d)
     given = (symmetric_facts(graph), positive_names(graph), contractions(whole))
-    known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), *given)
+    known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), *given, onehot_facts(graph), differences(whole))
     return replace_fields(known, facts=(*declared_facts(graph), *_proved(graph, known)))
 
 
@@ -298,7 +301,8 @@ def _absorbed(expr: Mul, known: Knowledge) -> Expr:
     for total in sums:
         for factor in expr.args:
             base = factor.base if isinstance(factor, Pow) else factor
-            if not isinstance(base, Ref) or base.name not in known.related or isinstance(total.body, Add):
+            part = base.name if isinstance(base, Ref) else look(base)
+            if isinstance(base, Num | Sum) or part not in known.relations_of or isinstance(total.body, Add):
                 continue
             inner = mul((total.body, base if base is factor else power(base, num(_sign(factor)))))
             folded = _fold_products(inner, known)
@@ -351,6 +355,8 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
             base = factor.base if isinstance(factor, Pow) else factor
             for pattern in (name, *(b for b, _ in relation.factors)):
                 binding = match(pattern, base, bound)
+                if binding is None and isinstance(base, Add):
+                    binding = match(pattern, negative(base), bound)  # (m − x)/s is minus what is named
                 if binding is None or not all(i in binding for i in bound):
                     continue
                 ratio = [power(substitute(name, binding), num(-1))]

@@ -12,6 +12,8 @@ from functools import reduce
 
 from derivkit.symbolic.derive.branches import branches_joined
 from derivkit.symbolic.derive.contractions import regrouped
+from derivkit.symbolic.derive.cost import cost
+from derivkit.symbolic.derive.differences import alike
 from derivkit.symbolic.derive.everywhere import everywhere
 from derivkit.symbolic.derive.facts import use_facts
 from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
@@ -25,14 +27,12 @@ from derivkit.symbolic.elementary import number_of
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
-    Delta,
     Expr,
     Fn,
     Mul,
     Num,
     Pow,
     Prim,
-    Ref,
     SizeOf,
     Sum,
     key,
@@ -63,11 +63,11 @@ def _simplified(expr: Expr, known: Knowledge) -> Expr:
         if expr.nodes > WORK_NODES or is_plain(expr) or not known.effort.spend(expr.nodes):
             return expr
         folded = fold(expr, known)
-        best = folded if cost(folded) <= cost(expr) else expr
+        best = folded if cost(folded, known.own) <= cost(expr, known.own) else expr
         for candidate in _candidates(folded, known):
-            if cost(candidate) < cost(best):
+            if cost(candidate, known.own) < cost(best, known.own):
                 best = candidate
-        if best is expr or cost(best) >= cost(expr):
+        if best is expr or cost(best, known.own) >= cost(expr, known.own):
             return best
         expr = best
     return expr
@@ -77,8 +77,8 @@ def shortest(expr: Expr, known: Knowledge) -> Expr:
     """Return the smallest form that folds and the facts about the program's own definitions lead to."""
     for _ in range(ROUNDS):
         made = simplify(use_facts(simplify(expr, known), known.facts, declared=False)[0], known)
-        if made is expr or cost(made) >= cost(expr):
-            return expr if cost(expr) <= cost(made) else made
+        if made is expr or cost(made, known.own) >= cost(expr, known.own):
+            return expr if cost(expr, known.own) <= cost(made, known.own) else made
         expr = made
     return expr
 
@@ -92,6 +92,9 @@ def is_plain(expr: Expr) -> bool:
 
 def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
     yield factored(expr)
+    same = alike(expr, known.own)
+    if same is not expr:
+        yield merged(factored(merged(same)))
     yield merged(expr)
     yield branches_joined(expr)
     yield with_softmaxes(expr, known.exponential_sums)
@@ -130,30 +133,6 @@ def _briefest(expr: Expr) -> Expr:
 def fold(expr: Expr, known: Knowledge) -> Expr:
     """Return ``expr`` folded back to the program's names."""
     return fold_monomials(fold_whole(expr, known), known)
-
-
-def cost(expr: Expr) -> int:
-    """Return the length of a form as a reader sees it: two for a name, one for a sign, a number, a function, a power."""
-    total = 0
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        total += _COST.get(type(node), 1)
-        if isinstance(node, Add):
-            total += len(node.args) - 1
-        elif isinstance(node, Pow) and isinstance(node.exponent, Num):
-            stack.append(node.base)
-            continue
-        elif isinstance(node, Mul) and isinstance(node.args[0], Num) and node.args[0].value == -1:
-            stack.extend(node.args[1:])
-            continue
-        elif isinstance(node, Fn):
-            total += sum(isinstance(a, Mul) and isinstance(a.args[0], Num) and a.args[0].value == -1 for a in node.args)
-        stack.extend(node.children)
-    return total
-
-
-_COST: dict[type[Expr], int] = {Add: 0, Mul: 0, Ref: 2, Delta: 2, Sum: 2, Pow: 1}
 
 
 # -- opening ------------------------------------------------------------------------------------------------------------

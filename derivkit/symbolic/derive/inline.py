@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from derivkit.symbolic.derive.contractions import regrouped
+from derivkit.symbolic.derive.cost import cost
+from derivkit.symbolic.derive.differences import alike
 from derivkit.symbolic.derive.folds import Knowledge
-from derivkit.symbolic.derive.forms import cost, polished, shortest
+from derivkit.symbolic.derive.forms import polished, shortest
 from derivkit.symbolic.derive.symmetry import oriented, turned_inverses
 from derivkit.symbolic.expr import ZERO_EXPR, Add, Expr, Name, Ref, replace
 from derivkit.symbolic.graph import Definition, Graph
@@ -122,7 +124,7 @@ class Flattener:
         made = normal(made)
         if made.nodes > (SHORT_SUM_NODES if isinstance(made, Add) else SHORT_CHAIN_NODES):
             # made short already, when the pass chose between names and values; the terms of a sum meet only here
-            return Flat(polished(regrouped(made, self._known.contractions)), ())
+            return Flat(polished(alike(regrouped(made, self._known.contractions), self._known.own)), ())
         return Flat(*self._tidied(made))
 
     def _total_uses(self, expr: Expr) -> Counter[Name]:
@@ -184,17 +186,18 @@ class Flattener:
         made = normal(expr)
         if made.nodes > SIMPLIFY_NODES:
             return polished(made), (), ()
+        own = self._known.own
         short, facts = shortest(made, self._known), []
         for fact in self._known.symmetric:
             other = oriented(made, fact)
             if other is made:
                 continue
             turned = shortest(other, self._known)
-            if (cost(turned), turned_inverses(turned)) < (cost(short), turned_inverses(short)):
+            if (cost(turned, own), turned_inverses(turned)) < (cost(short, own), turned_inverses(short)):
                 short, made = turned, other
                 facts.append(fact.sentence)
-        plain = polished(made)
-        return (polished(short) if cost(short) < cost(plain) else plain), (), tuple(facts)
+        plain = polished(alike(made, own))
+        return (polished(alike(short, own)) if cost(short, own) < cost(plain, own) else plain), (), tuple(facts)
 
 
 def without_unread(expr: Expr, graph: Graph) -> Expr:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from derivkit.symbolic.elementary import fn, number_of
-from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, SizeOf, Sum, key, references
+from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Name, Num, Pow, Ref, SizeOf, Sum, key, references
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.normal import add, coefficient, factors_of, mul, negative, num, power, scaled, sum_over
 
@@ -15,11 +15,15 @@ ODD = frozenset({"sign", "tanh", "sin", "sinh", "arctan", "erf"})  # f(−x) = �
 def by_textbook(expr: Expr) -> Expr:
     """Return one node in the order a textbook uses: a positive term first, sums last in a product, signs absorbed."""
     if isinstance(expr, Add):
-        signs = [number_of(t) < 0 for t in expr.args]
-        if signs[0] and not all(signs):
-            first = signs.index(False)
-            return Add((expr.args[first], *expr.args[:first], *expr.args[first + 1 :]))
-        return expr
+        if all(map(_is_minus, expr.args)):
+            expr = Add(tuple(map(without_minus, expr.args)))
+        args = sorted(expr.args, key=lambda t: isinstance(t, Num) and t.value < 0)  # p − 1
+        first = next((n for n, t in enumerate(args) if not _is_minus(t)), 0)
+        args = [args[first], *args[:first], *args[first + 1 :]]
+        return expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else Add(tuple(args))
+    if isinstance(expr, Fn):
+        args = tuple(map(without_minus, expr.args))
+        return expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else fn(expr.op, args)
     if not isinstance(expr, Mul):
         return expr
     factors = _even_slopes(expr.args)
@@ -29,15 +33,16 @@ def by_textbook(expr: Expr) -> Expr:
             if isinstance(factor, Add) and all(number_of(t) < 0 for t in factor.args):
                 flipped = add(scaled(-1, t) for t in factor.args)
                 return by_textbook(mul((num(-1), *factors[:n], flipped, *factors[n + 1 :])))
-    if c < 0:
-        for n, factor in enumerate(factors):
-            turned = _opposite(factor) if isinstance(factor, Add) and _differs(n, factors) else None
-            if turned is not None:
-                return by_textbook(mul((num(-c), *factors[1:n], turned, *factors[n + 1 :])))
     mean = averaged(expr)
     if mean is not expr:
         return by_textbook(mean)
-    ordered = sorted(factors, key=lambda f: 2 if isinstance(f, Sum) else isinstance(f, Add))
+    met: dict[Name, int] = {}
+    for n, factor in enumerate(factors):
+        if isinstance(factor, Ref):
+            met.setdefault(factor.name, n)
+    kinds = [2 if isinstance(f, Sum) else int(isinstance(f, Add)) for f in factors]
+    places = [(kinds[n], met[f.name] if isinstance(f, Ref) else n, n) for n, f in enumerate(factors)]  # x_i x_j y_k
+    ordered = [factors[n] for _, _, n in sorted(places)]
     return expr if ordered == list(expr.args) else Mul(tuple(ordered))
 
 
@@ -58,7 +63,20 @@ def without_minus(expr: Expr) -> Expr:
     """Return a whole product with its minus sign taken into a difference within it, ``z·(t − p)`` for ``−z·(p − t)``."""
     c, rest = coefficient(expr)
     turned = _opposite(rest) if c < 0 else None
+    if turned is None and c == -1 and isinstance(rest, Add) and any(map(_is_minus, rest.args)):
+        return by_textbook(negative(rest))  # c − a − b for −(a + b − c)
     return expr if turned is None else by_textbook(scaled(-c, turned))
+
+
+def _is_minus(term: Expr) -> bool:
+    return number_of(term) < 0
+
+
+def _is_slope(expr: Add) -> bool:
+    """Say whether a sum is 1 − h², which is known that way round."""
+    last = expr.args[-1]
+    square = coefficient(last)[1]
+    return isinstance(expr.args[0], Num) and len(expr.args) == 2 and _is_minus(last) and isinstance(square, Pow)
 
 
 def _differs(place: int, factors: Sequence[Expr]) -> bool:
@@ -70,9 +88,9 @@ def _differs(place: int, factors: Sequence[Expr]) -> bool:
 def _opposite(expr: Expr) -> Expr | None:
     """Return minus the expression where that is no longer: t − p for p − t, also within a Σ or an odd function."""
     if isinstance(expr, Add):
-        minus = sum(number_of(t) < 0 for t in expr.args)
+        minus = sum(map(_is_minus, expr.args))
         if minus and 2 * minus >= len(expr.args):
-            return by_textbook(negative(expr))
+            return None if _is_slope(expr) else by_textbook(negative(expr))
         return _one_turned(expr) if 2 * (minus + 1) >= len(expr.args) else None
     if isinstance(expr, Sum):
         inner = _opposite(expr.body)

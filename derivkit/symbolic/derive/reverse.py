@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 
+from derivkit.symbolic.derive.cost import cost
+from derivkit.symbolic.derive.differences import alike
 from derivkit.symbolic.derive.differentiate import checked_size, partial
 from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
-from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, simplify
+from derivkit.symbolic.derive.forms import is_sum_free, polished, simplify
 from derivkit.symbolic.derive.local import Term, careful, diagonal, is_linear, joined, open_terms, renaming
+from derivkit.symbolic.derive.onehot import picked
 from derivkit.symbolic.derive.readers import Readers, check_work, readers_of
 from derivkit.symbolic.derive.symmetry import oriented
 from derivkit.symbolic.expr import (
@@ -224,15 +227,20 @@ def stages_of(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
         stages.extend(Stage("fact", made, fact, total) for fact, total in facts)
         for fact in known.symmetric:
             turned = oriented(made, fact)
-            if turned is not made and cost(simplify(turned, known)) < cost(simplify(made, known)):
+            if turned is not made and cost(simplify(turned, known), known.own) < cost(simplify(made, known), known.own):
                 made = turned
+                stages.append(Stage("fact", made, fact))
+        for fact in known.onehot:
+            chosen = picked(made, fact)
+            if chosen is not made and cost(simplify(chosen, known), known.own) < cost(simplify(made, known), known.own):
+                made = chosen
                 stages.append(Stage("fact", made, fact))
         shorter = simplify(made, known)
         if shorter is not made:
             stages.append(Stage("form", shorter))
         if stages[-1].expr is before:
             break
-    last = polished(stages[-1].expr)
+    last = polished(alike(stages[-1].expr, known.own))
     if last is not stages[-1].expr:
         stages.append(Stage("form", last))
     return tuple(stages)

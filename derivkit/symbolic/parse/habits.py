@@ -15,6 +15,8 @@ from derivkit.symbolic.parse.shapes import PARAMETER_RANKS, walk
 GREEK_WORDS = frozenset({*GREEK.values(), "eps", "lam", "lambda"})
 #: Small numbers that are added to whatever it may be.
 _TINY = frozenset({"eps", "epsilon"})
+#: Operations that make one number of an array, unless told an axis.
+_TO_NUMBERS = frozenset({"sum", "mean", "prod", "norm", "max", "min", "logsumexp", "var", "std", "trace", "det", "logdet"})
 #: Operations whose first argument is a matrix.
 _OF_MATRIX = frozenset({"inv", "det", "logdet", "solve", "trace"})
 
@@ -70,6 +72,8 @@ def read_habits(statements: Iterable[syntax.Statement]) -> Habits:
     exact: dict[str, int] = {}
     least: dict[str, int] = {}
     uses: dict[str, list[bool]] = {}
+    numbers = _beside_numbers(nodes)
+    scaling: dict[str, bool] = {}  # whether it stands beside a number wherever it stands
     divisors: set[int] = set()
     for node in nodes:
         match node:
@@ -94,11 +98,14 @@ def read_habits(statements: Iterable[syntax.Statement]) -> Habits:
                     exact[name] = max(exact.get(name, 0), len(items))
             case syntax.Name(name):
                 uses.setdefault(name, []).append(id(node) in divisors)
+                scaling[name] = scaling.get(name, True) and id(node) in numbers
     divide = frozenset(n for n, divides in uses.items() if len(n) == 1 and n.isupper() and all(divides) and n not in exact)
     exact = {**exact, **dict.fromkeys(divide, 0)}
     habits = Habits(exact, least, divide)
     once = {n for n, found in uses.items() if len(found) == 1 and n not in exact and n not in least and n not in lines}
-    return replace(habits, coefficients=_coefficients(statements, lines, {n for n in once if habits.rank(n)}))
+    beside = {n for n, scales in scaling.items() if scales and n not in exact and n not in least and n not in lines}
+    found = _coefficients(statements, lines, {n for n in once if habits.rank(n)})
+    return replace(habits, coefficients=found | {n for n in beside if habits.rank(n)})
 
 
 def _multiplied(operand: syntax.Expression, lines: Mapping[str, syntax.Expression]) -> Iterator[str]:
@@ -134,6 +141,29 @@ def _parts(node: syntax.Expression, operators: str) -> list[syntax.Expression]:
             waiting += [part.right, part.left]
         else:
             found.append(part)
+    return found
+
+
+def _beside_numbers(nodes: Iterable[syntax.Expression | syntax.Slice]) -> set[int]:
+    """Return the ids of the names, squared or not, that multiply or divide what is one number: C in C/2*sum(w**2)."""
+    found: set[int] = set()
+    inner: set[int] = set()
+    for node in nodes:
+        if not isinstance(node, syntax.Binary) or node.op not in "*/" or id(node) in inner:
+            continue
+        factors: list[syntax.Expression] = []
+        waiting: list[syntax.Expression] = [node]
+        while waiting:
+            part = waiting.pop()
+            if isinstance(part, syntax.Binary) and part.op in "*/":
+                inner.add(id(part))
+                waiting += [part.right, part.left]
+            elif isinstance(part, syntax.Unary):
+                waiting.append(part.operand)
+            else:
+                factors.append(part.left if isinstance(part, syntax.Binary) and part.op == "**" else part)
+        if any(isinstance(f, syntax.Call) and f.function in _TO_NUMBERS and not f.keywords and len(f.args) == 1 for f in factors):
+            found.update(id(f) for f in factors if isinstance(f, syntax.Name))
     return found
 
 

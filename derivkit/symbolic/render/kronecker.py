@@ -6,7 +6,7 @@ from derivkit.symbolic.expr import ONE_EXPR, Expr, Mul
 from derivkit.symbolic.graph import Graph
 from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import factors_of
-from derivkit.symbolic.render.matrix import math_form, row_form
+from derivkit.symbolic.render.matrix import jacobian_form, math_form, row_form
 from derivkit.symbolic.render.styles import Style
 
 Axes = tuple[Index | None, ...]
@@ -58,7 +58,7 @@ def _shown(expr: Expr, axes: Axes, graph: Graph, style: Style) -> str | None:
     elif column is None:
         text = math_form(expr, (row,), graph, style)
     else:
-        text = math_form(expr, (row, column), graph, style)
+        text = jacobian_form(expr, (row, column), graph, style)
     return None if text is None else style.paren(text) if " " in text and not _closed(text) else text
 
 

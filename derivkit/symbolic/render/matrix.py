@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from derivkit.layout import Layout, axis_order
-from derivkit.symbolic.arrays import Array, NoArrayForm, plan
+from derivkit.symbolic.arrays import Array, NoArrayForm, plan, postorder
 from derivkit.symbolic.arrays.cancel import cancelled
 from derivkit.symbolic.arrays.dialects import program_text
 from derivkit.symbolic.arrays.linear import with_solves
@@ -29,6 +29,7 @@ OPEN_NODES = 60
 OPEN_TERMS = 6
 SPLIT_NODES = 160
 BROADCAST_PENALTY = 12  # characters: a reader would rather see a longer line than a broadcast
+UNTOLD_PENALTY = 2  # where a vector meets the rows of a matrix, which the text does not say
 
 
 def matrix_program(result: Result, layout: Layout = "mixed") -> str | None:
@@ -110,11 +111,14 @@ def _shortest(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name
         forms.append(closer)
     plans = [(p, program_text(p)) for p in (_plan(form, order, shape) for form in forms) if p is not None]
     written = [(p, text) for p, text in plans if text is not None]
-    return min(written, key=lambda pair: _reading_length(pair[1]), default=(None, ""))[0]
+    return min(written, key=lambda pair: _reading_length(*pair), default=(None, ""))[0]
 
 
-def _reading_length(text: str) -> int:
-    return len(text) + BROADCAST_PENALTY * (text.count("None") + text.count("einsum"))
+def _reading_length(node: Array, text: str) -> int:
+    """Return the length of a text, what one must know of broadcasting counted: ``X.T * r`` scales columns."""
+    told = text.count("None") + text.count("einsum")
+    untold = sum(0 < a.rank < n.rank for n in postorder(node) if n.op in ("add", "mul") for a in n.args)
+    return len(text) + BROADCAST_PENALTY * told + UNTOLD_PENALTY * untold
 
 
 def _plan(expr: Expr, order: tuple[Index | None, ...], shape: Callable[[Name], tuple[Size, ...]]) -> Array | None:

@@ -41,6 +41,8 @@ def _allowed(node: Array, done: Done) -> int:
     scaled = any(not a.rank for a in node.args)
     if node.op in ("fn", "pow") or (node.op == "mul" and not scaled):
         return -1
+    if node.op == "add" and any(a.shape != node.shape for a in node.args):
+        return -1  # (X − 𝟏 μᵀ)ᵀ beside X − 𝟏 μᵀ, not Xᵀ − μ 𝟏ᵀ
     if node.op == "matmul":
         pieces = [done[id(a)] for a in node.args]
         whole = done[id(node)]
@@ -61,6 +63,9 @@ def _matmul(node: Array, done: Done, style: Style, write: Write, depth: int) -> 
         left, right = turned(a, done, style, write, depth), done[id(b)]
     else:
         left, right = turned(b, done, style, write, depth), turned(a, done, style, write, depth)
+        product = done[id(a)] if a.op == "matmul" else None
+        if product is not None and right == transposed(product, style):
+            return None  # (X W Wᵀ)ᵀ, not W (X W)ᵀ
     if left is None or right is None:
         return None
     return Piece(style.product(within(left, PRODUCT, style), within(right, PRODUCT, style)), PRODUCT)
