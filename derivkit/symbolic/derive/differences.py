@@ -62,7 +62,7 @@ def alike(expr: Expr, known: Differences) -> Expr:
     turned: set[int] = set()
     for one in found:
         other = opposite[one]
-        if other in opposite and one not in turned and other not in turned:
+        if other in opposite and other != one and one not in turned and other not in turned:
             turned.add(one if other in known.looks else other)
     return _turned(expr, turned) if turned else expr
 

@@ -17,10 +17,10 @@ def by_textbook(expr: Expr) -> Expr:
     if isinstance(expr, Add):
         if all(map(_is_minus, expr.args)):
             expr = Add(tuple(map(without_minus, expr.args)))
-        args = sorted(expr.args, key=lambda t: isinstance(t, Num) and t.value < 0)  # p − 1
-        first = next((n for n, t in enumerate(args) if not _is_minus(t)), 0)
-        args = [args[first], *args[:first], *args[first + 1 :]]
-        return expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else Add(tuple(args))
+        terms = sorted(expr.args, key=lambda t: isinstance(t, Num) and t.value < 0)  # p − 1
+        first = next((n for n, t in enumerate(terms) if not _is_minus(t)), 0)
+        ordered = (terms[first], *terms[:first], *terms[first + 1 :])
+        return expr if all(a is b for a, b in zip(ordered, expr.args, strict=True)) else Add(ordered)
     if isinstance(expr, Fn):
         args = tuple(map(without_minus, expr.args))
         return expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else fn(expr.op, args)
@@ -42,8 +42,8 @@ def by_textbook(expr: Expr) -> Expr:
             met.setdefault(factor.name, n)
     kinds = [2 if isinstance(f, Sum) else int(isinstance(f, Add)) for f in factors]
     places = [(kinds[n], met[f.name] if isinstance(f, Ref) else n, n) for n, f in enumerate(factors)]  # x_i x_j y_k
-    ordered = [factors[n] for _, _, n in sorted(places)]
-    return expr if ordered == list(expr.args) else Mul(tuple(ordered))
+    made = tuple(factors[n] for _, _, n in sorted(places))
+    return expr if made == expr.args else Mul(made)
 
 
 def _even_slopes(factors: Sequence[Expr]) -> list[Expr]:
@@ -62,9 +62,9 @@ def _even_slopes(factors: Sequence[Expr]) -> list[Expr]:
 def without_minus(expr: Expr) -> Expr:
     """Return a whole product with its minus sign taken into a difference within it, ``z·(t − p)`` for ``−z·(p − t)``."""
     c, rest = coefficient(expr)
-    turned = _opposite(rest) if c < 0 else None
-    if turned is None and c == -1 and isinstance(rest, Add) and any(map(_is_minus, rest.args)):
+    if c == -1 and isinstance(rest, Add) and any(map(_is_minus, rest.args)):
         return by_textbook(negative(rest))  # c − a − b for −(a + b − c)
+    turned = _opposite(rest) if c < 0 else None
     return expr if turned is None else by_textbook(scaled(-c, turned))
 
 
@@ -111,7 +111,9 @@ def _one_turned(expr: Add) -> Expr | None:
     for lowered in (True, False):
         for place, term in enumerate(expr.args):
             brackets = [f for f in factors_of(term) if isinstance(f, Add)]
-            turned = _opposite(term) if brackets and any(num(-1) in f.args for f in brackets) is lowered else None
+            if not brackets or any(num(1) in f.args for f in brackets):  # 1 − t stays
+                continue
+            turned = _opposite(term) if any(num(-1) in f.args for f in brackets) is lowered else None
             if turned is not None:
                 others = (negative(t) for n, t in enumerate(expr.args) if n != place)
                 return add((turned, *others))
