@@ -219,9 +219,9 @@ DECISIONS: dict[str, Callable[..., Array]] = {
 #: Operations that choose: the same in every number system.
 CHOICES: dict[str, Callable[..., Array]] = {
     "sign": lambda x: np.asarray(1 * (real(x) > 0) - 1 * (real(x) < 0)),
-    "relu": lambda x: np.asarray(np.where(real(x) > 0, x, np.zeros_like(x))),
+    "relu": lambda x: np.asarray(np.where((real(x) > 0) | (x != x), x, np.zeros_like(x))),  # nan is kept, as NumPy keeps it
     "where": lambda c, a, b: np.asarray(np.where(real(c) != 0, a, b)),
-    "minimum": lambda a, b: np.asarray(np.where((real(a) <= real(b)) | (a != a), a, b)),  # nan is kept, as NumPy keeps it
+    "minimum": lambda a, b: np.asarray(np.where((real(a) <= real(b)) | (a != a), a, b)),
     "maximum": lambda a, b: np.asarray(np.where((real(a) >= real(b)) | (a != a), a, b)),
 }
 

@@ -2,38 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from derivkit.symbolic.derive.everywhere import everywhere
 from derivkit.symbolic.elementary import condition_of, fn, is_indicator
-from derivkit.symbolic.expr import Add, Expr, Fn, key
-from derivkit.symbolic.normal import add, factors_of, mul, num
+from derivkit.symbolic.expr import ZERO_EXPR, Add, Expr, Fn, Num, key
+from derivkit.symbolic.normal import add, factors_of, mul
 
 
 def branches_joined(expr: Expr) -> Expr:
-    """Return ``expr`` with [c] a + [not c] b written as where(c, a, b), at every depth."""
+    """Return ``expr`` with [c] a + [not c] b written as where(c, a, b), at every depth; so are where(c, a, 0) + [not c] b."""
     return everywhere(expr, lambda e: _join_branches(e) if isinstance(e, Add) else e)
 
 
 def _join_branches(expr: Add) -> Expr:
-    for a, yes in enumerate(expr.args):
-        for n, factor in enumerate(factors_of(yes)):
-            if not is_indicator(factor):
+    sides = [_sides(term) for term in expr.args]
+    for a, one in enumerate(sides):
+        for b, other in enumerate(sides[a + 1 :], a + 1):
+            if one is None or other is None or key(one.condition) != key(other.condition):
                 continue
-            for b, no in enumerate(expr.args):
-                rest = _without_complement(no, factor)
-                if b != a and rest is not None:
-                    joined = fn("where", (factor, mul(f for m, f in enumerate(factors_of(yes)) if m != n), rest))
-                    return add((joined, *(t for m, t in enumerate(expr.args) if m not in {a, b})))
+            if one.whole and other.whole and (one.yes is ZERO_EXPR) == (other.yes is ZERO_EXPR):
+                continue  # [c] a + [c] b is [c] (a + b)
+            yes, no = add((one.yes, other.yes)), add((one.no, other.no))
+            rest = [t for n, t in enumerate(expr.args) if n not in {a, b}]
+            return add((*rest[:a], fn("where", (one.condition, yes, no)), *rest[a:]))
     return expr
 
 
-def _without_complement(term: Expr, indicator: Expr) -> Expr | None:
-    """Return ``term`` without its factor where(indicator, 0, 1), ``None`` when it has none."""
+@dataclass(frozen=True)
+class _Sides:
+    """A term as where(condition, yes, no); ``whole`` where it was a product with an indicator."""
+
+    condition: Expr
+    yes: Expr
+    no: Expr
+    whole: bool
+
+
+def _sides(term: Expr) -> _Sides | None:
     factors = factors_of(term)
     for n, factor in enumerate(factors):
-        if not isinstance(factor, Fn) or factor.op != "where" or factor.args[1:] != (num(0), num(1)):
-            continue
-        if key(condition(factor)) == key(condition_of(indicator)):
-            return mul(factors[:n] + factors[n + 1 :])
+        rest = factors[:n] + factors[n + 1 :]
+        if isinstance(factor, Fn) and factor.op == "where":
+            yes, no = (mul((*rest, branch)) for branch in factor.args[1:])
+            whole = all(isinstance(branch, Num) for branch in factor.args[1:])
+            return _Sides(condition(factor), yes, no, whole)
+        if isinstance(factor, Fn) and is_indicator(factor):
+            return _Sides(condition_of(factor), mul(rest), ZERO_EXPR, True)
     return None
 
 

@@ -12,6 +12,7 @@ from typing import TypeVar, cast
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.derive.guards import chosen
 from derivkit.symbolic.derive.rows import Bindings, Entry, read_row
 from derivkit.symbolic.expr import (
     ONE_EXPR,
@@ -65,7 +66,7 @@ def partial(expr: Expr, target: Name, at: tuple[Index | None, ...], output: Expr
         return _power(expr, target, at, output)
     if isinstance(expr, Fn):
         pieces = ((n, partial(a, target, at)) for n, a in enumerate(expr.args))
-        slopes = (mul((local_slope(expr, n, output), inner)) for n, inner in pieces if inner is not ZERO_EXPR)
+        slopes = (chosen(local_slope(expr, n, output), inner) for n, inner in pieces if inner is not ZERO_EXPR)
         return checked_size(add(slopes), target)
     if isinstance(expr, Prim):
         return _primitive(expr, target, at, output)

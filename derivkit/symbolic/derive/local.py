@@ -11,6 +11,7 @@ from typing import cast
 
 from derivkit.symbolic.deltas import is_rough, vanishes
 from derivkit.symbolic.derive.differentiate import partial
+from derivkit.symbolic.derive.guards import chosen
 from derivkit.symbolic.expr import ZERO_EXPR, Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, freshen, references, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine, Index
@@ -25,13 +26,13 @@ def open_terms(expr: Expr, target: Name, at: tuple[Index | None, ...]) -> tuple[
     return tuple(_terms(expr, target, at)) if _is_affine(expr, target) else ()
 
 
-def joined(over: tuple[Index, ...], adjoint: Expr, terms: tuple[Term, ...]) -> Expr:
-    """Return Σ over ``over`` of ``adjoint`` times the terms, all sums of a term at once."""
+def joined(over: tuple[Index, ...], adjoint: Expr, terms: tuple[Term, ...], choices: tuple[Expr, ...] = ()) -> Expr:
+    """Return Σ over ``over`` of ``adjoint`` times the terms, all sums of a term at once; 0 where a choice says so."""
     pieces = []
     for indices, body in terms:
         fresh = tuple(i.fresh() for i in indices)
         own = freshen(body, {i: Affine.of(f) for i, f in zip(indices, fresh, strict=True)})
-        pieces.append(sum_over((*over, *fresh), mul((adjoint, own))))
+        pieces.append(sum_over((*over, *fresh), chosen(Mul(choices), mul((adjoint, own))) if choices else mul((adjoint, own))))
     return add(pieces)
 
 

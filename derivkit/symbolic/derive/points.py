@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.derive.conditioning import matrices, well_conditioned
+from derivkit.symbolic.elementary import condition_of
 from derivkit.symbolic.evaluate import evaluate_graph
+from derivkit.symbolic.expr import Const, Fn, Num, Ref, user, walk
 from derivkit.symbolic.graph import Graph, Input
 from derivkit.symbolic.index import FloorDiv, Size
 
@@ -86,21 +88,55 @@ def points(graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, cou
         if all(largest <= MODERATE for _, largest in found):
             finite = [values for values, _ in found]
             break
+    if finite and (tied := _tied(graph, finite[-1])) is not None and _largest(graph, tied, sizes) is not None:
+        finite[-1] = tied
     yield from finite
+
+
+def _tied(graph: Graph, values: Mapping[str, Array]) -> dict[str, Array] | None:
+    """Return a point with an entry just where a branch of ``where`` ends: x = 0 in where(x == 0, 1, sin(x)/x)."""
+    made = dict(values)
+    for node in (n for d in graph.definitions for n in walk(d.rhs) if isinstance(n, Fn) and n.op == "where"):
+        test = condition_of(node.args[0])
+        if not isinstance(test, Fn) or test.op not in _STRICT:
+            continue
+        name = next((str(a.name) for a in test.args if isinstance(a, Ref) and a.name in graph.inputs), None)
+        bound = next((float(a.value) for a in test.args if isinstance(a, Num)), None)
+        if name is not None and bound is not None and graph.inputs[user(name)].kind == "real" and made[name].size:
+            entries = made[name].flatten()
+            entries[0] = bound
+            made[name] = entries.reshape(made[name].shape)
+    return made if any(made[n] is not values[n] for n in made) else None
+
+
+_STRICT = frozenset({"equal", "not_equal", "greater", "less"})  # at the bound itself it is the other branch that counts
 
 
 def _finite_point(
     graph: Graph, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str
 ) -> tuple[dict[str, Array], float] | None:
     """Return a point at which every node is finite, and its largest value; ``None`` where one is not, or an axis is empty."""
+    try:
+        values = {str(n): sample(g, sizes, rng, sampler) for n, g in (*graph.inputs.items(), *graph.extra.items())}
+    except (DerivkitError, ArithmeticError, ValueError, IndexError):
+        return None
+    largest = _largest(graph, values, sizes)
+    return None if largest is None else (values, largest)
+
+
+def _largest(graph: Graph, values: Mapping[str, Array], sizes: Mapping[str, int]) -> float | None:
+    """Return the largest value of any node; ``None`` where one has none, but for an infinity that the author wrote."""
     with np.errstate(all="ignore"):
         try:
-            values = {str(n): sample(g, sizes, rng, sampler) for n, g in (*graph.inputs.items(), *graph.extra.items())}
             env = evaluate_graph(graph, values, sizes)
         except (DerivkitError, ArithmeticError, ValueError, IndexError):
             return None
-        largest = float(np.max([0.0, *(np.max(np.abs(a), initial=0.0) for a in env.values() if a.dtype.kind in "fc")]))
-        return (values, largest) if np.isfinite(largest) and well_conditioned(graph, env, sizes) else None
+        written = {d.name for d in graph.definitions if any(isinstance(n, Const) and n.name == "inf" for n in walk(d.rhs))}
+        written.discard(graph.output)
+        sized = [np.abs(a) for n, a in env.items() if a.dtype.kind in "fc" and n not in written]
+        sized += [np.where(np.isinf(env[n]), 0.0, np.abs(env[n])) for n in written]
+        largest = float(np.max([0.0, *(np.max(a, initial=0.0) for a in sized)]))
+        return largest if np.isfinite(largest) and well_conditioned(graph, env, sizes) else None
 
 
 def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sampler: str = "spread") -> Array:
@@ -113,7 +149,10 @@ def sample(given: Input, sizes: Mapping[str, int], rng: np.random.Generator, sam
     if kind == "label":
         return np.asarray(rng.integers(0, 1 if given.range is None else given.range.evaluate(sizes), shape))
     if kind == "mask":
-        return rng.integers(0, 2, shape).astype(float)
+        mask = rng.integers(0, 2, shape).astype(float)
+        if sampler != "spread" and mask.size:  # where −∞ stands for a 0, a row of zeros alone has no softmax
+            np.put_along_axis(mask, rng.integers(0, shape[-1], (*shape[:-1], 1)), 1.0, -1) if shape else mask.fill(1.0)
+        return mask
     if kind == "onehot":
         return np.eye(shape[-1])[rng.integers(0, shape[-1], shape[:-1])]
     if kind == "simplex":

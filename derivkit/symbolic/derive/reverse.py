@@ -14,6 +14,7 @@ from derivkit.symbolic.derive.differentiate import checked_size, partial
 from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
 from derivkit.symbolic.derive.forms import is_sum_free, polished, simplify
+from derivkit.symbolic.derive.guards import choices_of, may_fail
 from derivkit.symbolic.derive.local import Term, careful, diagonal, is_linear, joined, open_terms, renaming
 from derivkit.symbolic.derive.onehot import picked
 from derivkit.symbolic.derive.readers import Readers, check_work, readers_of
@@ -56,10 +57,11 @@ class Contribution:
     linear: bool
     seed: bool
     terms: tuple[Term, ...] = ()
+    choices: tuple[Expr, ...] = ()
 
     def times(self, adjoint: Expr) -> Expr:
         """Return what is added, for a consumer with this ``adjoint``."""
-        return joined(self.over, adjoint, self.terms or (((), self.local),))
+        return joined(self.over, adjoint, self.terms or (((), self.local),), self.choices)
 
 
 @dataclass(frozen=True)
@@ -260,7 +262,8 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
         over = tuple(i for i in fresh if i is not None)
         terms = open_terms(part.at(here.subs), name, indices)
         adjoint = Ref(run.name(d.name), reference(d.name, outputs + fresh).subs)
-        adjoint = careful(adjoint, run.done[d.name].definition)
+        value = run.done[d.name].definition
+        adjoint = careful(adjoint, value)
         slope, over = diagonal(local, over, indices)
         if slope is not None:
             adjoint = adjoint.substituted(renaming(local, indices))
@@ -274,6 +277,7 @@ def _contributions(run: _Run, name: Name, indices: tuple[Index | None, ...]) -> 
                 is_linear(d.rhs, d.name, local, name),
                 d.name == run.graph.output and run.seed is None,
                 terms if slope is None else (),
+                choices_of(value.at(adjoint.subs, value.best)) if may_fail(local) else (),
             )
         )
     return tuple(found)
