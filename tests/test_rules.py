@@ -120,6 +120,9 @@ FORMS: dict[str, Callable[[Expr], Expr]] = {
     "rules": lambda e: rewrite.rewrite(e)[0],
     "spread": folds.spread,
     "softmaxes": lambda e: softmaxes.with_softmaxes(e, {}),
+    "by denominator": lambda e: forms.everywhere(
+        e, lambda n: terms.by_denominator(n, forms.factored) if isinstance(n, Add) else n
+    ),
     "roots joined": terms.with_joined_roots,
     "term by term": lambda e: forms.everywhere(e, lambda n: terms.term_by_term(n, forms.expand) if isinstance(n, Mul) else n),
 }

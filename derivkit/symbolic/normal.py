@@ -156,6 +156,10 @@ def mul(operands: Iterable[Expr]) -> Expr:
             bases[k][1].append(exponent)
         else:
             bases[k] = (base, [exponent])
+    for k, (base, exponents) in list(bases.items()):
+        whole = all(isinstance(e, Num) and e.value.denominator == 1 for e in exponents)
+        if whole and isinstance(base, Pow) and key(base.base) in bases:
+            bases[key(base.base)][1].extend(mul((e, base.exponent)) for e in bases.pop(k)[1])  # x**k meets 1 / x**k
     made: list[Expr] = []
     for base, exponents in bases.values():
         if len(exponents) > 1 and isinstance(base, Inside) and any(_is_positive(e) for e in exponents):

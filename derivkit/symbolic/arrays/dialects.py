@@ -25,6 +25,7 @@ from derivkit.symbolic.arrays.text import (
     text_of,
     within,
 )
+from derivkit.symbolic.arrays.transposes import transpose, transpose_cost
 from derivkit.symbolic.arrays.tree import Array, postorder, rebuilt
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.ops import COMPARISONS, ELEMENTWISE
@@ -273,7 +274,8 @@ def _readable(node: Array) -> Array:
     if node.op == "matmul" and node.rank == 0 and node.args[0].op == "matmul":
         (matrix, x), y = node.args[0].args, node.args[1]
         if matrix.rank == 2 and x.rank == 1:
-            x, y, matrix = (x, y, matrix.args[0]) if matrix.op == "transpose" else (y, x, matrix)
+            turned = transpose_cost(matrix, (1, 0)) < 0
+            x, y, matrix = (x, y, transpose(matrix, (1, 0))) if turned else (y, x, matrix)
             return matmul(matmul(x, matrix), y)
     if node.op == "gather" and _is_pick(node):
         matrix, label = node.args[0], node.args[2]

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from fractions import Fraction
 from functools import reduce
 
-from derivkit.symbolic.arrays.nodes import matmul
+from derivkit.symbolic.arrays.nodes import matmul, mul, parts
+from derivkit.symbolic.arrays.nodes import reduce as reduce_nodes
 from derivkit.symbolic.arrays.transposes import transpose
 from derivkit.symbolic.arrays.tree import Array, Numbering, postorder, rebuilt
+from derivkit.symbolic.index import ONE
 
 
 def shortened(root: Array) -> Array:
@@ -105,6 +107,8 @@ def _in_words(node: Array) -> Array:
         return Array("reduce", inner.args, inner.shape, ("std", *inner.params[1:]))
     if node.op == "fn" and node.params == ("sqrt",):
         return _norm(node)
+    if node.op == "matmul" and node.rank == 1 and node.args[0].op == "transpose":
+        return _scaled_rows(node)
     if node.op == "mul" and node.params == (1,) and len(node.args) == 2 and all(_is_natural_power(a) for a in node.args):
         return _power_of_ratio(node)
     if node.op != "reduce" or node.params[0] != "mean" or node.args[0].op != "pow":
@@ -118,6 +122,23 @@ def _in_words(node: Array) -> Array:
     numbers = Numbering()
     same = numbers(mean.args[0]) == numbers(x)
     return Array("reduce", (x,), node.shape, ("var", *node.params[1:])) if same else node
+
+
+def _scaled_rows(node: Array) -> Array:
+    """Return ``C.T @ (1 / s[:, 0])`` as ``sum(C / s, axis=0)``: the column is there already."""
+    (matrix,), weights = node.args[0].args, node.args[1]
+    above, below = ([_column(a) for a in each] for each in parts(weights))
+    if matrix.rank != 2 or None in (*above, *below):
+        return node
+    return reduce_nodes("sum", mul([matrix, *(a for a in above if a)], [b for b in below if b]), [0])
+
+
+def _column(x: Array) -> Array | None:
+    """Return the column, an axis of length 1 included, that ``s[:, 0]`` is read from; a scalar as it is, else ``None``."""
+    if not x.rank:
+        return x
+    whole = x.op == "index" and len(x.args) == 1 and x.args[0].rank == 2 and x.params[0] is None
+    return x.args[0] if whole and x.args[0].shape[1] == ONE else None
 
 
 def _norm(root: Array) -> Array:

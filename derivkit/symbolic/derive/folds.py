@@ -18,7 +18,7 @@ from derivkit.symbolic.derive.facts import Fact, declared_facts, onehot_facts, u
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.derive.probe import sums_to_prove
-from derivkit.symbolic.derive.relations import Relation, look, relation_of
+from derivkit.symbolic.derive.relations import Relation, look, partly_folded, relation_of
 from derivkit.symbolic.derive.softmaxes import exponential_sums
 from derivkit.symbolic.derive.symmetry import symmetric_facts, without_solutions
 from derivkit.symbolic.derive.totals import Mean, means
@@ -100,6 +100,11 @@ class Knowledge:
     def means(self) -> tuple[Mean, ...]:
         """The definitions that are means over an axis."""
         return means(self.whole)
+
+    @cached_property
+    def sums(self) -> tuple[Definition, ...]:
+        """The author's lines that are sums of terms."""
+        return tuple(d for d in self.whole if isinstance(d.rhs, Add) and d.name.told)
 
     @cached_property
     def exponential_sums(self) -> dict[Name, Definition]:
@@ -257,7 +262,7 @@ def fold_whole(expr: Expr, known: Knowledge) -> Expr:
             binding = match(d.rhs, node, frozenset(d.bound))
             if binding is not None and all(i in binding for i in d.bound):
                 return substitute(d.ref(), binding)
-        return None
+        return partly_folded(node, known.sums) if isinstance(node, Add) else None
 
     changed = replace(expr, change)
     return expr if changed is expr else normal(changed)

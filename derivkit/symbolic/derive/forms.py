@@ -15,13 +15,13 @@ from derivkit.symbolic.derive.contractions import regrouped
 from derivkit.symbolic.derive.cost import cost
 from derivkit.symbolic.derive.differences import alike
 from derivkit.symbolic.derive.everywhere import everywhere
-from derivkit.symbolic.derive.facts import use_facts
+from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, fold_monomials, fold_whole, with_solved
 from derivkit.symbolic.derive.polish import averaged, by_textbook, without_minus
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.derive.softmaxes import with_softmaxes
 from derivkit.symbolic.derive.split import broadcasts
-from derivkit.symbolic.derive.terms import term_by_term, with_joined_roots
+from derivkit.symbolic.derive.terms import by_denominator, term_by_term, with_joined_roots
 from derivkit.symbolic.derive.totals import without_centred
 from derivkit.symbolic.elementary import number_of
 from derivkit.symbolic.expr import (
@@ -83,6 +83,14 @@ def shortest(expr: Expr, known: Knowledge) -> Expr:
     return expr
 
 
+def settled(expr: Expr, known: Knowledge) -> tuple[Expr, tuple[tuple[Fact, Expr], ...]]:
+    """Return ``expr`` multiplied out where that lets facts shorten it, and the facts: Σ p (R + 1) is Σ p R + 1."""
+    if not known.facts or expr.nodes > WORK_NODES or is_plain(expr) or opened_terms(expr) > OPEN_TERMS:
+        return expr, ()
+    made, facts = use_facts(expand(expr), known.facts, declared=True)
+    return (made, facts) if facts and cost(simplify(made, known)) < cost(expr) else (expr, ())
+
+
 def is_plain(expr: Expr) -> bool:
     """Say whether ``expr`` is a product of names, sums of such included: no other form of it can be shorter."""
     if isinstance(expr, Add | Pow | Fn | Prim):
@@ -113,6 +121,7 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
         yield opened
         yield factored(opened)
         yield merged(factored(merged(opened)))
+        yield everywhere(opened, lambda e: by_denominator(e, factored) if isinstance(e, Add) else e)
         yield fold(factored(opened), known)
     for one in known.solved:
         solved = with_solved(expr, one)
@@ -135,6 +144,34 @@ def fold(expr: Expr, known: Knowledge) -> Expr:
     return fold_monomials(fold_whole(expr, known), known)
 
 
+<<<<<<< ../forms3-mine/derivkit/symbolic/derive/forms.py
+def cost(expr: Expr) -> int:
+    """Return the length of a form as a reader sees it: two for a name, one for a sign, a number, a function, a power."""
+    total = 0
+    stack = [expr]
+    while stack:
+        node = stack.pop()
+        total += _COST.get(type(node), 1)
+        if isinstance(node, Add):
+            total += len(node.args) - 1
+        elif isinstance(node, Pow) and isinstance(node.exponent, Num):
+            total += node.exponent.value == -2  # a bar and a power
+            stack.append(node.base)
+            continue
+        elif isinstance(node, Mul) and isinstance(node.args[0], Num) and node.args[0].value == -1:
+            stack.extend(node.args[1:])
+            continue
+        elif isinstance(node, Fn):
+            total += sum(isinstance(a, Mul) and isinstance(a.args[0], Num) and a.args[0].value == -1 for a in node.args)
+        stack.extend(node.children)
+    return total
+
+
+_COST: dict[type[Expr], int] = {Add: 0, Mul: 0, Ref: 2, Delta: 2, Sum: 2, Pow: 1}
+
+
+=======
+>>>>>>> derivkit/symbolic/derive/forms.py
 # -- opening ------------------------------------------------------------------------------------------------------------
 
 
@@ -211,7 +248,8 @@ def _take_out(expr: Add) -> Expr:
 def _powers(term: Expr) -> dict[int, tuple[Expr, Fraction]]:
     found = {}
     for factor in factors_of(term):
-        base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE_EXPR)
+        numbered = isinstance(factor, Pow) and isinstance(factor.exponent, Num)  # (1 − p)**γ is a base by itself
+        base, exponent = (factor.base, factor.exponent) if numbered else (factor, ONE_EXPR)  # type: ignore[attr-defined]
         if isinstance(exponent, Num) and not isinstance(base, Num):
             found[key(base)] = (base, exponent.value)
     return found
@@ -241,7 +279,8 @@ def _one_denominator(expr: Add) -> Expr:
     if not below:
         return expr
     lifted = [power(base, num(-e)) for base, e in below.values()]
-    top = factored(expand(add(mul((t, *lifted)) for t in expr.args)))
+    closed = add(mul((t, *lifted)) for t in expr.args)
+    top = min((closed, factored(expand(closed))), key=cost)
     return mul((top, *(power(base, num(e)) for base, e in below.values())))
 
 

@@ -5,13 +5,15 @@ A product beside a number, as in ``D = 1 − 2 Σ p g / S``, is one too: that of
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Name, Num, Pow, Ref, references
+from derivkit.symbolic.derive.match import Binding, match
+from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Name, Num, Pow, Ref, references, substitute
 from derivkit.symbolic.graph import Definition
-from derivkit.symbolic.normal import add, coefficient, factors_of, negative
+from derivkit.symbolic.index import Index
+from derivkit.symbolic.normal import add, coefficient, factors_of, negative, scaled
 
 LONG_NODES = 6  # what a name and a factor beside it are at least shorter than
 
@@ -72,3 +74,29 @@ def relation_of(d: Definition, rhs: Expr) -> Relation | None:
         factors.append((base, exponent))
     trivial = len(factors) == 1 and factors[0][1] is ONE_EXPR and not isinstance(whole, Add)
     return None if trivial else Relation(d, whole, tuple(factors))
+
+
+def partly_folded(expr: Add, sums: Sequence[Definition]) -> Expr | None:
+    """Return a sum with the terms that are a definition's, or minus them, as its name; ``None`` where there are none."""
+    for d in sums:
+        patterns = d.rhs.children
+        if len(patterns) >= len(expr.args) or not references(d.rhs).keys() <= references(expr).keys():
+            continue
+        for sign in (1, -1):
+            found = next(_chosen([scaled(sign, p) for p in patterns], expr.args, frozenset(d.bound), {}, ()), None)
+            if found is not None and all(i in found[1] for i in d.bound):
+                rest = [t for n, t in enumerate(expr.args) if n not in found[0]]
+                return add((*rest, scaled(sign, substitute(d.ref(), found[1]))))
+    return None
+
+
+def _chosen(
+    patterns: Sequence[Expr], terms: Sequence[Expr], free: frozenset[Index], binding: Binding, taken: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], Binding]]:
+    if len(taken) == len(patterns):
+        yield taken, binding
+        return
+    for n, term in enumerate(terms):
+        found = None if n in taken else match(patterns[len(taken)], term, free, binding)
+        if found is not None:
+            yield from _chosen(patterns, terms, free, found, (*taken, n))

@@ -1,12 +1,12 @@
-"""Two changes of a product: one bracket opened term by term, and roots of numbers made one."""
+"""Terms and factors that belong together: one bracket opened term by term, terms below one bar, roots of numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from math import isqrt
 
-from derivkit.symbolic.expr import Add, Const, Expr, Mul, Num, Pow, key, replace, walk
+from derivkit.symbolic.expr import Add, Const, Expr, Mul, Num, Pow, SizeOf, key, replace, walk
 from derivkit.symbolic.normal import add, factors_of, mul, normal, num, power
 
 HALF = Fraction(1, 2)
@@ -26,6 +26,22 @@ def _meets(term: Expr, others: tuple[Expr, ...]) -> bool:
     """Say whether a term divides by one of the factors beside its bracket."""
     below = {key(n.base) for n in walk(term) if isinstance(n, Pow) and isinstance(n.exponent, Num) and n.exponent.value < 0}
     return any(key(f) in below for f in others)
+
+
+def by_denominator(expr: Add, short: Callable[[Expr], Expr]) -> Expr:
+    """Return ``s + a/v − b/v`` as ``s + (a − b)/v``: the terms below one bar together, each group made ``short``."""
+    groups: dict[frozenset[int], list[Expr]] = {}
+    for term in expr.args:
+        groups.setdefault(_below(factors_of(term)), []).append(term)
+    if len(groups) == 1 or len(groups) == len(expr.args):
+        return expr
+    return Add(tuple(short(add(g)) if bar else g[0] if len(g) == 1 else add(g) for bar, g in groups.items()))
+
+
+def _below(factors: Iterable[Expr]) -> frozenset[int]:
+    """Return what stands below the bar; a size does not count: it makes a mean of its own sum."""
+    powers = [f for f in factors if isinstance(f, Pow) and not isinstance(f.base, SizeOf)]
+    return frozenset(key(f) for f in powers if isinstance(f.exponent, Num) and f.exponent.value < 0)
 
 
 def with_joined_roots(expr: Expr) -> Expr:
