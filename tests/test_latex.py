@@ -97,7 +97,7 @@ def test_a_long_line_is_broken_inside_brackets_only_where_nothing_else_helps():
 WORDS = [
     ("W_out: K, M\nhidden: M\ny = W_out @ hidden", "hidden", r"W_{\mathrm{out}} \, \mathit{hidden}"),
     ("gain: M\nx: M\nE = gain @ x", "x", r"\mathit{gain}^\top \, x"),
-    ("a: 3*H\nx = a[H:2*H]", "a", r"x &= a_{H{:}2 H}"),
+    ("a: 3*H\nx = a[H:2*H]", "a", r"x &= a_{H{:}2\,H}"),
 ]
 
 

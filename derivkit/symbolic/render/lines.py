@@ -41,11 +41,11 @@ def definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
     line = authored(d, known, notation.style)
     if line is not None:
         return line
-    if d.text and notation.style.name == "text":
-        return prettier(equation(d), notation.style)
     form = math_form(d.rhs, d.indices, graph, notation.style)
     if form is not None:
         return f"{notation.style.variable(d.name)} = {form}"
+    if d.text and notation.style.name == "text":
+        return prettier(equation(d), notation.style)
     left, right = notation.line((d.ref(), d.rhs))
     return f"{left} = {right}"
 

@@ -26,7 +26,7 @@ def parts(name: str) -> Parts:
     >>> parts("x_hat_k")
     Parts(base='x', accent='hat', below=('k',))
     """
-    found = _NAME.fullmatch(name)
+    found = _NAME.fullmatch(_freed(name))
     if found is None or not found["base"]:
         return Parts(name)
     words = [w for w in (found["rest"] or "").split("_") if w]
@@ -39,11 +39,16 @@ def parts(name: str) -> Parts:
 def text_name(name: str) -> str:
     """Return a name with Greek letters: ``alpha`` is α, ``sigma2`` is σ2.
 
-    >>> text_name("sigma2"), text_name("x_hat")
-    ('σ2', 'x_hat')
+    >>> text_name("sigma2"), text_name("x_hat"), text_name("pi_")
+    ('σ2', 'x_hat', 'π')
     """
-    found = re.fullmatch(r"([A-Za-z]+)(.*)", name)
+    found = re.fullmatch(r"([A-Za-z]+)(.*)", _freed(name))
     return TO_GREEK[found[1]] + found[2] if found and found[1] in TO_GREEK else name
+
+
+def _freed(name: str) -> str:
+    """Return a Greek name without the underscore that keeps it apart from a constant or a keyword: ``pi_``, ``lambda_``."""
+    return name[:-1] if name.endswith("_") and name[:-1] in TO_GREEK else name
 
 
 def latex_name(name: str) -> tuple[str, str]:

@@ -13,6 +13,7 @@ from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.statements import parse_program
 from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, POWER, PRODUCT, SUM, Piece, entrywise, quotient, transposed, within
 from derivkit.symbolic.render.ones import all_ones
+from derivkit.symbolic.render.ranks import rank_of
 from derivkit.symbolic.render.styles import Style
 
 _LONGEST = 600  # characters: a longer line is not read, and printed as it was written
@@ -113,7 +114,7 @@ class _Lines:
     # -- operators ----------------------------------------------------------------------------------------------------
 
     def binary(self, node: syntax.Binary) -> Term:
-        a, b = self.term(node.left), self.term(node.right)
+        a, b = self.operands(node)
         rank = None if a.rank is None or b.rank is None else max(a.rank, b.rank)
         inner = not rank and node.op in ("*", "/") and (a.inner or b.inner)
         if a.negated is not None and node.op in ("*", "/"):  # -t*s is −(t ⊙ s), which needs no brackets
@@ -132,6 +133,22 @@ class _Lines:
                 return Term(self.power(a, b, node.right), rank)
         raise _NoMathematics
 
+    def operands(self, node: syntax.Binary) -> tuple[Term, Term]:
+        """Return both sides; ``v[:, None]`` under a matrix is v 𝟏ᵀ, elsewhere it has no place on paper."""
+        sides = [_new_axis(side) if node.op in "+-*/" else None for side in (node.left, node.right)]
+        if (sides[0] is None) == (sides[1] is None):
+            return self.term(node.left), self.term(node.right)
+        vector, is_column = sides[0] or sides[1] or (node, False)
+        given, matrix = self.term(vector), self.term(node.right if sides[0] else node.left)
+        if given.rank != 1 or matrix.rank != 2:
+            raise _NoMathematics
+        factors = (given.piece.text, self.style.transposed(self.style.ones))
+        if given.piece.binds < PRODUCT or not is_column:
+            held = within(given.piece, ATOM, self.style)
+            factors = (held, factors[1]) if is_column else (self.style.ones, self.style.transposed(held))
+        spread = Term(Piece(self.style.product(*factors), PRODUCT), 2)
+        return (spread, matrix) if sides[0] else (matrix, spread)
+
     def sum(self, a: Term, b: Term, sign: str) -> Piece:
         """Return a sum; a number under each entry of a matrix is written with ones, but for entrywise operations."""
         plain = f"{entrywise(a.piece).text} {sign} {within(b.piece, ENTRYWISE, self.style)}"
@@ -148,6 +165,8 @@ class _Lines:
         if 0 in (a.rank, b.rank):
             beside = [self.style.paren(x.piece.text) if x.inner and y.rank else "" for x, y in ((a, b), (b, a))]
             left, right = (shown or within(x.piece, PRODUCT, self.style) for shown, x in zip(beside, (a, b), strict=True))
+            if self.style.fraction is None and _ends_in_quotient(left):
+                left = self.style.paren(left)  # (N/2) logdet(S): not N over all that follows
             together = right[:1].isdigit() or self.style.barred(right)
             return Piece(left + (self.style.dot if together else self.style.times) + right, PRODUCT)
         times = self.times if a.rank and b.rank else self.style.dot.strip()
@@ -163,6 +182,9 @@ class _Lines:
         return quotient(top, b.piece, self.style)
 
     def matmul(self, a: Term, b: Term) -> Term:
+        if a.negated is not None:  # -y @ z is −(yᵀ z), which needs no brackets
+            made = self.matmul(a._replace(piece=a.negated, negated=None), b)
+            return self.minus(made)._replace(row=made.row, inner=made.inner)
         right = within(b.piece, PRODUCT, self.style)
         if a.rank is None or b.rank is None or a.rank > 2 or b.rank > 2:
             return Term(Piece(self.style.product(within(a.piece, PRODUCT, self.style), right), PRODUCT))
@@ -207,7 +229,7 @@ class _Lines:
         if node.function == "where" and isinstance(node.args[0], syntax.Compare):
             texts[0] = texts[0][1:-1]  # a condition needs no brackets of its own
         words = [*texts, *(self.keyword(name, value) for name, value in given.items())]
-        rank = self.rank(node.function, args, bool(given))
+        rank = rank_of(node.function, [a.rank for a in args], given)
         if node.function in OPS and not given:
             raised = node.function == "exp" and self.style.exponential
             return Term(Piece(self.style.call(node.function, tuple(words)), POWER if raised else ATOM), rank)
@@ -260,21 +282,13 @@ class _Lines:
     def norm(self, x: Term) -> str:
         return self.style.norm(x.piece.text, x.rank == 2)
 
-    def rank(self, function: str, args: Sequence[Term], given: bool) -> int | None:
-        ranks = [a.rank for a in args]
-        if function in ELEMENTWISE:
-            return None if None in ranks else max((r for r in ranks if r is not None), default=0)
-        if function in ("softmax", "log_softmax", "cumsum", "flip"):
-            return ranks[0] if ranks else None
-        if function in _WHOLE and len(args) == 1 and not given:
-            return 0
-        return {"ones": len(args), "zeros": len(args), "eye": 2, "det": 0, "logdet": 0}.get(function)
-
     # -- subscripts and indices ---------------------------------------------------------------------------------------
 
     def read(self, node: syntax.Subscript) -> Term:
-        if any(isinstance(i, syntax.Slice | syntax.NoneItem) for i in node.items):
+        if any(isinstance(i, syntax.NoneItem) for i in node.items):
             raise _NoMathematics
+        if any(isinstance(i, syntax.Slice) for i in node.items):
+            return self.part(node)
         items = [self.term(i) for i in node.items]
         subs = tuple(i.piece.text.replace(" ", "") for i in items)
         base = self.term(node.base)
@@ -282,6 +296,19 @@ class _Lines:
         if isinstance(node.base, syntax.Name):
             return Term(Piece(self.style.subscripted(node.base.id, subs), POWER), rank)
         return Term(Piece(self.style.read(within(base.piece, ATOM, self.style), subs), POWER), rank)
+
+    def part(self, node: syntax.Subscript) -> Term:
+        """Return a part of an array, ``a[H:2H]``: every slice keeps an axis, every index takes one."""
+        base = self.term(node.base)
+        items = ", ".join(self.span(i) if isinstance(i, syntax.Slice) else self.plain(i).replace(" ", "") for i in node.items)
+        slices = sum(isinstance(i, syntax.Slice) for i in node.items)
+        rank = None if base.rank is None else base.rank - len(node.items) + slices
+        held = within(base.piece, ATOM, self.style)
+        return Term(Piece(f"{held}[{items}]" if self.style.name == "text" else self.style.read(held, (items,))), rank)
+
+    def span(self, node: syntax.Slice) -> str:
+        ends = ["" if end is None else self.plain(end).replace(" ", "") for end in (node.start, node.stop, node.step)]
+        return self.style.colon.join(ends if node.step is not None else ends[:2])
 
     def left(self, rank: int | None, subs: Sequence[int | None]) -> int | None:
         """Return the rank of what subscripts of these ranks read: an array of labels N gathers N rows, ``E[k]`` is N×D."""
@@ -299,7 +326,25 @@ class _Lines:
         return Term(Piece(self.style.over(called, ",".join(letters))), 0)
 
 
+def _new_axis(node: syntax.Expression) -> tuple[syntax.Expression, bool] | None:
+    """Return the vector of ``v[:, None]`` (a column) or ``v[None, :]``, and whether it is a column; ``None`` for all else."""
+    if not isinstance(node, syntax.Subscript) or len(node.items) != 2:
+        return None
+    kinds = [type(i) for i in node.items]
+    whole = all(i.start is i.stop is i.step is None for i in node.items if isinstance(i, syntax.Slice))
+    return (node.base, kinds[1] is syntax.NoneItem) if whole and {*kinds} == {syntax.Slice, syntax.NoneItem} else None
+
+
+def _ends_in_quotient(text: str) -> bool:
+    """Say whether a text ends in what stands below a stroke, outside of brackets."""
+    depth = 0
+    for character in reversed(text):
+        depth += (character in ")]}") - (character in "([{")
+        if depth == 0 and character in "/ ":
+            return character == "/"
+    return False
+
+
 #: The names of comparisons in the table of operations.
 _COMPARISONS = {"<": "less", ">": "greater", "<=": "less_equal", ">=": "greater_equal", "==": "equal", "!=": "not_equal"}
 _ENTRIES = frozenset({"sum", "mean", "max", "min", "prod", "softmax", "log_softmax", "logsumexp", "cumsum", "flip", "where"})
-_WHOLE = frozenset({"sum", "mean", "max", "min", "prod", "norm", "logsumexp", "cross_entropy", "squared_error", "hinge", "huber"})
