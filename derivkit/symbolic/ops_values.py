@@ -250,6 +250,8 @@ def power(x: Array, y: Array) -> Array:
         return np.asarray(_OBJECT_ROOT(x), dtype=object) if x.dtype == object else np.asarray(np.sqrt(x))
     if x.dtype == object and y.dtype != object:
         return np.asarray(x ** y.astype(object), dtype=object)
+    if y.dtype.kind == "c" and y.ndim and not np.all(x):  # 0 ** (y + ih): NumPy has nan there
+        return np.asarray(np.where((x == 0) & (y.real > 0), 0, x**y))
     return np.asarray(x**y)
 
 

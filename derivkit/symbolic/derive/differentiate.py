@@ -24,6 +24,7 @@ from derivkit.symbolic.expr import (
     Inside,
     Mul,
     Name,
+    Num,
     Pow,
     Prim,
     Ref,
@@ -115,7 +116,10 @@ def _power(expr: Pow, target: Name, at: tuple[Index | None, ...], output: Expr |
             lowered = power(output, num(-1))  # (√x)' = 1 / (2 √x)
         pieces.append(mul((exponent, lowered, inner)))
     inner = partial(exponent, target, at)
-    if inner is not ZERO_EXPR:
+    if inner is not ZERO_EXPR and base != ZERO_EXPR:  # 0**x is 0 wherever it has a slope
+        if isinstance(base, Num) and base.value < 0:
+            message = f"({base.value})**x has real values only at integers: it has no derivative by '{target}'"
+            raise DerivkitError(message, code="DK030", hint="a base is positive: exp(x*log(b))")
         pieces.append(mul((output or expr, fn("log", (base,)), inner)))
     return add(pieces)
 

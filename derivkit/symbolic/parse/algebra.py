@@ -8,6 +8,7 @@ from fractions import Fraction
 from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Num, Pow, Prim, Ref, Sum, substitute
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import size_factor
+from derivkit.symbolic.ops import ELEMENTWISE
 from derivkit.symbolic.parse.context import Context, Value, holds, holds_function, ordered, pairs
 from derivkit.symbolic.parse.syntax import Place
 
@@ -101,6 +102,8 @@ def power(context: Context, base: Value, exponent: Value, place: Place) -> Value
         return Value(axes, Num(low.value**high.value.numerator), place)
     if isinstance(low, Num) and isinstance(high, Num) and not low.value and high.value < 0:
         raise context.error(place, "a division by zero", "DK005")
+    if isinstance(low, Num) and isinstance(high, Num) and low.value < 0 and high.value.denominator > 1:
+        raise context.error(place, f"a root of {low.value} has no value", "DK005")
     return Value(axes, Pow(low, high), place)
 
 
@@ -111,6 +114,11 @@ def apply(context: Context, op: str, values: Sequence[Value], place: Place) -> V
     if context.naming:
         values = [context.renamed(v, hint) if holds(v.expr, Sum) else v for v in values]
     axes, exprs = joined(context, values)
+    least = ELEMENTWISE[op].domain[0]
+    if isinstance(exprs[0], Num) and (exprs[0].value < least or (op == "log" and not exprs[0].value)):
+        raise context.error(
+            place, f"{op}({exprs[0].value}) has no value", "DK005", "-inf is written as -inf" if op == "log" else None
+        )
     return Value(axes, Fn(op, tuple(exprs)), place)
 
 
