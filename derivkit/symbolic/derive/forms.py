@@ -144,34 +144,6 @@ def fold(expr: Expr, known: Knowledge) -> Expr:
     return fold_monomials(fold_whole(expr, known), known)
 
 
-<<<<<<< ../forms3-mine/derivkit/symbolic/derive/forms.py
-def cost(expr: Expr) -> int:
-    """Return the length of a form as a reader sees it: two for a name, one for a sign, a number, a function, a power."""
-    total = 0
-    stack = [expr]
-    while stack:
-        node = stack.pop()
-        total += _COST.get(type(node), 1)
-        if isinstance(node, Add):
-            total += len(node.args) - 1
-        elif isinstance(node, Pow) and isinstance(node.exponent, Num):
-            total += node.exponent.value == -2  # a bar and a power
-            stack.append(node.base)
-            continue
-        elif isinstance(node, Mul) and isinstance(node.args[0], Num) and node.args[0].value == -1:
-            stack.extend(node.args[1:])
-            continue
-        elif isinstance(node, Fn):
-            total += sum(isinstance(a, Mul) and isinstance(a.args[0], Num) and a.args[0].value == -1 for a in node.args)
-        stack.extend(node.children)
-    return total
-
-
-_COST: dict[type[Expr], int] = {Add: 0, Mul: 0, Ref: 2, Delta: 2, Sum: 2, Pow: 1}
-
-
-=======
->>>>>>> derivkit/symbolic/derive/forms.py
 # -- opening ------------------------------------------------------------------------------------------------------------
 
 

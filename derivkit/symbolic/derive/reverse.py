@@ -13,12 +13,8 @@ from derivkit.symbolic.derive.differences import alike
 from derivkit.symbolic.derive.differentiate import checked_size, partial
 from derivkit.symbolic.derive.facts import Fact, use_facts
 from derivkit.symbolic.derive.folds import Knowledge, knowledge
-<<<<<<< ../forms3-mine/derivkit/symbolic/derive/reverse.py
-from derivkit.symbolic.derive.forms import cost, is_sum_free, polished, settled, simplify
-=======
-from derivkit.symbolic.derive.forms import is_sum_free, polished, simplify
+from derivkit.symbolic.derive.forms import is_sum_free, polished, settled, simplify
 from derivkit.symbolic.derive.guards import choices_of, may_fail
->>>>>>> derivkit/symbolic/derive/reverse.py
 from derivkit.symbolic.derive.local import Term, careful, diagonal, is_linear, joined, open_terms, renaming
 from derivkit.symbolic.derive.onehot import picked
 from derivkit.symbolic.derive.readers import Readers, check_work, readers_of
@@ -245,16 +241,11 @@ def stages_of(product: Expr, known: Knowledge) -> tuple[Stage, ...]:
         if shorter is not made:
             stages.append(Stage("form", shorter))
         if stages[-1].expr is before:
-<<<<<<< ../forms3-mine/derivkit/symbolic/derive/reverse.py
             made, facts = settled(before, known)
             if not facts:
                 break
             stages.extend(Stage("fact", made, fact, total) for fact, total in facts)
-    last = polished(stages[-1].expr)
-=======
-            break
     last = polished(alike(stages[-1].expr, known.own))
->>>>>>> derivkit/symbolic/derive/reverse.py
     if last is not stages[-1].expr:
         stages.append(Stage("form", last))
     return tuple(stages)
