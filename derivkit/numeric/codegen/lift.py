@@ -17,6 +17,7 @@ from derivkit.symbolic.expr import (
     Add,
     Delta,
     Expr,
+    Fn,
     Inside,
     Mul,
     Name,
@@ -246,7 +247,10 @@ def _reduced(program: Program, index: Index, lifted: set[Name], scale: str | Non
         else:
             gradients[word] = summed(name, late)
     shown = {**program.shown, **{new: program.shown[old] for old, new in _renamed(program, gradients, value)}}
-    return replace(program, definitions=(*program.definitions, *extra), value=value, gradients=gradients, shown=shown)
+    place = next(n for n, d in enumerate(program.definitions, 1) if d.name == program.value)  # forward lines, then backward ones
+    forward = (*program.definitions[:place], *(d for d in extra if d.name == value))
+    definitions = (*forward, *program.definitions[place:], *(d for d in extra if d.name != value))
+    return replace(program, definitions=definitions, value=value, gradients=gradients, shown=shown)
 
 
 def _independent(name: Name) -> Name | None:
@@ -282,6 +286,8 @@ def _homogeneous(expr: Expr, factor: Expr) -> Expr:
         return Mul((expr, factor))
     if degree == 1:
         return expr
+    if isinstance(expr, Fn) and expr.op == "where" and _degree(expr.args[0]) == 0:
+        return expr.rebuilt((expr.args[0], *(_homogeneous(branch, factor) for branch in expr.args[1:])))
     if isinstance(expr, Add | Sum):
         return expr.rebuilt(tuple(_homogeneous(c, factor) for c in expr.children))
     mixed = [c for c in expr.children if _degree(c) is None]
@@ -294,16 +300,21 @@ def _is_adjoint(name: Name) -> bool:
     return name.kind in ("adjoint", "cotangent")
 
 
+def _is_zero(expr: Expr) -> bool:
+    return isinstance(expr, Num) and not expr.value  # as often scaled as one likes
+
+
 def _degree(expr: Expr) -> int | None:
-    """Return how often adjoints multiply in ``expr`` (0 or 1), ``None`` when its terms differ."""
+    """Return how often adjoints multiply in ``expr`` (0 or 1), ``None`` when its terms or its branches differ."""
     if isinstance(expr, Ref):
         return int(_is_adjoint(expr.name))
-    if isinstance(expr, Num) and expr.value == 0:
-        return 0
     degrees = [_degree(c) for c in expr.children]
     if None in degrees:
         return None
     plain = [d for d in degrees if d is not None]
+    if isinstance(expr, Fn) and expr.op == "where" and not plain[0]:
+        plain = [d for d, branch in zip(plain[1:], expr.args[1:], strict=True) if not _is_zero(branch)]
+        return plain[0] if len(set(plain)) == 1 else None
     if isinstance(expr, Mul):
         return sum(plain)
     if isinstance(expr, Sum):
