@@ -61,17 +61,31 @@ class Exponentials:
         rows, count = z.entries // z.shape[-1], z.shape[-1]
         self.z = build.whole(z)
         table = self.z.view("{}.reshape" + f"({rows}, {count})", (rows, count), whole=True) if len(z.shape) != 2 else self.z
+        self.largest, self.place = self._largest_of_one() if rows == 1 else self._largest(table)
+        self.distance = build.ufunc("subtract", table, _column(self.largest))
+        self.powers = build.ufunc("exp", self.distance)
+        flat, ones = self.powers.flat(), build.ones(count)
+        if rows == 1:
+            text = "{0}[{1}] = 0; {out} = {0}.dot({2}); {0}[{1}] = 1"
+            self.others = build.emit(text, (flat, self.place, ones), (), hint="r", early=True)
+        else:
+            text = "{0}[{1}] = 0; {2}.dot({3}, {out}); {0}[{1}] = 1"
+            reads, cut = (flat, self.place, self.powers, ones), (None, True, True, False)
+            self.others = build.emit(text, reads, (rows,), hint="r", early=True, rows=cut)
+
+    def _largest(self, table: Value) -> tuple[Value, Value]:
+        """Return the largest entry of each row, and its place in the flat array."""
+        build, (rows, count) = self.build, table.shape
         top = build.emit("{0}.argmax(1, {out})", (table,), (rows,), PLACE, hint="top", early=True, rows=(True,))
         starts, both = _first(build, rows, count), (True, True)
-        self.place = build.emit("add({0}, {1}, {out})", (top, starts), (rows,), PLACE, hint="top", early=True, rows=both)
-        self.largest = build.emit(
-            "{0}.take({1}, None, {out}, 'clip')", (self.z.flat(), self.place), (rows,), hint="m", early=True, rows=(None, True)
-        )
-        self.distance = build.ufunc("subtract", table, self.largest.view("{}[:, None]", (rows, 1)))
-        self.powers = build.ufunc("exp", self.distance)
-        text = "{0}[{1}] = 0; {2}.dot({3}, {out}); {0}[{1}] = 1"
-        reads = (self.powers.flat(), self.place, self.powers, build.ones(count))
-        self.others = build.emit(text, reads, (rows,), hint="r", early=True, rows=(None, True, True, False))
+        place = build.emit("add({0}, {1}, {out})", (top, starts), (rows,), PLACE, hint="top", early=True, rows=both)
+        text = "{0}.take({1}, None, {out}, 'clip')"
+        return build.emit(text, (self.z.flat(), place), (rows,), hint="m", early=True, rows=(None, True)), place
+
+    def _largest_of_one(self) -> tuple[Value, Value]:
+        """Return the same for one row: numbers, which are read and written faster than arrays of one entry."""
+        top = self.build.emit("{out} = {0}.argmax()", (self.z.flat(),), (), PLACE, hint="top", early=True)
+        return self.build.emit("{out} = {0}[{1}]", (self.z.flat(), top), (), hint="m", early=True), top
 
     def logarithm(self) -> Value:
         """Return log Σ e, for each row."""
@@ -81,13 +95,13 @@ class Exponentials:
         """Return the softmax times ``factor``."""
         build = self.build
         share = build.ufunc("divide", build.filled(factor, self.others.shape, always=True), build.ufunc("add", self.others, ONE))
-        made = build.ufunc("multiply", self.powers, share.view("{}[:, None]", (*share.shape, 1)))
+        made = build.ufunc("multiply", self.powers, _column(share))
         return made if len(self.shape) == 2 else made.view("{}.reshape" + f"{self.shape}", self.shape, whole=True)
 
     def log_softmax(self) -> Value:
         """Return the logarithm of the softmax."""
         below = self.logarithm()
-        made = self.build.ufunc("subtract", self.distance, below.view("{}[:, None]", (*below.shape, 1)))
+        made = self.build.ufunc("subtract", self.distance, _column(below))
         return made if len(self.shape) == 2 else made.view("{}.reshape" + f"{self.shape}", self.shape, whole=True)
 
     def distance_of_label(self, label: Array) -> Value:
@@ -102,6 +116,10 @@ class Exponentials:
             early=True,
             rows=(None, True),
         )
+
+
+def _column(value: Value) -> Value:
+    return value.view("{}[:, None]", (*value.shape, 1)) if value.shape else value
 
 
 def exponentials(build: Builder, node: Array) -> Exponentials:

@@ -104,6 +104,8 @@ def matmul(build: Builder, node: Array) -> Value | None:
         return build.emit("np.matmul({0}, {1}, {out})", (a, b), shape) if min(len(a.shape), len(b.shape)) > 1 else None
     if len(a.shape) == 2 == len(b.shape) and a.shape[1] == 1:
         return build.emit("multiply({0}, {1}, {out})", (a, b), shape)
+    if len(a.shape) == 2 == len(b.shape) and a.shape[0] == 1 and a.whole:  # a row is a vector, whose product is a simpler call
+        return build.emit("{0}.dot({1}, {out_flat})", (a.flat(), b), shape)
     rows = (True, False) if len(b.shape) == 1 else ()
     return build.emit("{0}.dot({1}, {out})", (a, b), shape, rows=rows)
 
@@ -202,6 +204,8 @@ def _pair(build: Builder, x: Array, axes: Sequence[int]) -> Value | None:
 
 def _total(build: Builder, value: Value) -> Value:
     """Return the sum of all entries: of few by a product, of many by NumPy's pairwise sum, which keeps the digits."""
+    if not value.shape:
+        return value
     if value.whole and value.entries <= SMALL:
         return build.emit("{out} = {0}.dot({1})", (value.flat(), build.ones(value.entries)), (), early=True)
     return build.emit("{out} = add.reduce({0}, None)", (value.flat() if value.whole else value,), (), early=True)
@@ -237,5 +241,9 @@ def _cross_entropy(build: Builder, x: Array) -> Value | None:
         below = _total(build, shared.logarithm())
     else:
         share = build.emit("{0}.dot({1}, {out})", (target, build.ones(count)), (rows,), early=True, rows=(True, False))
-        below = build.emit("{out} = {0}.dot({1})", (share, shared.logarithm()), ())
+        logarithm = shared.logarithm()
+        if rows == 1:
+            below = build.ufunc("multiply", _total(build, share), logarithm)
+        else:
+            below = build.emit("{out} = {0}.dot({1})", (share, logarithm), ())
     return build.ufunc("subtract", near, below)
