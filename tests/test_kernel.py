@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -106,6 +107,17 @@ def test_a_batched_kernel_is_the_mean_of_its_samples(name, batch, reduce, derive
         expected = np.stack(each) * scale if word in batch else scale * sum(each)
         assert got.shape == expected.shape
         np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "batch"), BATCHED)
+def test_the_value_stands_before_the_lines_of_the_gradients(name, batch, derived):
+    source = dk.compile(derived[name], batch=batch).source
+    made = re.findall(r"(?m)^    (\w+)(?:\[[^]]*\])? [-+*/@]?= ", source)
+    returned = re.search(r"return (\w+), ", source)
+    assert returned is not None
+    backward = [n for n, line in enumerate(made) if line.startswith(f"d{derived[name].graph.output}_d")]
+    if returned[1] in made and backward:
+        assert made.index(returned[1]) < backward[0]
 
 
 def test_a_batched_network_is_written_with_matrix_products():
