@@ -20,7 +20,7 @@ class Problem(NamedTuple):
     kind: str = ""
 
 
-def _read(text: str) -> list[Problem]:
+def read_problems(text: str) -> list[Problem]:
     """Read families (``## name``), programs (lines separated by ``;``) and under each ``| by kind => textbook``."""
     problems, family, program = [], "", ""
     for line in text.strip().splitlines():
@@ -38,4 +38,4 @@ def _read(text: str) -> list[Problem]:
     return problems
 
 
-PROBLEMS = _read((Path(__file__).parent / "problems.txt").read_text())
+PROBLEMS = read_problems((Path(__file__).parent / "problems.txt").read_text())
