@@ -45,12 +45,12 @@ def cost(expr: Expr, own: Differences = NONE) -> int:
 
 def _is_twofold(expr: Mul) -> bool:
     """Say whether a fraction is added to something above another bar: (1 − t/p)/(1 − p) is written over p (1 − p)."""
-    below = {key(f.base) for f in expr.args if _divides(f) and isinstance(f.base, Add)}
-    for total in expr.args if below else ():
-        if isinstance(total, Add):
-            inner = [{key(f.base) for f in factors_of(t) if _divides(f)} for t in total.args]
-            if not all(inner) and any(found - below for found in inner):
-                return True
+    sums = [f for f in expr.args if isinstance(f, Add)]
+    below = {key(f.base) for f in expr.args if _divides(f) and isinstance(f.base, Add)} if sums else ()
+    for total in sums if below else ():
+        inner = [{key(f.base) for f in factors_of(t) if _divides(f)} for t in total.args]
+        if not all(inner) and any(found.difference(below) for found in inner):
+            return True
     return False
 
 

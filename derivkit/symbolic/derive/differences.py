@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from derivkit.symbolic.elementary import number_of
 from derivkit.symbolic.expr import Add, Const, Delta, Expr, Inside, Mul, Name, Num, Ref, SizeOf, walk
@@ -19,12 +19,16 @@ class Differences:
 
     looks: frozenset[int] = frozenset()
     names: frozenset[frozenset[Name]] = frozenset()
+    _met: dict[Expr, bool] = field(init=False, default_factory=dict, repr=False, compare=False)
 
     def has(self, expr: Add) -> bool:
         """Say whether a sum is one of them, or minus one."""
-        if frozenset(expr.reads) not in self.names or not is_difference(expr):
-            return False
-        return outline(expr) in self.looks or outline(negative(expr)) in self.looks
+        found = self._met.get(expr)
+        if found is None:
+            found = frozenset(expr.reads) in self.names and is_difference(expr)
+            found = found and (outline(expr) in self.looks or outline(negative(expr)) in self.looks)
+            self._met[expr] = found
+        return found
 
 
 def differences(definitions: Iterable[Definition]) -> Differences:
@@ -55,13 +59,12 @@ def outline(expr: Expr) -> int:
 
 def alike(expr: Expr, known: Differences) -> Expr:
     """Return ``expr`` with a − b for b − a where both are in it, as the program has it: −(x − m)(x − m)ᵀ."""
-    found = list(dict.fromkeys(outline(n) for n in walk(expr) if is_difference(n)))
+    found = [n for n in walk(expr) if isinstance(n, Add) and is_difference(n)]
     if len(found) < 2:
         return expr
-    opposite = {outline(n): outline(negative(n)) for n in walk(expr) if is_difference(n)}
+    opposite = {outline(n): outline(negative(n)) for n in found}
     turned: set[int] = set()
-    for one in found:
-        other = opposite[one]
+    for one, other in opposite.items():
         if other in opposite and other != one and one not in turned and other not in turned:
             turned.add(one if other in known.looks else other)
     return _turned(expr, turned) if turned else expr
