@@ -159,7 +159,8 @@ def mul(operands: Iterable[Expr]) -> Expr:
     for k, (base, exponents) in list(bases.items()):
         whole = all(isinstance(e, Num) and e.value.denominator == 1 for e in exponents)
         if whole and isinstance(base, Pow) and key(base.base) in bases:
-            bases[key(base.base)][1].extend(mul((e, base.exponent)) for e in bases.pop(k)[1])  # x**k meets 1 / x**k
+            met = bases[key(base.base)][1]  # x**k meets 1 / x**k
+            met += [mul((e, t)) for e in bases.pop(k)[1] for t in terms_of(base.exponent)]
     made: list[Expr] = []
     for base, exponents in bases.values():
         if len(exponents) > 1 and isinstance(base, Inside) and any(_is_positive(e) for e in exponents):

@@ -30,6 +30,7 @@ def cost(expr: Expr, own: Differences = NONE) -> int:
                 continue
             total += len(node.args) - 1
         elif isinstance(node, Pow) and isinstance(node.exponent, Num):
+            total += node.exponent.value == -2  # a bar and a power
             stack.append(node.base)
             continue
         elif isinstance(node, Mul) and isinstance(node.args[0], Num) and node.args[0].value == -1:

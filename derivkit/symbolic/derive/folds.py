@@ -7,7 +7,6 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import cached_property
@@ -18,7 +17,7 @@ from derivkit.symbolic.derive.facts import Fact, declared_facts, onehot_facts, u
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.derive.probe import sums_to_prove
-from derivkit.symbolic.derive.relations import Relation, look, partly_folded, relation_of
+from derivkit.symbolic.derive.relations import Relation, look, partly_folded, relation_of, written_out
 from derivkit.symbolic.derive.softmaxes import exponential_sums
 from derivkit.symbolic.derive.symmetry import symmetric_facts, without_solutions
 from derivkit.symbolic.derive.totals import Mean, means
@@ -160,25 +159,13 @@ def knowledge(graph: Graph) -> Knowledge:
         relation = relation_of(d, rhs)
         if relation is not None:
             relations.append(relation)
-    for d in tuple(_written_out(whole)):
+    for d in tuple(written_out(whole, PROOF_NODES)):
         relation = relation_of(d, d.rhs)
         relations += [] if relation is None else [relation]
         whole.append(d)
     given = (symmetric_facts(graph), positive_names(graph), contractions(whole))
     known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), *given, onehot_facts(graph), differences(whole))
     return replace_fields(known, facts=(*declared_facts(graph), *_proved(graph, known)))
-
-
-def _written_out(whole: Sequence[Definition]) -> Iterator[Definition]:
-    """Yield the author's lines again as results have them: what nobody has named written out."""
-    unnamed = {d.name: d for d in whole if d.name.opened and d.rhs.nodes <= PROOF_NODES}
-    for d in whole:
-        if d.name.told and not unnamed.keys().isdisjoint(references(d.rhs)):
-            rhs = d.rhs
-            while rhs.nodes <= PROOF_NODES and not unnamed.keys().isdisjoint(references(rhs)):
-                rhs = replace(rhs, lambda n: unnamed[n.name].at(n.subs) if isinstance(n, Ref) and n.name in unnamed else None)
-            if rhs.nodes <= PROOF_NODES:
-                yield replace_fields(d, rhs=normal(rhs))
 
 
 def _solved(d: Definition, rhs: Expr) -> list[Solved]:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from functools import cached_property
 
 from derivkit.symbolic.derive.match import Binding, match
-from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Name, Num, Pow, Ref, references, substitute
+from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Name, Num, Pow, Ref, references, replace, substitute
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Index
-from derivkit.symbolic.normal import add, coefficient, factors_of, negative, scaled
+from derivkit.symbolic.normal import add, coefficient, factors_of, negative, normal, scaled
 
 LONG_NODES = 6  # what a name and a factor beside it are at least shorter than
 
@@ -100,3 +101,15 @@ def _chosen(
         found = None if n in taken else match(patterns[len(taken)], term, free, binding)
         if found is not None:
             yield from _chosen(patterns, terms, free, found, (*taken, n))
+
+
+def written_out(whole: Sequence[Definition], limit: int) -> Iterator[Definition]:
+    """Yield the author's lines again as results have them: what nobody has named written out, while short."""
+    unnamed = {d.name: d for d in whole if d.name.opened and d.rhs.nodes <= limit}
+    for d in whole:
+        if d.name.told and not unnamed.keys().isdisjoint(references(d.rhs)):
+            rhs = d.rhs
+            while rhs.nodes <= limit and not unnamed.keys().isdisjoint(references(rhs)):
+                rhs = replace(rhs, lambda n: unnamed[n.name].at(n.subs) if isinstance(n, Ref) and n.name in unnamed else None)
+            if rhs.nodes <= limit:
+                yield replace_fields(d, rhs=normal(rhs))
