@@ -57,6 +57,7 @@ ROOMS = [
             1,
             "symbolic",
             SYMPY,
+            "sizes",
             "index",
             "ranges",
             "names",

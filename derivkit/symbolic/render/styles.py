@@ -128,8 +128,7 @@ def _size(size: Size, style: Style) -> str:
         return style.subscripted(a, ())
 
     text = ""
-    first = next((t for t in size.terms if t[1] > 0 and t[0]), None)  # W−Q+1 rather than −Q+W+1
-    for monomial, c in sorted(size.terms, key=lambda term: term is not first):
+    for monomial, c in size.written:
         counts = Counter(monomial)
         atoms = [atom(a) if n == 1 else style.power(atom(a), str(n), True) for a, n in counts.items()]
         names = (" " if style.name == "latex" else "").join(atoms)
