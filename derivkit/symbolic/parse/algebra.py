@@ -116,8 +116,8 @@ def apply(context: Context, op: str, values: Sequence[Value], place: Place) -> V
     axes, exprs = joined(context, values)
     least = ELEMENTWISE[op].domain[0]
     if isinstance(exprs[0], Num) and (exprs[0].value < least or (op == "log" and not exprs[0].value)):
-        hint = "minus infinity is written -inf" if op == "log" else None
-        raise context.error(place, f"{op}({exprs[0].value}) has no value", "DK005", hint)
+        written = "minus infinity is written -inf" if op == "log" else None
+        raise context.error(place, f"{op}({exprs[0].value}) has no value", "DK005", written)
     return Value(axes, Fn(op, tuple(exprs)), place)
 
 

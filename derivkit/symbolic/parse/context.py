@@ -302,6 +302,9 @@ class Context:
                 common = chosen[position]
                 if axis is None or axis is common:
                     continue
+                if self.sizes.resolve(axis.size) == ONE:  # found out since it was made: the next pass gives it no index
+                    renaming[axis] = Affine.of(0)
+                    continue
                 if common is None:
                     chosen[position], owner[position] = axis, value
                 elif self.sizes.unify(common.size, axis.size):

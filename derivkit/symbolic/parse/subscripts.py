@@ -192,6 +192,8 @@ def _placed(context: Context, axis: Index | None, item: At, mapping: dict[Index,
             raise context.error(item.place, f"position {literal} of an axis of size {limit}", "DK019")
         context.need(Size.of(literal + 1 if literal >= 0 else -literal), size, f"position {literal}")
     elif constant is not None:
+        if is_beyond(Affine.of(context.sizes.resolve(constant)), context.sizes.resolve(size)):
+            raise context.error(item.place, f"position {constant} of an axis of size {context.sizes.resolve(size)}", "DK019")
         context.need(constant + 1, size, f"position {constant}")
         context.need(ZERO, constant, f"position {constant}")
     elif constant is None:
