@@ -8,7 +8,7 @@ from derivkit.symbolic.derive.differences import Differences
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Num, Pow, Ref, SizeOf, Sum, key
 from derivkit.symbolic.normal import factors_of
 
-OWN_COST = 3  # of a difference that the program has: a name is shorter
+OWN_SAVING = 2  # for a difference that the program has: a name is shorter still
 TWOFOLD_COST = 2  # what a fraction above another bar is read like
 _COST: dict[type[Expr], int] = {Add: 0, Mul: 0, Ref: 2, Delta: 2, Sum: 2, Pow: 1}
 NONE = Differences()
@@ -26,8 +26,7 @@ def cost(expr: Expr, own: Differences = NONE) -> int:
         total += _COST.get(type(node), 1)
         if isinstance(node, Add):
             if own.names and own.has(node):
-                total += OWN_COST
-                continue
+                total -= OWN_SAVING
             total += len(node.args) - 1
         elif isinstance(node, Pow) and isinstance(node.exponent, Num):
             total += node.exponent.value == -2  # a bar and a power
