@@ -13,11 +13,25 @@ from derivkit.symbolic.gallery import gallery, groups, wrt
 from derivkit.symbolic.render.matrix import matrix_text
 
 WINDOWS = groups["convolution and pooling"]
-#: Sums over heads, over counted words, and a column of sums in every column: index notation says it.
-WITHOUT = {("multi_query_attention", "K"), ("multi_query_attention", "V"), ("embedding_classifier", "E"), ("layer_norm", "X")}
+#: Sums over heads and over counted words: index notation says it.
+WITHOUT = {("multi_query_attention", "K"), ("multi_query_attention", "V"), ("embedding_classifier", "E")}
 CASES = [
     (name, variable) for name in gallery if not name.startswith("deep") or name == "deep_sigmoid_3" for variable in wrt[name]
 ]
+
+
+WORDS = "E: V, D\nU: V, D\nw: label V\nc: label V\nh = E[w]\np = softmax(U @ h)\nL = -log(p[c])"
+NORM = "X: N, D\ngamma: D\nbeta: D\nG: N, D\nL = sum(G*layer_norm(X, gamma, beta))"
+WRITTEN = [
+    (WORDS, "E", "onehot(w) (pᵀ U − (U_c)ᵀ)"),
+    (WORDS.replace("h = E[w]\np = softmax(U @ h)", "p = softmax(U @ E[w])"), "U", "(p − onehot(c)) (E_w)ᵀ"),
+    (NORM, "X", "diag(s)⁻¹ (G diag(γ) − (G γ/D) 𝟏ᵀ − diag((G ⊙ n) γ) n/D)"),
+]
+
+
+@pytest.mark.parametrize(("text", "variable", "wanted"), WRITTEN, ids=[wanted for _, _, wanted in WRITTEN])
+def test_rows_and_columns_are_written(text, variable, wanted):
+    assert matrix_text(dk.derive(text, variable, check=False).result) == wanted
 
 
 def values_of(text: str) -> tuple[dict[str, int], dict[str, object]]:

@@ -23,7 +23,7 @@ from derivkit.symbolic.render.joins import (
     transposed,
     within,
 )
-from derivkit.symbolic.render.ones import all_ones, term
+from derivkit.symbolic.render.ones import all_ones, column_of, term
 from derivkit.symbolic.render.styles import Style, number
 from derivkit.symbolic.render.turned import Done, turned
 
@@ -199,11 +199,7 @@ def _scaling(arg: Array) -> Array | None:
     """Return the vector whose diagonal matrix an operand of smaller shape is: a row, or a column ``a[:, None]``."""
     if arg.rank == 1:
         return arg
-    if arg.op == "expand" and arg.params == (False, True):
-        return arg.args[0]
-    if arg.op == "reduce" and arg.params[1] == (1,):
-        return reduce(str(arg.params[0]), arg.args[0], (1,))
-    return None
+    return reduce(str(arg.params[0]), arg.args[0], (1,)) if arg.op == "reduce" and arg.params[1] == (1,) else column_of(arg)
 
 
 def _pow(node: Array, done: Done, style: Style) -> Piece | None:
@@ -331,12 +327,13 @@ def _along(node: Array, done: Done, style: Style) -> Piece | None:
 
 
 def _index(node: Array, done: Done, style: Style) -> Piece | None:
-    """An entry of a named array: ``x_k``."""
+    """An entry of a named array, ``x_k``, or one of its rows, which is read as a column: ``U_c``."""
     x = node.args[0]
-    if node.rank or x.op != "name":
+    row = node.rank == 1 and x.rank == 2 and node.params[0] is not None and node.params[1] is None
+    if x.op != "name" or (node.rank and not row):
         return None
     subs = []
-    for sub in node.params:
+    for sub in node.params[:1] if row else node.params:
         label = None if isinstance(sub, Size) else done[id(node.args[1 + sub])]  # type: ignore[operator]
         if not isinstance(sub, Size) and label is None:
             return None
@@ -348,7 +345,7 @@ def _onehot(node: Array, done: Done, style: Style) -> Piece | None:
     if not node.args:
         return Piece(style.subscripted("e", (style.size(node.params[0]),)))  # type: ignore[arg-type]
     piece = done[id(node.args[0])]
-    if piece is None:
+    if piece is None or node.args[0].rank:  # one label: of several, index notation says more
         return None
     return Piece(style.word("onehot") + style.paren(piece.text))
 

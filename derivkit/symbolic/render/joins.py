@@ -41,6 +41,21 @@ def quotient(top: str, bottom: Piece, style: Style) -> Piece:
     return Piece(f"{top}/{within(bottom, POWER, style)}", PRODUCT)
 
 
+def before_factor(text: str, style: Style) -> str:
+    """Return a formula as a factor follows it: ``(N/2) logdet(S)``, which is not N over all that follows."""
+    return style.paren(text) if style.fraction is None and _ends_in_quotient(text) else text
+
+
+def _ends_in_quotient(text: str) -> bool:
+    """Say whether a text ends in what stands below a stroke, outside of brackets."""
+    depth = 0
+    for character in reversed(text):
+        depth += (character in ")]}") - (character in "([{")
+        if depth == 0 and character in "/ ":
+            return character == "/"
+    return False
+
+
 def axis_option(axes: Sequence[int], style: Style) -> str:
     """Return ``, axis=1`` as it follows an argument."""
     word = ", ".join(map(str, axes))

@@ -36,7 +36,7 @@ def rank_of(function: str, ranks: Sequence[int | None], given: Mapping[str, synt
 def _reduced(rank: int, given: Mapping[str, syntax.Expression]) -> int | None:
     axis, kept = given.get("axis"), given.get("keepdims")
     if isinstance(kept, syntax.Boolean) and kept.value:
-        return rank
+        return None  # a row or a column under a matrix
     if axis is None or isinstance(axis, syntax.NoneItem):
         return 0
     return max(rank - (len(axis.items) if isinstance(axis, syntax.Tuple) else 1), 0)

@@ -11,7 +11,19 @@ from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.ops import ELEMENTWISE, FUNCTIONS, OPS
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.statements import parse_program
-from derivkit.symbolic.render.joins import ATOM, ENTRYWISE, POWER, PRODUCT, SUM, Piece, entrywise, quotient, transposed, within
+from derivkit.symbolic.render.joins import (
+    ATOM,
+    ENTRYWISE,
+    POWER,
+    PRODUCT,
+    SUM,
+    Piece,
+    before_factor,
+    entrywise,
+    quotient,
+    transposed,
+    within,
+)
 from derivkit.symbolic.render.ones import all_ones
 from derivkit.symbolic.render.ranks import rank_of
 from derivkit.symbolic.render.styles import Style
@@ -165,8 +177,7 @@ class _Lines:
         if 0 in (a.rank, b.rank):
             beside = [self.style.paren(x.piece.text) if x.inner and y.rank else "" for x, y in ((a, b), (b, a))]
             left, right = (shown or within(x.piece, PRODUCT, self.style) for shown, x in zip(beside, (a, b), strict=True))
-            if self.style.fraction is None and _ends_in_quotient(left):
-                left = self.style.paren(left)  # (N/2) logdet(S): not N over all that follows
+            left = before_factor(left, self.style)
             together = right[:1].isdigit() or self.style.barred(right)
             return Piece(left + (self.style.dot if together else self.style.times) + right, PRODUCT)
         times = self.times if a.rank and b.rank else self.style.dot.strip()
@@ -333,16 +344,6 @@ def _new_axis(node: syntax.Expression) -> tuple[syntax.Expression, bool] | None:
     kinds = [type(i) for i in node.items]
     whole = all(i.start is i.stop is i.step is None for i in node.items if isinstance(i, syntax.Slice))
     return (node.base, kinds[1] is syntax.NoneItem) if whole and {*kinds} == {syntax.Slice, syntax.NoneItem} else None
-
-
-def _ends_in_quotient(text: str) -> bool:
-    """Say whether a text ends in what stands below a stroke, outside of brackets."""
-    depth = 0
-    for character in reversed(text):
-        depth += (character in ")]}") - (character in "([{")
-        if depth == 0 and character in "/ ":
-            return character == "/"
-    return False
 
 
 #: The names of comparisons in the table of operations.
