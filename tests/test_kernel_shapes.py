@@ -103,3 +103,11 @@ def test_what_does_not_depend_on_the_samples_has_the_shape_of_what_does(body, by
         each = np.stack([r[word] for r in results]) / (5 if reduced else 1)
         np.testing.assert_allclose(got, each if axis else np.sum(each, axis=0), err_msg=word)
         assert got.shape == (each if axis else each[0]).shape
+
+
+@pytest.mark.parametrize("size", ["np", "math", "dtype", "special"])
+def test_a_size_that_a_kernel_has_a_word_for_is_refused_or_not_in_the_way(size):
+    program = f"x: {size}\nE = sum(exp(x))/sqrt({size})"
+    with pytest.raises(DerivkitError, match=f"the size '{size}' has a name that a kernel needs"):
+        dk.compile(program, "x")
+    assert dk.derive(program, "x").checked.startswith("checked")

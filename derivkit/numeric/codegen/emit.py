@@ -138,6 +138,9 @@ def _size_lines(program: Program, assignments: Sequence[Assignment], body: str) 
     for size in _size_names(program, assignments):
         if size not in used:
             continue
+        if size in _RESERVED:
+            hint = f"give it another name, such as {size.upper()}; an array may have it"
+            raise DerivkitError(f"the size '{size}' has a name that a kernel needs itself", code="DK006", hint=hint)
         place = next(((i, a) for i, shape in shapes.items() for a, s in enumerate(shape) if s.name == size), None)
         if place is None:
             loose.append(size)
