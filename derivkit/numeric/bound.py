@@ -47,12 +47,13 @@ class Step:
             made.insert(0, np.empty(value.shape, dtype))
         self._run: Callable[[], Any] = load(module)(*held.values(), *made)
         labels = [i for i in kernel.program.inputs if i.kind == "label" and i.range is not None]
-        self._labels = [(str(i.name), held[str(i.name)], i.range.evaluate(sizes)) for i in labels]  # type: ignore[union-attr]
+        self._labels = [(str(i.name), _unsigned(held[str(i.name)]), i.range.evaluate(sizes)) for i in labels]  # type: ignore[union-attr]
 
     def __call__(self) -> Any:
         """Compute anew; return the value."""
-        for label in self._labels:
-            _check_labels(*label)
+        for word, labels, top in self._labels:
+            if np.maximum.reduce(labels, None) >= top:
+                raise DerivkitError(f"'{word}' has a label outside of 0..{top - 1}", code="DK040")
         value = self._run()
         self.value = value = value if isinstance(value, np.ndarray) and value.shape else float(value)
         return value
@@ -63,8 +64,11 @@ class Step:
 
 
 def _own(given: Any, array: Array) -> Array:
-    """Return the caller's own array where it is one, so that refilling it is enough."""
-    return given if isinstance(given, np.ndarray) and given.shape == array.shape and given.dtype != object else array
+    """Return the caller's own array where it is one, so that refilling it is enough; labels in real numbers are copied."""
+    same_kind = isinstance(given, np.ndarray) and (
+        array.dtype.kind == given.dtype.kind or array.dtype.kind == "f" != given.dtype.kind
+    )
+    return given if same_kind and given.dtype != object and given.shape == array.shape else array
 
 
 def precision(arrays: Any) -> np.dtype[Any]:
@@ -73,9 +77,9 @@ def precision(arrays: Any) -> np.dtype[Any]:
     return np.result_type(*floats) if floats else np.dtype(float)
 
 
-def _check_labels(word: str, labels: Array, top: int) -> None:
-    if labels.size and (labels.min() < 0 or labels.max() >= top):
-        raise DerivkitError(f"'{word}' has a label outside of 0..{top - 1}", code="DK040")
+def _unsigned(whole: Array) -> Array:
+    """Return a view in which numbers below 0 are larger than all others, so that one pass finds what is out of range."""
+    return whole.view(f"u{whole.itemsize}") if whole.dtype.kind == "i" else whole
 
 
 def bind(kernel: Kernel, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Step:
@@ -175,7 +179,7 @@ class Sgd:
             raise DerivkitError("indices are the numbers of some rows", code="DK040", hint="step(order[:64])")
         if self.rows is not None and len(places) > self.rows:
             raise DerivkitError(f"{len(places)} rows, and there is room for {self.rows}", code="DK040", hint="give rows=...")
-        if places.min() < 0 or places.max() >= count:
+        if np.maximum.reduce(_unsigned(places)) >= count:
             raise DerivkitError(f"a row outside of 0..{count - 1}", code="DK040")
         return places
 
