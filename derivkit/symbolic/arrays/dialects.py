@@ -9,7 +9,7 @@ from itertools import pairwise
 from derivkit.symbolic.arrays import convolution, linear
 from derivkit.symbolic.arrays.nodes import matmul, mul, onehot, ones, outer, reduce
 from derivkit.symbolic.arrays.reading import shortened
-from derivkit.symbolic.arrays.slices import padding
+from derivkit.symbolic.arrays.slices import concatenation, padding
 from derivkit.symbolic.arrays.text import (
     ATOM,
     SUM,
@@ -105,6 +105,7 @@ PROGRAM = Dialect(
         "flip": lambda node, args: f"flip({args[0]}{options(node.params, node.rank)})",  # type: ignore[arg-type]
         "reshape": lambda node, args: f"reshape({args[0]}, {_lengths(node)})",
         "repeat": lambda node, args: f"repeat({args[0]}, {node.params[0]})",
+        "concat": lambda node, args: f"concat({', '.join(args)}{f', axis={node.params[0]}' if node.params[0] else ''})",
         "window": _pad,
         **dict.fromkeys(("scatter", "entries", "tensordot", "window_dot", "add_rows"), _no_word),
         "einsum": _einsum(""),
@@ -266,7 +267,7 @@ def _is_pick(node: Array) -> bool:
 
 
 def _readable(node: Array) -> Array:
-    found = convolution.convolution(node)
+    found = convolution.convolution(node) or concatenation(node)
     if found is not None:
         return found
     if node.op == "transpose" and (node.rank > 2 or node.args[0].op == "turn"):

@@ -14,7 +14,7 @@ from derivkit.symbolic.arrays.affine import ALONG, inside, is_window, positions,
 from derivkit.symbolic.arrays.contract import Operand, align, straight
 from derivkit.symbolic.arrays.lengths import shorter, unit
 from derivkit.symbolic.expr import Delta, Expr, Inside, Num, Pow, Prim, Ref, replace, walk
-from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.index import ONE, Affine, Index, Size
 from derivkit.symbolic.normal import inside as range_of
 from derivkit.symbolic.ranges import at_least, is_within, reach
 
@@ -59,6 +59,36 @@ def reads_of(expr: Expr, shapes: Callable[..., tuple[Size, ...]]) -> Reads:
     if isinstance(expr, Pow) and isinstance(expr.exponent, Num) and expr.exponent.value > 0:
         return reads_of(expr.base, shapes)
     return ()
+
+
+def padded_read(
+    factors: Sequence[tuple[Expr, bool]], summed: Sequence[Index], shapes: Callable[..., tuple[Size, ...]]
+) -> tuple[Affine, Size] | None:
+    """Return j + c, at which one of several factors that depend on j is read, and the length of that shorter axis.
+
+    Such a product is made over the axis and padded as a whole, ``pad(g * o * u, (0, 3*H))``: beyond it it is 0.
+    """
+    for sub, length in [read for f, inverse in factors if not inverse and isinstance(f, Ref) for read in reads_of(f, shapes)]:
+        index = sub.indices()[0] if is_window(sub) and len(sub.terms) == 1 else None
+        if index is None or index in summed or sub.coefficient(index) != ONE or length == index.size:
+            continue
+        start = sub.const * -1
+        mine = [f for f, _ in factors if index in f.free]
+        if len(mine) < 2 or not at_least(start) or not at_least(index.size - start - length):
+            continue
+        if all(_is_read_at(f, index) for f in mine):
+            return sub, length
+    return None
+
+
+def _is_read_at(expr: Expr, index: Index) -> bool:
+    """Say whether an index stands in an expression only in subscripts of arrays, with no other one beside it."""
+    for node in walk(expr):
+        if isinstance(node, Delta | Inside | Prim) and index in node.free:
+            return False
+        if isinstance(node, Ref) and any(index in s.free and (len(s.terms) > 1 or not is_window(s)) for s in node.subs):
+            return False
+    return True
 
 
 def choose(sub: Affine, length: Size, summed: Sequence[Index], readers: Callable[[Index], int]) -> tuple[str, Index] | None:

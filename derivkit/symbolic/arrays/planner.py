@@ -26,7 +26,17 @@ from derivkit.symbolic.arrays.affine import (
     with_distinct_axes,
 )
 from derivkit.symbolic.arrays.contract import Axes, Operand, align, combine, contract, moved
-from derivkit.symbolic.arrays.equations import differ, has_affine, is_affine, is_place, reads_of, resolved, solve, unsolved
+from derivkit.symbolic.arrays.equations import (
+    differ,
+    has_affine,
+    is_affine,
+    is_place,
+    padded_read,
+    reads_of,
+    resolved,
+    solve,
+    unsolved,
+)
 from derivkit.symbolic.arrays.tree import Array, NoArrayForm
 from derivkit.symbolic.arrays.views import entries
 from derivkit.symbolic.expr import (
@@ -158,6 +168,9 @@ class _Planner:
             return Operand(nodes.number(0), ())
         rest = [f for f in factors if f[0].free or isinstance(f[0], Delta)]
         rest, diagonals = self.deltas(rest, left)
+        padded = padded_read(rest, left, self.shapes) if not diagonals else None
+        if padded is not None:
+            return self.padded_whole([*scalars, *rest], left, padded, hint)
         rest, equations = unsolved(rest, left, self.shapes)
         if any(isinstance(f, Delta) and differ(f) for f, _ in rest):
             return Operand(nodes.number(0), ())
@@ -185,6 +198,18 @@ class _Planner:
             core = _placed(core, i, j, hint)
         outside += [Operand(nodes.size(s), ()) for s in sizes]
         return combine([*outside, core], hint) if outside else core
+
+    def padded_whole(
+        self, factors: list[tuple[Expr, bool]], summed: Sequence[Index], read: tuple[Affine, Size], hint: Axes
+    ) -> Operand:
+        """Return a product that is 0 where one factor is read beyond its axis: made over that axis, zeros around."""
+        sub, length = read
+        (old,) = sub.indices()
+        index = Index(old.hint, length)
+        there = [(substitute(f, {old: Affine.of(index) - sub.const}), inverse) for f, inverse in factors]
+        order = tuple(index if i is old else i for i in hint)
+        made = self.product([Pow(f, Num(-1)) if inverse else f for f, inverse in there], summed, order)
+        return windowed(made, {index: sub})
 
     def flat(self, args: Iterable[Expr], summed: list[Index]) -> list[tuple[Expr, bool]]:
         """Return the factors, each with whether it divides; a product summed inside a sum joins it."""

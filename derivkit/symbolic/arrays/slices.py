@@ -1,11 +1,12 @@
-"""Windows that are plain slices, ``x[1:, ::2]``: those that provably stay inside of the array."""
+"""Windows that are plain slices, ``x[1:, ::2]``: those that provably stay inside of the array; and arrays side by side."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+from derivkit.symbolic.arrays.nodes import mul, number
 from derivkit.symbolic.arrays.tree import Array
-from derivkit.symbolic.index import Size
+from derivkit.symbolic.index import ONE, ZERO, Size
 from derivkit.symbolic.ranges import at_least
 
 
@@ -14,7 +15,7 @@ def slices(node: Array, shown: Callable[[Size], str] = str) -> str | None:
 
     >>> from derivkit.symbolic.arrays.nodes import zeros
     >>> from derivkit.symbolic.arrays.views import window
-    >>> L, ONE = Size.of("L"), Size.of(1)
+    >>> L = Size.of("L")
     >>> slices(window(zeros((L,)), (ONE,), ((0, ONE, L - 1),))), slices(window(zeros((L,)), (L - 1,), ((0, ONE * -1, L),)))
     ('1:', '::-1')
     """
@@ -48,6 +49,31 @@ def _slice(start: Size, step: Size, count: Size, length: Size, shown: Callable[[
 def _stop(stop: Size, length: Size, shown: Callable[[Size], str]) -> str:
     before = (stop - length).literal
     return shown(stop) if before is None or length.literal is not None else str(before)
+
+
+def concatenation(node: Array) -> Array | None:
+    """Return a sum of arrays padded to stand one behind the other as their concatenation, else ``None``."""
+    if node.op != "add" or any(a.op != "window" or a.args[0].rank != node.rank for a in node.args):
+        return None
+    axis = next((n for n in range(node.rank) if node.args[0].args[0].shape[n] != node.shape[n]), None)
+    if axis is None:
+        return None
+    left = {}
+    for sign, part in zip(node.params, node.args, strict=True):
+        starts: tuple[Size, ...] = part.params[0]  # type: ignore[assignment]
+        plain = tuple((n, ONE, length) for n, length in enumerate(node.shape))
+        moved = [n for n, s in enumerate(starts) if s.terms]
+        whole = all(part.args[0].shape[n] == length for n, length in enumerate(node.shape) if n != axis)
+        if part.params[1] != plain or not set(moved) <= {axis} or not whole:
+            return None
+        left[starts[axis] * -1] = part.args[0] if sign == 1 else mul([number(-1), part.args[0]])
+    place, ordered = ZERO, []
+    while place in left:
+        ordered.append(left.pop(place))
+        place = place + ordered[-1].shape[axis]
+    if left or place != node.shape[axis] or len(ordered) < len(node.args):
+        return None
+    return Array("concat", tuple(ordered), node.shape, (axis,))
 
 
 def padding(node: Array, shown: Callable[[Size], str] = str) -> str | None:

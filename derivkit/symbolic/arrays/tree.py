@@ -39,6 +39,7 @@ OPS: dict[str, str] = {
     "conv": "(strides, paddings, dilations): the cross-correlation of two arrays (in reading only, as turn and flip)",
     "turn": "axes, as transpose",
     "flip": "axes",
+    "concat": "(axis,): the operands one behind the other (in reading only)",
     "repeat": "(n,): each entry of a vector n times (in reading only)",
     "reshape": "the same entries in the shape of the result",
     "entries": "as gather, 0 where a position is out of range",

@@ -33,6 +33,16 @@ def flipped(node: Array, done: Done, style: Style) -> Piece | None:
     return Piece(style.word("flip") + style.paren(piece.text + some))
 
 
+def concatenated(node: Array, done: Done, style: Style) -> Piece | None:
+    """Return ``concat(a, b)``: arrays one behind the other."""
+    pieces = [done[id(a)] for a in node.args]
+    texts = [p.text for p in pieces if p is not None]
+    if len(texts) < len(pieces):
+        return None
+    along = axis_option(node.params, style) if node.params[0] else ""  # type: ignore[arg-type]
+    return Piece(style.word("concat") + style.paren(", ".join(texts) + along))
+
+
 def part(node: Array, done: Done, style: Style) -> Piece | None:
     """Return a slice, ``x[1:]``, or zeros around, ``pad(x, (1, 0))``; other windows have no notation."""
     piece, inner, widths = done[id(node.args[0])], slices(node, style.size), padding(node, style.size)

@@ -375,6 +375,7 @@ _WRITERS: dict[str, Callable[[Array, Done, Style], Piece | None]] = {
     "conv": convolutions.convolution,
     "flip": convolutions.flipped,
     "window": convolutions.part,
+    "concat": convolutions.concatenated,
     "inv": inverses.inverse,
     "solve": inverses.solution,
     "det": _word("det"),
