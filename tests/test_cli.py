@@ -381,3 +381,10 @@ def test_a_traceback_is_shown_only_when_asked_for(tmp_path: Path) -> None:
     assert "Traceback" not in quiet.stderr
     assert "Traceback" in asked.stderr
     assert asked.stderr.endswith(quiet.stderr)
+
+
+@pytest.mark.parametrize(("word", "meant"), [("tex", "latex"), ("md", "markdown"), ("py", "python"), ("htm", "html")])
+def test_a_format_by_another_word_is_recognised(word, meant, tmp_path):
+    done = shell(f"derivkit derive 'E = sum(x**2)' --wrt x --format {word}", tmp_path)
+    assert done.returncode == 2
+    assert f"did you mean '{meant}'?" in done.stderr

@@ -281,6 +281,12 @@ def test_what_cannot_be_read_is_no_verdict(claim, code):
     assert caught.value.code == code
 
 
+def test_an_unknown_name_lists_those_there_are():
+    with pytest.raises(DerivkitError) as caught:
+        dk.derive("x: D\nE = sum(x**2)", "x", check=False).verify("residual - t")
+    assert caught.value.hint == "the names are E, x, D"
+
+
 def test_without_a_point_nothing_is_decided():
     report = dk.derive("x: N\nE = sum(log(-x**2))", "x", check=False).verify("2/x", "x")
     assert not report

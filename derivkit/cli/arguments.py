@@ -157,6 +157,10 @@ def _split(command: Command, options: dict[str, Option], token: str, filled: boo
     return options[name], value
 
 
+#: What people call a choice elsewhere, where another choice is spelt more like it.
+_MEANT = {"tex": "latex", "md": "markdown", "py": "python", "numpy": "python"}
+
+
 def _keep(values: dict[str, list[str]], option: Option, value: str | None) -> None:
     """Add ``value`` to ``values`` when the option's row allows it."""
     text = value or ""
@@ -165,7 +169,12 @@ def _keep(values: dict[str, list[str]], option: Option, value: str | None) -> No
     if text in option.later:
         raise usage(f"unknown {option.name[2:]} '{text}': it comes with a later release", f"one of {', '.join(option.choices)}")
     if option.choices and text not in option.choices:
-        hint = did_you_mean(text, option.choices) or f"one of {', '.join(option.choices)}"
+        meant = _MEANT.get(text)
+        hint = (
+            f"did you mean '{meant}'?"
+            if meant in option.choices
+            else did_you_mean(text, option.choices) or f"one of {', '.join(option.choices)}"
+        )
         raise usage(f"{option.name} cannot be '{echo(text)}'", hint)
     if option.name in values and option.value and not option.repeats:
         raise usage(f"{option.name} was given twice")

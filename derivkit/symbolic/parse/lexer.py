@@ -27,11 +27,14 @@ TRANSPOSE = "ᵀ"
 #: Characters that people do type, with what to type here.
 HINTS: dict[str, str] = {
     "^": "a power is written **",
+    "^T": "a transpose is written .T, a product of matrices @: x.T @ A",
     ";": "write one statement a line",
     "\\": "parentheses continue a line; this is not LaTeX",
     "&": "a product of comparisons is their 'and'",
     "|": "an absolute value is written abs(x)",
     "||": "a norm is written norm(x), its square norm(x)**2",
+    "‖": "a norm is written norm(x), its square norm(x)**2",
+    **dict.fromkeys("₀₁₂₃₄₅₆₇₈₉", "digits of a name stand on the line, W1; an entry is read as x[1]"),
     "%": "there is no remainder here",
     "!": "'not equal' is written !=",
     "{": "group with parentheses",
@@ -57,6 +60,7 @@ _SPACE = re.compile(r"[ \t]*")
 _WORD = re.compile(rf"[A-Za-z0-9_{_LETTERS}]+")
 _NUMBER = re.compile(r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _OPERATOR = re.compile(r"\*\*|//|<=|>=|==|!=|[-+*/@()\[\],:=.<>]")
+_TWO = re.compile(r"\|\||\^T(?![A-Za-z0-9_])")  # signs of two characters that have a hint of their own
 _POWER = re.compile(f"[{SUPERSCRIPTS}]+")
 _STRING = re.compile(r"""(["'])([A-Za-z0-9_,.>\- ]*)\1""")
 _FENCE = re.compile(r"[ \t]*```[A-Za-z0-9_+-]*[ \t]*")
@@ -120,7 +124,7 @@ def _check_text(text: str) -> None:
 
 def _refused(source: str, place: Place, character: str) -> DerivkitError:
     hint = HINTS.get(character)
-    if "\x21" <= character <= "\x7e":
+    if "\x21" <= character[0] <= "\x7e":
         return error_at(source, place, f"'{character}' is not allowed", code="DK004", hint=hint)
     name = unicodedata.name(character, "")
     shown = f"U+{ord(character):04X}" + (f" ({name})" if name else "")
@@ -236,7 +240,8 @@ class _Lexer:
         if power := _POWER.match(line, at):
             digits = "".join(str(SUPERSCRIPTS.index(c)) for c in power.group()[: limits.LITERAL_DIGITS + 1])
             return [("power", self._number(digits, line, power.end(), place))], power.end()
-        raise _refused(self.source, place, "||" if line.startswith("||", at) else character)
+        known = _TWO.match(line, at)
+        raise _refused(self.source, place, known.group() if known else character)
 
     def _number(self, text: str, line: str, end: int, place: Place) -> str:
         """Check the bounds of a literal on its characters, before any arithmetic."""

@@ -89,7 +89,8 @@ class Lowering:
         """Return an undeclared name as an input, with the given rank, that of ``like``, or by its letter."""
         if self.habits is None:
             known = (*self.defined, *self.declared, *self.context.size_names)
-            raise self.context.error(place, f"unknown name '{echo(name)}'", "DK008", did_you_mean(name, known))
+            hint = did_you_mean(name, known) or f"the names are {echo(', '.join(map(str, dict.fromkeys(known))), 100)}"
+            raise self.context.error(place, f"unknown name '{echo(name)}'", "DK008", hint)
         sizes = self.context.sizes
         if rank is None or name in self.habits.exact:
             rank = self.habits.exact.get(name, len(like.axes)) if like is not None else self.habits.rank(name)

@@ -42,6 +42,7 @@ REDUCTIONS = frozenset(
     }
 )
 CONSTANTS = frozenset({"pi", "inf"})
+OTHER_NAME = "choose another name, as {0}_"  # pi_ is printed π
 #: Words of Python, with what to write here.
 WORDS: dict[str, str] = {
     "lambda": "write lamda or λ",
@@ -148,7 +149,7 @@ class Reader:
         """Go over a name that a line declares or defines."""
         token, name = self.token, self.variable(self.token)
         if name in CONSTANTS:
-            raise self.error(token.place, f"'{name}' is a constant", code="DK006", hint="choose another name")
+            raise self.error(token.place, f"'{name}' is a constant", code="DK006", hint=OTHER_NAME.format(name))
         self.variables.add(name)
         return name, self.advance().place
 

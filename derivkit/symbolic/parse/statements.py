@@ -9,7 +9,7 @@ from derivkit import limits
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.lexer import tokenize
-from derivkit.symbolic.parse.pratt import CONSTANTS, Reader
+from derivkit.symbolic.parse.pratt import CONSTANTS, OTHER_NAME, Reader
 from derivkit.symbolic.parse.syntax import Expression, Name, Place
 
 #: The kinds of a declaration, with the least number of sizes of each.
@@ -128,7 +128,7 @@ def _index_definition(reader: Reader, left: Expression, place: Place) -> syntax.
         case _:
             raise reader.error(place, "only a name, or a name with indices, is defined", hint="as in y = ... or y[i] = ...")
     if name in CONSTANTS:
-        raise reader.error(place, f"'{name}' is a constant", code="DK006", hint="choose another name")
+        raise reader.error(place, f"'{name}' is a constant", code="DK006", hint=OTHER_NAME.format(name))
     for item in items:
         if isinstance(item, syntax.Slice):
             raise reader.error(item.place, "expected a bare index", code="DK019", hint="as in y[i,j] = ...")
