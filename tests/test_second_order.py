@@ -32,6 +32,12 @@ FORMS = [
     ("W: M, D\nx: D\nh = tanh(W @ x)", "x", "jvp", "(W @ v) * (1 - h**2)"),
     ("x: N\ny = softmax(x)", "x", "jvp", "y * (v - y @ v)"),
     ("x: N\nE = sum(x**2)", "x", "jvp", "2 * x @ v"),
+    (
+        "x: N\nE = prod(x)",
+        "x",
+        "hessian",
+        "prod(where((eye(N) == 1)[:, :, None], 1, where(eye(N) == 1, 1, x[:, None])), axis=1) * (1 - eye(N))",
+    ),
 ]
 
 

@@ -10,6 +10,7 @@ prints it, in terms of the arguments and of the output ``y``; a sweep proves it 
 from __future__ import annotations
 
 from derivkit.symbolic.ops_linear import LINEAR
+from derivkit.symbolic.ops_products import PRODUCTS
 from derivkit.symbolic.ops_row import Op
 from derivkit.symbolic.ops_tensor import TENSOR
 
@@ -322,15 +323,7 @@ _PRIMITIVES = (
         latex=r"\operatorname{{first\,max}}({x})",
         reason="1 at the first maximum, else 0: a selection is flat",
     ),
-    Op(
-        "prod",
-        "x, axis=None, keepdims=False",
-        folded=("prod_except(x)[j]",),
-        group="reduction",
-        latex=r"\prod {x}",
-        reason="the product of the others",
-    ),
-    Op("prod_except", "x", group="hidden", latex=r"\textstyle\prod_{{\ne}} {x}", reason="the product of the others"),
+    *PRODUCTS,
     Op(
         "norm",
         "x, axis=None, keepdims=False",

@@ -122,7 +122,8 @@ def _reduce(node: syntax.IndexedReduce, b: Bindings) -> Expr:
     fresh = tuple(i.fresh() for i in (b.bound if b.summed is None else b.summed))
     (letter,) = node.indices
     inner = replace(b, letters={**b.letters, letter.id: tuple(Affine.of(i) for i in fresh)})
-    return sum_over(fresh, _read(node.body, inner))
+    body = _read(node.body, inner)
+    return sum_over(fresh, body) if node.name == "sum" else Prim(node.name, fresh, (body,), ())
 
 
 def _delta(node: syntax.DeltaTerm, b: Bindings) -> Expr:
