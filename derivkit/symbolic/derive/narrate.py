@@ -11,7 +11,7 @@ from derivkit.symbolic.derive.forward import Forward, Tangent
 from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, raw_product, reference
 from derivkit.symbolic.derive.rewrite import rewrite
-from derivkit.symbolic.derive.totals import Mean, without_centred
+from derivkit.symbolic.derive.totals import Mean, mean_behind, without_centred
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
@@ -307,6 +307,8 @@ def _stage_reason(teller: _Teller, stage: Stage, raw: Expr, before: Expr, after:
     gone = _vanished(before, after, teller.means)
     if gone:
         return ", ".join(f"{{{n}}} = 0" for n in range(len(gone))), gone
+    if after == ZERO_EXPR and (d := mean_behind(before, teller.means)) is not None:
+        return "{0} = {1}", (d.ref(), d.rhs)
     d = _folded(teller.named, before, after)
     if d is not None:
         return SENTENCES["fold"], (d.rhs, d.ref())
@@ -335,6 +337,8 @@ def _folded(named: Iterable[Definition], before: Expr, after: Expr) -> Definitio
     seen, left = _reads(before), _reads(after)
     changed = seen.keys() ^ left.keys()
     for d in named:
+        if d.name not in left:
+            continue
         inner = references(d.rhs)
         fewer = not inner or any(left[n] < seen[n] for n in inner)
         more = left[d.name] > seen[d.name] or (left[d.name] == seen[d.name] > 0 and changed == {*inner})  # joined a like term

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from derivkit.symbolic.derive.match import match
-from derivkit.symbolic.expr import Add, Expr, Mul, Num, Pow, Ref, SizeOf, Sum, references, replace, substitute
+from derivkit.symbolic.expr import ZERO_EXPR, Add, Expr, Mul, Num, Pow, Ref, SizeOf, Sum, references, replace, substitute, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.normal import add, mul, normal, num, sum_over
 
@@ -49,6 +49,12 @@ def without_centred(expr: Expr, named: Sequence[Mean]) -> Expr:
 
     made = replace(expr, change)
     return expr if made is expr else normal(made)
+
+
+def mean_behind(expr: Expr, named: Sequence[Mean]) -> Definition | None:
+    """Return the mean that a Σ in ``expr`` is centred by: why that Σ is 0."""
+    sums = [node for node in walk(expr) if isinstance(node, Sum)] if named else []
+    return next((m.definition for m in named if any(without_centred(s, (m,)) == ZERO_EXPR for s in sums)), None)
 
 
 def _counted(term: Expr, named: Sequence[Mean]) -> Expr:
