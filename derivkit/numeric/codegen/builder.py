@@ -15,8 +15,8 @@ from derivkit.symbolic.arrays.text import SUM, TEST, Text, within, write
 #: Up to this many entries a ufunc reads a constant faster from an array than from a Python number (measured: 0.4 us a call).
 SMALL = 2048
 
-#: Arrays of more entries than this do not stay in the cache from one pass to the next.
-LARGE = 131_072
+#: Arrays of more entries than this (1 MB in float32) do not stay in the cache from one pass to the next.
+LARGE = 262_144
 
 Rule = Callable[["Builder", Array], Value | None]
 
