@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
 from typing import Any
@@ -531,3 +532,14 @@ def test_a_batched_kernel_is_the_mean_over_samples(name, by, batch):
     for word, result in d.results.items():
         each = np.stack([result.evaluate({n: v[k] if n in batch else v for n, v in stacked.items()}) for k in range(3)])
         np.testing.assert_allclose(found[word], each / 3 if word in batch else each.mean(axis=0), rtol=1e-9, atol=1e-11)
+
+
+WRITTEN_OUT = ["determinant_product", "gram_determinant", "shifted_gram_determinant", "normal_equations", "ridge_closed_form"]
+
+
+@pytest.mark.parametrize("name", WRITTEN_OUT)
+def test_no_inverse_is_written_out_entry_by_entry(name):
+    d = dk.derive(gallery[name], wrt[name], check=False)
+    assert "inv_{" not in d.text()
+    assert re.search(r"write out .*; in matrix notation", d.text())
+    assert "inv_{" in d.text(notation="index")  # which has no other words

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import MEANING, Layout, axis_order, read_layout
-from derivkit.symbolic.expr import Expr, Name, Ref, key, references, walk
+from derivkit.symbolic.expr import Expr, Name, Prim, Ref, key, references, walk
 from derivkit.symbolic.graph import Definition, Graph, Input
 from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.normal import normal
+from derivkit.symbolic.ops_linear import MATRICES
 from derivkit.symbolic.render.kronecker import kronecker
 from derivkit.symbolic.render.labels import labelled, letters_of, names_of, read_labels, with_derived
 from derivkit.symbolic.render.letters import Letters
@@ -90,7 +91,7 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
     last = {b.left: n for n, b in enumerate(made.blocks)}
     for n, block in enumerate(made.blocks):
         mine = [o for o in waiting if o.left == block.left and last[block.left] == n and not o.shared]
-        more = [r for o in mine for r in (*(() if o.shown else (o.row,)), *matrix(o))]
+        more = [r for o in mine for r in _forms(o, tuple(matrix(o)))]
         yield Block(block.number, block.left, (*block.rows, *more))
         waiting = [o for o in waiting if o not in mine]
     told: set[str] = set()
@@ -102,6 +103,19 @@ def with_results(made: Page, matrix: Callable[[Outcome], Iterable[Row]]) -> Iter
             left, _, right = line.partition(" = ")
             yield Block(0, left, (Row(right, "a shared part"),))
         yield Block(0, outcome.left, (outcome.row, *matrix(outcome)))
+
+
+def _forms(outcome: Outcome, matrix: tuple[Row, ...]) -> tuple[Row, ...]:
+    """Return the lines of a result below its step: entry by entry, then in matrix notation.
+
+    Where a matrix that is inverted would be written out under the inverse's entries, the matrix line follows at once.
+    """
+    if outcome.shown:
+        return matrix
+    opaque = any(isinstance(n, Prim) and n.op in MATRICES and not isinstance(n.args[0], Ref) for n in walk(outcome.result.expr))
+    if not opaque or not matrix or matrix[0].reason != "in matrix notation":
+        return (outcome.row, *matrix)
+    return (Row(matrix[0].right, f"{outcome.row.reason}; {matrix[0].reason}"), *matrix[1:])
 
 
 def listed(made: Page) -> tuple[str, ...]:
