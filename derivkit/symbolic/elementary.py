@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from derivkit import limits
 from derivkit.symbolic.expr import Delta, Expr, Fn, Inside, Mul, Num, key
 
 #: Elementwise operations whose value is 0 or 1, so that a power of them is themselves.
@@ -19,6 +20,18 @@ def num(value: Fraction | int) -> Num:
 _WHOLE = {n: Num(n) for n in range(-4, 9)}
 _SMALL = {Fraction(n): made for n, made in _WHOLE.items()}
 UNIT = Fraction(1)
+
+
+def rounded(value: Fraction) -> str:
+    """Return a number of more digits than are read, as its nearest float; an empty text for every other number.
+
+    >>> rounded(Fraction(1, 3)), rounded(Fraction(7 * 10**49)), rounded(Fraction(1, 3**99))
+    ('', '7e49', '5.820975652447899e-48')
+    """
+    if max(abs(value.numerator), value.denominator) < 10**limits.LITERAL_DIGITS:
+        return ""
+    nearest = float(value) if abs(value) < 10**limits.LITERAL_EXPONENT else 0.0
+    return repr(nearest).replace("e+", "e") if nearest else ""
 
 
 def number_of(expr: Expr) -> Fraction:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from derivkit.symbolic.arrays.tree import Array
+from derivkit.symbolic.elementary import rounded
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import ONE, Size
 
@@ -167,6 +168,8 @@ def decimal(value: Fraction) -> str:
     ('0.044715', '', '')
     """
     bottom = value.denominator
+    if nearest := rounded(value):
+        return nearest
     if bottom in (1, 2, 4, 8, 16) or abs(value) > 10**15:
         return ""
     text = repr(float(value))

@@ -105,10 +105,10 @@ def number_text(value: Fraction) -> Text:
     (Text(text='-1/3', binds=1, as_number=''), '0.01')
     """
     plain = abs(value)
-    if plain.denominator == 1:
-        made = Text(str(plain))
-    elif decimal(plain):
+    if decimal(plain):
         made = Text(decimal(plain))
+    elif plain.denominator == 1:
+        made = Text(str(plain))
     else:
         made = Text(f"{plain.numerator}/{plain.denominator}", PRODUCT)
     return Text("-" + made.text, SUM) if value < 0 else made

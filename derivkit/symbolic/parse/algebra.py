@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+from derivkit import limits
 from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Num, Pow, Prim, Ref, Sum, substitute
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.normal import size_factor
@@ -74,11 +75,13 @@ def multiply(context: Context, values: Sequence[Value], inverse: Sequence[bool],
     for value, expr, divides in zip(values, exprs, inverse, strict=True):
         if divides and isinstance(expr, Num) and not expr.value:
             raise context.error(value.place, "a division by zero", "DK005")
+    total = Fraction(1)
+    for expr, divides in zip(exprs, inverse, strict=True):
+        if isinstance(expr, Num):
+            total = total / expr.value if divides else total * expr.value
+    if total and not Fraction(1, 10**limits.LITERAL_EXPONENT) <= abs(total) < 10 ** (limits.LITERAL_EXPONENT + 1):
+        raise context.error(place, f"a number beyond 1e±{limits.LITERAL_EXPONENT}", "DK005")
     if all(isinstance(e, Num) for e in exprs):
-        total = Fraction(1)
-        for expr, divides in zip(exprs, inverse, strict=True):
-            if isinstance(expr, Num):
-                total = total / expr.value if divides else total * expr.value
         return Value(axes, Num(total), place)
     factors: list[Expr] = []
     for expr, divides in zip(exprs, inverse, strict=True):

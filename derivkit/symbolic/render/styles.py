@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import pairwise
 
+from derivkit.symbolic.elementary import rounded
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import FloorDiv, Size, SizeAtom
 from derivkit.symbolic.ops import OPS
@@ -370,6 +371,8 @@ def number(value: Fraction) -> tuple[str, str]:
     (('1', '2'), ('2', '3'), ('0.044715', ''), ('1e-5', ''))
     """
     top, bottom = value.numerator, value.denominator
+    if nearest := rounded(value):
+        return nearest, ""
     if bottom == 1:
         digits = str(top)
         zeros = len(digits) - len(digits.rstrip("0"))
