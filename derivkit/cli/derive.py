@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from math import isinf
 from typing import Any
 
 import derivkit as dk
@@ -75,7 +76,7 @@ def read_point(text: str) -> dict[str, object]:
         if name in point:
             raise usage(f"--at has '{echo(name)}' twice")
         try:
-            point[name] = json.loads(value.replace("−", "-"), parse_constant=_no_number)
+            point[name] = json.loads(value.replace("−", "-"), parse_constant=_no_number, parse_float=_finite)
         except (ValueError, RecursionError):
             point[name] = _plain_number(name, value, example)
     if not point:
@@ -83,11 +84,21 @@ def read_point(text: str) -> dict[str, object]:
     return point
 
 
+def _finite(text: str) -> float:
+    """Return a number that a float holds: 1e400 is none."""
+    if isinf(value := float(text)):
+        raise ValueError(text)
+    return value
+
+
 def _plain_number(name: str, value: str, example: str) -> float:
     """Return a number that JSON does not write: ``.5``, ``+1``."""
     if not re.fullmatch(r"[+−-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,3})?", value):
         raise usage(f"'{echo(value)}' is no value for '{echo(name)}'", example)
-    return float(value.replace("−", "-"))
+    try:
+        return _finite(value.replace("−", "-"))
+    except ValueError:
+        raise usage(f"'{echo(value)}' is beyond the numbers of '{echo(name)}'", example) from None
 
 
 def _no_number(word: str) -> object:

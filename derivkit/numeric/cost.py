@@ -19,6 +19,7 @@ from derivkit.numeric.codegen import Program, lift, program_of
 from derivkit.numeric.codegen.emit import needed
 from derivkit.symbolic.arrays import Array, NoArrayForm, plan, postorder
 from derivkit.symbolic.derive import differentiate
+from derivkit.symbolic.derive.decorate import ProgramFunction
 from derivkit.symbolic.expr import Name, references
 from derivkit.symbolic.given import words_of
 from derivkit.symbolic.graph import Definition, Graph
@@ -131,7 +132,7 @@ class Cost:
 
 
 def cost(
-    program: str | Graph | Derivation,
+    program: str | Graph | ProgramFunction | Derivation,
     /,
     *,
     parameters: str | Iterable[str] | None = None,
@@ -170,12 +171,17 @@ def cost_of(program: Program, derivation: Derivation, dtype: str, sizes: Mapping
     return Cost(learned, tuple(forward), tuple(backward), dtype).at(sizes)
 
 
-def _derived(program: str | Graph | Derivation, parameters: Any, shapes: Mapping[str, str] | None) -> Derivation:
+def _derived(
+    program: str | Graph | ProgramFunction | Derivation, parameters: Any, shapes: Mapping[str, str] | None
+) -> Derivation:
     if isinstance(program, Derivation):
         if parameters is not None or shapes is not None:
             raise DerivkitError("a derivation has its own parameters and shapes", code="DK010", hint="leave them out")
         return program
-    graph = read_program(program, shapes) if isinstance(program, str) else program
+    if not isinstance(program, str | Graph | ProgramFunction):
+        raise DerivkitError(f"a program is text or a program function, not {type(program).__name__}", code="DK010")
+    given = program.graph if isinstance(program, ProgramFunction) else program
+    graph = read_program(given, shapes) if isinstance(given, str) else given
     kind = None if not graph.shape(graph.output) else "vjp"
     return differentiate(graph, wrt=_by_habit(graph) if parameters is None else parameters, kind=kind)
 

@@ -146,6 +146,8 @@ def _lengths(declared: Input, array: Array) -> Iterator[tuple[Size, int, str]]:
     name = echo(declared.name)
     if array.dtype.kind not in "fciubO":
         raise DerivkitError(f"'{name}' holds no numbers ({array.dtype})", code="DK040")
+    if declared.kind == "label" and array.dtype.kind == "b":  # NumPy reads a Boolean as a mask, not as a position
+        raise DerivkitError(f"'{name}' is a label: labels are integers, not {array.dtype}", code="DK040")
     if array.ndim != len(declared.shape):
         shape = ", ".join(map(str, declared.shape)) or "a scalar"
         raise DerivkitError(f"'{name}' has shape {array.shape}, declared was {shape}", code="DK040")

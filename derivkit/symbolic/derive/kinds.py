@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from keyword import iskeyword
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.symbolic.derive.again import derivative_graph
 from derivkit.symbolic.derive.forward import Forward, forward, tangent_name
 from derivkit.symbolic.derive.reverse import Pass, node_indices, reverse
 from derivkit.symbolic.expr import ZERO_EXPR, Name, user
+from derivkit.symbolic.given import words_of
 from derivkit.symbolic.graph import Definition, Graph, Input, axes
-from derivkit.symbolic.parse.lexer import ascii_name
+from derivkit.symbolic.ops import FUNCTIONS
 from derivkit.symbolic.steps import Result
 
 KINDS = ("gradient", "jacobian", "vjp", "jvp", "hessian", "hvp")
@@ -210,8 +212,12 @@ def _directed(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | str | 
         raise DerivkitError(message, code="DK010", hint="one for each name of wrt")
     known = {**graph.inputs, **graph.extra}
     directions: dict[Name, Name] = {}
+    shapes = [i.shape for i in known.values()] + [d.shape for d in graph]
+    sizes = {n for shape in shapes for size in shape for n in size.names()}
     for name, word in zip(wrt, words, strict=True):
         direction = user(word) if along is not None or user(word) in known else tangent_name(name)
+        if word in sizes:
+            raise DerivkitError(f"the direction '{word}' is a size of the program", code="DK011", hint="along='v'")
         if any(str(d.name) == word for d in graph.definitions):
             raise DerivkitError(f"the direction '{echo(word)}' is a line of the program", code="DK011", hint="along='v'")
         given = known.get(direction)
@@ -223,11 +229,13 @@ def _directed(graph: Graph, wrt: tuple[Name, ...], along: Iterable[str] | str | 
 
 
 def _words(along: Iterable[str] | str) -> list[str]:
-    words = [w.strip() for w in along.split(",")] if isinstance(along, str) else list(along)
+    words = words_of("along", along)
     for word in words:
-        if not isinstance(word, str) or not ascii_name(word).isidentifier() or not ascii_name(word).isascii():
-            raise DerivkitError(f"along='{echo(str(word))}' is no name", code="DK010", hint="along='v'")
-    return [ascii_name(w) for w in words]
+        if not word.isidentifier() or not word.isascii() or iskeyword(word):
+            raise DerivkitError(f"along='{echo(word)}' is no name", code="DK010", hint="along='v'")
+        if word in FUNCTIONS:
+            raise DerivkitError(f"the direction '{word}' is a function", code="DK006", hint="along='v'")
+    return list(words)
 
 
 def _adjoint_result(done: Pass, wrt: Name) -> Result:

@@ -83,7 +83,10 @@ def _outputs(context: Context, arguments: Arguments, axes: Sequence[Size], slide
     for letter, size, slide in zip(_OUTPUT[len(axes)], axes, slides, strict=True):
         length = slide.length(context.sizes.resolve(size))
         if length.literal is not None and length.literal < 1:
-            message = f"a window of size {slide.window} does not fit on an axis of size {context.sizes.resolve(size)}"
+            span = f"a window of size {slide.window}"
+            if slide.dilation != ONE:
+                span += f", which spans {slide.dilation * (slide.window - 1) + 1} with a dilation of {slide.dilation},"
+            message = f"{span} does not fit on an axis of size {context.sizes.resolve(size)}"
             raise context.error(arguments.place, message, "DK020", "padding= adds zeros at both ends")
         least = slide.dilation * (slide.window - 1) + 1
         context.need(least, size + slide.before + slide.after, f"a window of size {slide.window}")

@@ -53,8 +53,12 @@ def read_labels(given: Mapping[str, str] | None, names: Iterable[str]) -> dict[s
     """
     known = list(dict.fromkeys(names))
     labels: dict[str, Label] = {}
+    if given is not None and not isinstance(given, Mapping):
+        raise DerivkitError("labels= is a mapping of names to labels", code="DK010", hint=r"labels={'W1': r'\mathbf W_1'}")
     for word, text in (given or {}).items():
         name = ascii_name(str(word))
+        if not isinstance(text, str):
+            raise DerivkitError(f"the label of '{echo(word)}' is text, not {echo(repr(text))}", code="DK006")
         if name not in known:
             hint = did_you_mean(name, known) or f"one of {', '.join(known)}"
             raise DerivkitError(f"a label for '{echo(word)}', which the program does not name", code="DK008", hint=hint)

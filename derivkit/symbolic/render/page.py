@@ -294,7 +294,8 @@ def _outcome(
     axes = tuple("1" if natural[n] is None else notation.letters[natural[n]] for n in order)  # type: ignore[index]
     shape = result.shape_in(layout)
     is_row = layout == "numerator" and not result.output_shape and len(shape) == 1
-    entry = None if order == tuple(range(len(order))) else (", ".join(axes), left)
+    at = ("0" if natural[n] is None else axis for n, axis in zip(order, axes, strict=True))
+    entry = None if order == tuple(range(len(order))) else (", ".join(at), left)
     space = (Size.of(1), *shape) if is_row else shape
     shared = tuple(parts[id(d)] for d in result.shared)
     return Outcome(result, notation.array(result.name), shape, space, entry, axes, left, row, shared, shown)

@@ -142,6 +142,8 @@ class _Writer:
             free = [i for i in axes if i is not None]
             self.letters.together(free)
             return {i: sympy.Symbol(self.letters[i], integer=True) for i in free}
+        if not isinstance(given, tuple | list):
+            raise DerivkitError("indices= has one index for each axis", code="DK010", hint="indices=(0, 1)")
         if len(given) != len(axes):
             raise DerivkitError(f"{len(given)} indices for {len(axes)} axes", code="DK010")
         try:  # strict: no text is ever read
