@@ -247,9 +247,9 @@ SUSPECTS: tuple[Suspect, ...] = (
         "permutation", "{name}'s gradient has the right entries in the wrong order (flip, roll, reshape?)", places.permutation
     ),
     Suspect("permutation", "a term of {name}'s gradient is {name} shifted to the wrong side, by {detail}", places.shifted),
-    Suspect("diagonal", "{name}'s gradient is the diagonal of the true one, without its other entries", places.diagonal),
+    Suspect("missing-term", "{name}'s gradient is the diagonal of the true one, without its other entries", places.diagonal),
     Suspect(
-        "doubled-off-diagonal",
+        "missing-factor",
         "{name}'s gradient counts each entry off the diagonal together with its mirror image, as if one triangle moved both",
         places.doubled,
     ),
@@ -265,7 +265,7 @@ SUSPECTS: tuple[Suspect, ...] = (
     Suspect("regulariser", "{name}'s gradient {detail}: the slope of a penalty on {name}", _regulariser),
     Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
     Suspect(
-        "held-constant",
+        "missing-term",
         "{name}'s gradient holds a mean, deviation or norm along {detail} constant, but {name} moves it",
         places.held,
     ),
