@@ -50,7 +50,9 @@ def structure(latex):
             wrong.append((opened, token))
     if bare.count("$") % 2:
         wrong.append("$")
-    return wrong + stack
+    return (
+        wrong + stack + re.findall(r"_(?:\{(?:[^{}]|\{[^{}]*\})*\}|\w)(?:\^(?:\{[^{}]*\}|\w))?_", bare)
+    )  # TeX: Double subscript
 
 
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
@@ -69,6 +71,24 @@ def test_what_does_not_balance_is_seen():
     assert structure(r"\left( x") == [r"\left"]
     assert structure(r"{ \begin{align*} } \end{align*}") != []
     assert structure("$x") == ["$"]
+    assert structure(r"x_{1}_{1{:}} + A_1^{-1}_{ij}") != [] == structure(r"(x_{1})_{1{:}} + x_{1}^{2} x_{2}")
+
+
+SLICED = [
+    ("x1: N\nE = sum(x1[1:]**2)", "x1", {}),
+    ("x: N\nE = sum(x[1:]**2)", "x", {"x": r"\hat{x}_1"}),
+    ("W12: M, N\nE = sum(W12[1:,0]**2)", "W12", {}),
+    ("x_1: N\nE = sum(x_1[::2]*x_1[0])", "x_1", {}),
+    ("A1: N, N\nE = sum(inv(A1)[1:,0])", "A1", {}),
+]
+
+
+@pytest.mark.parametrize("notation", ["index", "matrix", "both", "operator"])
+@pytest.mark.parametrize(("program", "name", "labels"), SLICED, ids=[c[0].replace("\n", "; ") for c in SLICED])
+def test_a_part_of_what_has_a_subscript_has_no_second_one(program, name, labels, notation):
+    d = dk.derive(program, name)
+    assert structure(d.latex(notation=notation, labels=labels)) == []
+    assert structure(d.markdown(notation=notation, labels=labels)) == []
 
 
 def test_a_long_line_is_broken_outside_braces():

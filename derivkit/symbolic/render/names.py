@@ -67,6 +67,26 @@ def latex_name(name: str) -> tuple[str, str]:
     return letter, ",".join(w if w.isdigit() or len(w) == 1 else rf"\mathrm{{{escape_word(w)}}}" for w in below)
 
 
+def ends_below(text: str) -> bool:
+    r"""Say whether LaTeX ends with a subscript, to which TeX lets no other be joined: ``x_{1}``, ``A_{1}^{-1}``.
+
+    >>> ends_below("x_{1}"), ends_below(r"\hat{x}"), ends_below("A_{1}^{-1}"), ends_below("f(x_{1})")
+    (True, False, True, False)
+    """
+    while text:
+        start, depth = len(text) - 1, 0
+        while start >= 0:
+            depth += (text[start] == "}") - (text[start] == "{")
+            if not depth:
+                break
+            start -= 1
+        before = text[start - 1] if start > 0 else ""
+        if before != "^":
+            return before == "_"
+        text = text[: start - 1]
+    return False
+
+
 def escape_word(word: str) -> str:
     """Return a word for LaTeX's math mode."""
     return word.replace("_", r"\_")

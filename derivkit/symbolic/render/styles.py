@@ -13,7 +13,7 @@ from derivkit.symbolic.elementary import rounded
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import FloorDiv, Size, SizeAtom
 from derivkit.symbolic.ops import OPS
-from derivkit.symbolic.render.names import escape_word, latex_name
+from derivkit.symbolic.render.names import ends_below, escape_word, latex_name
 from derivkit.symbolic.render.names import text_name as text_name
 
 _SUPERSCRIPT = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -318,7 +318,7 @@ LATEX = Style(
     circled=lambda b, e: rf"{b}^{{\circ {e}}}",
     ones=r"\mathbf{1}",
     word=_latex_word,
-    read=lambda base, subs: f"{base}_{{{_joined(subs)}}}",
+    read=lambda base, subs: f"{f'({base})' if ends_below(base) else base}_{{{_joined(subs)}}}",
     over=_latex_over,
     norm=lambda t, frobenius: rf"\lVert {t} \rVert" + ("_F" if frobenius else ""),
     literal=lambda w: rf"\mathrm{{{escape_word(w)}}}",
