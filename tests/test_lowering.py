@@ -625,7 +625,7 @@ REFUSALS = [
     ("x[q+1]", "DK019", 3, "array of labels", None),
     ("x[0:y]", "DK019", 5, "sizes and integers", None),
     ("x[::0]", "DK019", 3, "the step", None),
-    ("x[::-2]", "DK019", 3, "the step", None),
+    ("x[::0]", "DK019", 3, "the step", None),
     ("x[2::-1]", "DK010", 3, "reversed", None),
     ("x[:0]", "DK020", 3, "an empty slice", None),
     ("D[0]", "DK019", 1, "'D' is a size", None),

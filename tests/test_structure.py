@@ -71,6 +71,8 @@ def attended(q: Any, k: Any, v: Any, mask: Any = None) -> Any:
 
 #: program, inputs, value; the last line is the output.
 CASES: list[tuple[str, dict[str, Any], Any]] = [
+    ("x: L\ny = x[::-2]*2", {"x": V1}, 2 * V1[::-2]),
+    ("A: N,M\ny = A[::-3, ::-1]", {"A": np.arange(35.0).reshape(5, 7)}, np.arange(35.0).reshape(5, 7)[::-3, ::-1]),
     ("x: L\nw: P\ny = conv1d(x, w)", {"x": V1, "w": V2}, np.correlate(V1, V2, "valid")),
     ("x: L\nw: P\ny = conv1d(x, w, padding='same')", {"x": V1, "w": V2}, np.correlate(V1, V2, "same")),
     ("x: L\nw: P\ny = conv1d(x, w, padding=P-1)", {"x": V1, "w": V2}, np.correlate(V1, V2, "full")),

@@ -200,8 +200,8 @@ class Lowering:
                 raise self.context.error(part.place, "a slice is made of sizes and integers", "DK019", "as in x[1:L-1:2]")
             ends.append(size)
         step = 1 if ends[2] is None else ends[2].literal
-        if step is None or (step < 1 and step != -1):
-            raise self.context.error(self.context.place(node), "the step of a slice is a positive integer, or -1", "DK019")
+        if not step:
+            raise self.context.error(self.context.place(node), "the step of a slice is an integer other than 0", "DK019")
         return Span(ends[0], ends[1], step, self.context.place(node))
 
     def position(self, node: Expression) -> Affine | Value:

@@ -116,13 +116,17 @@ def _sliced(context: Context, axis: Index | None, span: Span, mapping: dict[Inde
     if span.start is None and span.stop is None and span.step == 1:
         return axis
     size = context.sizes.resolve(ONE if axis is None else axis.size)
-    if span.step == -1:
+    if span.step < 0:
         if span.start is not None or span.stop is not None:
-            raise context.error(span.place, "a reversed part", "DK010", "reverse all of an axis, x[::-1], then take a part")
+            raise context.error(
+                span.place, "a reversed part", "DK010", f"reverse all of an axis, x[::{span.step}], then take a part"
+            )
         if axis is None:
             return None
-        new = context.index(size)
-        mapping[axis] = Affine.of(size - 1) - Affine.of(new)
+        new = context.index((size - span.step - 1) // -span.step)
+        if new is not None:
+            new.part = span.step < -1
+        mapping[axis] = Affine.of(size - 1) + (Affine.of(0) if new is None else Affine.of(new).scaled(span.step))
         return new
     start, stop = _end(span.start, size, ZERO), _end(span.stop, size, size)
     length = (stop - start + (span.step - 1)) // span.step
