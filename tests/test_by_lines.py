@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,22 @@ def test_the_check_sees_two_uses_that_were_taken_for_one(monkeypatch):
 
 def test_a_program_without_repetition_is_read_once():
     assert dk.derive("z: N\ny = softmax(z)\nE = sum(y**2)", "z").primal.apart is None
+
+
+UNHELD = ["y = softmax(z)\nE = sum(y**2*softmax(z))", "y = tanh(z)\nE = sum(y**2*tanh(z))", "y = norm(z)\nE = y**2*norm(z)"]
+
+
+@pytest.mark.parametrize("lines", UNHELD)
+def test_the_check_sees_what_is_true_at_the_point_alone(monkeypatch, lines):
+    monkeypatch.setattr(Graph, "holding", lambda graph, names: graph)
+    monkeypatch.setattr(Graph, "moving", lambda graph, names: graph)
+    with pytest.raises(dk.DerivationError, match="near the point, fails derivkit's own check"):
+        door.derive(f"z: N\n{lines}", "y", kind="hessian")
+
+
+def test_the_check_sees_a_declared_fact_that_was_differentiated(monkeypatch):
+    program = "z: K\nt: onehot K\ny = softmax(z)\nE = cross_entropy(t, y)"
+    dk.derive(program, "z", kind="hessian")
+    monkeypatch.setattr(sys.modules["derivkit.symbolic.derive.reverse"], "_exact", lambda *args: None)
+    with pytest.raises(dk.DerivationError, match="near the point, fails derivkit's own check"):
+        door.derive(program, "z", kind="hessian")

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivationError
+from derivkit.symbolic.derive.around import around
 from derivkit.symbolic.derive.kinds import Claim
 from derivkit.symbolic.derive.measure import compare, measure, worst_of
 from derivkit.symbolic.derive.points import points, size_sets
@@ -75,7 +76,7 @@ def selfcheck(
             continue
         found = list(points(primal, sizes, rng, count))
         with np.errstate(all="ignore"):
-            errors = [_at_point(full, steps, results, claims, values, sizes, rng) for values in found]
+            errors = [_at_point(primal, full, steps, results, claims, values, sizes, rng) for values in found]
         if not any(e == e for e in errors):
             continue  # a derivative that has no value there is not checked
         worst, done = max(worst, worst_of(errors)), done + 1
@@ -94,6 +95,7 @@ def _entries(graph: Graph, steps: tuple[Step, ...], sizes: Mapping[str, int]) ->
 
 
 def _at_point(
+    primal: Graph,
     full: Graph,
     steps: tuple[Step, ...],
     results: Mapping[str, Result],
@@ -139,7 +141,9 @@ def _at_point(
             worst = max(
                 worst, gap(env[result.name], value(result.expr, order), (result.expr,), order, f"the result for {result.wrt}")
             )
+    off = worst_of([around(primal, claim, values, sizes, rng) for claim in claims])
     measured = worst_of([measure(claim, env, values, sizes, rng) for claim in claims])
+    worst = max(worst, off) if off == off else worst
     return max(measured, worst) if measured == measured else measured
 
 

@@ -1,0 +1,66 @@
+"""What a second derivative starts from, off the point: a first derivative that is right only where it was checked is not enough.
+
+Of y = softmax(z) the sum is 1, and of a one-hot t: a form that used this is right at a point, and its derivative by y or t is
+wrong.  So the lines that move are moved off their definitions here, and one-hots and distributions off theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.symbolic.derive.kinds import Claim
+from derivkit.symbolic.derive.measure import STEP, compare
+from derivkit.symbolic.evaluate import Evaluation
+from derivkit.symbolic.expr import Name
+from derivkit.symbolic.graph import Graph
+
+Array = NDArray[Any]
+FAR = 0.1  # how far everything is moved, of its own size: signs stay
+_FREE = frozenset({"real", "positive", "onehot", "simplex"})
+
+
+def around(primal: Graph, claim: Claim, values: Mapping[str, Array], sizes: Mapping[str, int], rng: np.random.Generator) -> float:
+    """Compare the derivative that ends ``claim.graph`` with complex steps of ``primal`` near the point; return the error.
+
+    It is nan where there is nothing to compare.
+    """
+    name = claim.graph.output
+    if name.kind != "adjoint" or name.of is None or name.output != primal.output or not primal.knows(name.of):
+        return np.nan
+    given = {**primal.extra, **primal.inputs}
+    at = {n: values[str(n)] * _near(values[str(n)], rng) if i.kind in _FREE else values[str(n)] for n, i in given.items()}
+    shape = tuple(s.evaluate(sizes) for s in primal.shape(name.of))
+    direction = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
+    moved = {name.of: 1 + FAR * rng.uniform(-1, 1, shape)} if name.of not in given else {}
+    with np.errstate(all="ignore"):
+        derivative = _run(claim.graph, at, moved, {}, sizes)[name]
+        measured = np.imag(_run(primal.apart or primal, at, moved, {name.of: direction}, sizes)[primal.output]) / STEP
+    if not np.all(np.isfinite(measured)):
+        return np.nan
+    claimed = np.asarray(np.sum(derivative * direction))
+    return compare(np.asarray(measured), claimed, f"{name}, near the point,", float(np.sum(np.abs(derivative))))
+
+
+def _near(value: Array, rng: np.random.Generator) -> Array:
+    return np.asarray(1 + FAR * rng.uniform(-1, 1, value.shape))
+
+
+def _run(
+    graph: Graph,
+    given: Mapping[Name, Array],
+    moved: Mapping[Name, Array],
+    along: Mapping[Name, Array],
+    sizes: Mapping[str, int],
+) -> dict[Name, Array]:
+    """Return the program's values, the lines ``moved`` off what they are defined to be, a complex step ``along`` some names."""
+    here = {n: a + 1j * STEP * along[n] if n in along else a for n, a in given.items()}
+    run = Evaluation(here, sizes)
+    for d in graph.definitions:
+        value = run.array(d.rhs, d.indices)
+        value = value * moved[d.name] if d.name in moved else value
+        here[d.name] = value + 1j * STEP * along[d.name] if d.name in along else value
+    return here
