@@ -98,6 +98,10 @@ def ordered(indices: Iterable[Index], first: Iterable[Index] = ()) -> tuple[Inde
     return (*front, *sorted(left.difference(front), key=lambda i: i.uid))
 
 
+#: What has the number of the line that it stands in: h2 = tanh(a2).
+NUMBERED = frozenset({"a", "z"})
+
+
 @dataclass(slots=True)
 class Context:
     """What one pass over a program knows and makes; ``naming`` is off for a single expression, which stays whole.
@@ -116,6 +120,7 @@ class Context:
     needs: dict[tuple[Size, Size], Need] = field(default_factory=dict)
     shared: list[Place] = field(default_factory=list)
     line: int = 0
+    number: str = ""
     _known: dict[int, tuple[Name, tuple[int | None, ...]]] = field(default_factory=dict)
     _ones: dict[Name, tuple[bool, ...]] = field(default_factory=dict)
     _letters: dict[Size, str] = field(default_factory=dict)
@@ -194,8 +199,9 @@ class Context:
     # Names for what has none
 
     def label(self, hint: str) -> str:
-        """Return a name that nothing else has."""
-        candidates = itertools.chain((hint,), (f"{hint}{n}" for n in itertools.count(1)))
+        """Return a name that nothing else has: in the line of h2 the activation's argument is a2."""
+        numbered = (f"{hint}{self.number}",) if hint in NUMBERED else ()
+        candidates = itertools.chain(numbered, (hint,), (f"{hint}{n}" for n in itertools.count(1)))
         name = next(n for n in candidates if n not in self.taken and n not in FUNCTIONS)
         self.taken.add(name)
         return name

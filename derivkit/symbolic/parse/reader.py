@@ -134,6 +134,7 @@ def _lines(program: syntax.Program, lowering: Lowering) -> Name:
             name = "out" if "out" not in lowering.context.taken else lowering.context.label("out")
         else:
             name = statement.name
+        lowering.context.number = name[len(name.rstrip("0123456789")) :]
         value = line(lowering, statement)
         definition = Definition(user(name), value.shape, value.axes, value.expr, text=text, line=statement.place.line)
         lowering.context.define(definition)
