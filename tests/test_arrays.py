@@ -204,11 +204,11 @@ def test_a_shared_operand_is_planned_once():
 def test_heavy_expressions_are_quick():
     chain = [Index("i", N) for _ in range(61)]
     links = [ref(f"c{a}", chain[a], chain[a + 1]) for a in range(60)]
-    start = time.perf_counter()
+    start = time.process_time()
     plan(Add(tuple(mul(Num(c), x, y) for c in range(3000))), (i,), SHAPES)
     plan(Sum(tuple(chain[1:60]), Mul(tuple(links))), (chain[0], chain[60]), SHAPES)
     plan(Sum((n,), Mul(tuple(ref(f"f{a}", n, j) for a in range(60)))), (j,), SHAPES)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 # -- random expressions ---------------------------------------------------------------------------------------------------

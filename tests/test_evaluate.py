@@ -159,7 +159,7 @@ def test_heavy_expressions_stay_cheap():
     n, d, m = (Index(h, Size.of(h.upper())) for h in "ndm")
     w, x, g = (np.ones(s) for s in ((256, 784), (64, 784), (64, 256)))
     body = Mul((Ref(user("W"), (bare(m), bare(d))), Ref(user("X"), (bare(n), bare(d))), Ref(user("G"), (bare(n), bare(m)))))
-    start = time.perf_counter()
+    start = time.process_time()
     assert ev(Sum((n, m, d), body), sizes={"N": 64, "D": 784, "M": 256}, W=w, X=x, G=g) == 64 * 784 * 256
     shared = Ref(user("x"))
     for _ in range(60):
@@ -169,7 +169,7 @@ def test_heavy_expressions_stay_cheap():
     for _ in range(3000):
         deep = Fn("abs", (deep,))
     assert ev(deep, x=-3.0) == 3
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 # -- graphs --------------------------------------------------------------------------------------------------------------

@@ -782,7 +782,7 @@ HEAVY = {
 
 @pytest.mark.parametrize("case", HEAVY)
 def test_heavy_programs_are_read_or_refused_quickly(case):
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         graph = read_program(HEAVY[case])
     except DerivkitError as error:
@@ -790,4 +790,4 @@ def test_heavy_programs_are_read_or_refused_quickly(case):
         assert code in {"DK018", "DK020", "DK003"}, str(error)  # noqa: PT017
     else:
         assert all(d.rhs.nodes <= limits.RESULT_NODES for d in graph)
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2

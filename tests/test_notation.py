@@ -277,7 +277,7 @@ def test_numbers_are_exact(text):
 
 
 def test_large_expressions_are_quick_and_too_large_ones_refused():
-    start = time.perf_counter()
+    start = time.process_time()
     many = Add(tuple(Mul((v(f"a{m}", i), Sum((Index("k", Size.of("K")),), v("b", i)))) for m in range(3000)))
     assert len(Notation("latex")(many)) > 3000
     deep = v("x", i)
@@ -290,7 +290,7 @@ def test_large_expressions_are_quick_and_too_large_ones_refused():
     with pytest.raises(DerivkitError, match="not printed") as caught:
         Notation("text")(shared)
     assert caught.value.code == "DK018"
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 # -- whole derivations ---------------------------------------------------------------------------------------------------

@@ -527,7 +527,7 @@ HOSTILE = {
 @pytest.mark.parametrize("case", HOSTILE)
 def test_hostile_texts_are_refused_or_read_quickly(case):
     text, code = HOSTILE[case]
-    start = time.perf_counter()
+    start = time.process_time()
     try:
         read(text)
         seen = None
@@ -537,7 +537,7 @@ def test_hostile_texts_are_refused_or_read_quickly(case):
     else:
         report = ""
     assert len(report) < 1_000
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert seen == code
 
 
