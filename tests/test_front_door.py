@@ -110,7 +110,7 @@ USAGE = {
     "no point": (["derive", "x", "--wrt", "x", "--at", "x"], "--at needs NAME=VALUE, not 'x'"),
     "a word at a point": (["derive", "x", "--wrt", "x", "--at", "x=one"], "'one' is no value for 'x'"),
     "a point in LaTeX": (["derive", "x", "--wrt", "x", "--at", "x=1", "--format", "latex"], "--at has no meaning"),
-    "no number": (["cost", "x", "--sizes", "D=many"], "--sizes needs NAME=NUMBER, not 'D=many'"),
+    "no number": (["cost", "x", "--sizes", "D=many"], "--sizes needs NAME=NUMBER, from 1 to 2147483648, not 'D=many'"),
     "later command": (["verify", "notes.tex"], "unknown command 'verify': it comes with a later release"),
     "two programs": (["derive", "sum(x)", "sum(y)", "--wrt", "x"], "unexpected argument 'sum(y)'"),
     "program twice": (["derive", "sum(x)", "--file", "x.txt", "--wrt", "x"], "a program and --file"),

@@ -298,7 +298,7 @@ def _reduce(node: Array, done: Done, style: Style) -> Piece | None:
     piece = done[id(node.args[0])]
     word, axes, kept = node.params
     x = node.args[0]
-    if piece is None:
+    if piece is None or (x.op == "onehot" and x.rank > 1):  # counts of labels: index notation says more
         return None
     if kept and axes == (0,) and x.rank == 2:  # a row
         column = _reduce(reduce(str(word), x, (0,)), done, style)
@@ -345,7 +345,7 @@ def _onehot(node: Array, done: Done, style: Style) -> Piece | None:
     if not node.args:
         return Piece(style.subscripted("e", (style.size(node.params[0]),)))  # type: ignore[arg-type]
     piece = done[id(node.args[0])]
-    if piece is None or node.args[0].rank:  # one label: of several, index notation says more
+    if piece is None:
         return None
     return Piece(style.word("onehot") + style.paren(piece.text))
 
