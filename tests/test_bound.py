@@ -85,6 +85,28 @@ def test_a_batched_kernel_is_bound_likewise(name, batch):
         close(step.grads[word], grad)
 
 
+REPEATED = [
+    "b*a + b*a*a",
+    "a*b*a*b + b*a",
+    "b*b + b*b*b*b",
+    "where(a > 0, a*b, a*a*b)",
+    "sigmoid(a)*b + sigmoid(a)*b*b",
+    "a/b + a/b/b",
+]
+
+
+@pytest.mark.parametrize("kind", ["gradient", "hessian"])
+@pytest.mark.parametrize("terms", REPEATED)
+def test_factors_that_are_there_twice_multiply_twice(terms, kind):
+    k = dk.compile(f"a: N\nb: N\nE = sum({terms})**2", ["a", "b"] if kind == "gradient" else "a", kind=kind)
+    values = {"a": np.array([3.0, -1.0, 0.5]), "b": np.array([1.0, 2.0, -0.7])}
+    value, grads = k(values)
+    step = k.bind(values)
+    close(step(), value)
+    for word, grad in grads.items():
+        close(step.grads[word], grad)
+
+
 @pytest.mark.usefixtures("pieces")
 @settings(suppress_health_check=list(HealthCheck), deadline=None, max_examples=60)
 @given(programs(wide=True))

@@ -126,10 +126,10 @@ def _product(build: Builder, arrays: list[Value], factor: float, shape: tuple[in
 
 def _with_known_pairs(build: Builder, reals: list[Value]) -> list[Value]:
     """Return factors with the same product: two of them whose product is there already are that product."""
-    for a, b in combinations(reals, 2):
-        made = build.calls.get(("multiply", a, b))
+    for first, second in combinations(range(len(reals)), 2):
+        made = build.calls.get(("multiply", reals[first], reals[second]))
         if made is not None:
-            return _with_known_pairs(build, [*(r for r in reals if r is not a and r is not b), made])
+            return _with_known_pairs(build, [*(r for n, r in enumerate(reals) if n not in (first, second)), made])
     return reals
 
 
