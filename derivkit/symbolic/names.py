@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from threading import Lock
+from weakref import WeakValueDictionary
 
 _set = object.__setattr__
 
 
-@dataclass(frozen=True, slots=True)
 class Name:
     """The structured name of a node.
 
@@ -15,33 +15,41 @@ class Name:
     ``cotangent`` or ``tangent`` (of ``of``; a ``label`` tells those of a second pass apart) or ``local`` (``of`` differentiated
     with respect to ``output``).  An anonymous
     name that the formula of an operation gives (the ``n`` of a layer norm) is ``of`` that operation: results keep it.
+
+    Equal names are one object, so that they are found in tables by identity: a derivation looks names up a million times.
     """
 
+    __slots__ = ("__weakref__", "_text", "kind", "label", "of", "output")
     kind: str
     label: str
-    of: Name | None = None
-    output: Name | None = None
-    _hash: int = field(init=False, repr=False, compare=False)
-    _text: str = field(init=False, repr=False, compare=False)
+    of: Name | None
+    output: Name | None
+    _text: str
 
-    def __post_init__(self) -> None:
-        """Hash and spell once: names are looked up far more often than they are made."""
-        _set(self, "_hash", hash((self.kind, self.label, self.of, self.output)))
-        _set(self, "_text", self._spelling())
+    def __new__(cls, kind: str, label: str, of: Name | None = None, output: Name | None = None) -> Name:
+        """Return the one name of these parts, spelled once."""
+        parts = (kind, label, of, output)
+        known = _made.get(parts)
+        if known is not None:
+            return known
+        made = super().__new__(cls)
+        for field, value in zip(("kind", "label", "of", "output"), parts, strict=True):
+            _set(made, field, value)
+        _set(made, "_text", made._spelling())
+        with _lock:  # of two threads one is first
+            return _made.setdefault(parts, made)
 
-    def __hash__(self) -> int:
-        """Return the hash made before."""
-        return self._hash
-
-    def __eq__(self, other: object) -> bool:
-        """Compare the fields, but for names whose hashes tell them apart."""
-        if self is other or not isinstance(other, Name) or self._hash != other._hash:
-            return self is other
-        return (self.kind, self.label, self.of, self.output) == (other.kind, other.label, other.of, other.output)
+    def __setattr__(self, name: str, value: object) -> None:
+        """Refuse: names are immutable."""
+        raise AttributeError("Name is immutable")
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle without the hash, which another process makes anew."""
+        """Pickle by the parts: another process has its own one."""
         return (Name, (self.kind, self.label, self.of, self.output))
+
+    def __repr__(self) -> str:
+        """Return the parts."""
+        return f"Name({self.kind!r}, {self.label!r}, of={self.of!r}, output={self.output!r})"
 
     @property
     def pushed(self) -> Name | None:
@@ -75,6 +83,10 @@ class Name:
         if self.kind in {"tangent", "cotangent"}:
             return f"{self.of}_{'dot' if self.kind == 'tangent' else 'bar'}{self.label}"
         return self.label
+
+
+_made: WeakValueDictionary[tuple[str, str, Name | None, Name | None], Name] = WeakValueDictionary()
+_lock = Lock()
 
 
 def _differentials(name: Name) -> str:

@@ -12,19 +12,21 @@ from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.names import Name
 
 _set = object.__setattr__
+_HASHED_LATER = 100  # nodes: most small ones are never looked up; a deep one is hashed at once, over parts that are, or recurses
 
 
 class Expr:
     """An expression; ``free`` are its free indices, ``nodes`` its number of nodes as a tree.
 
-    ``doubles`` counts those of them that bind several indices at once.
+    ``doubles`` counts those of them that bind several indices at once; ``children`` are the sub-expressions, in order of reading.
     """
 
-    __slots__ = ("_hash", "_key", "_open_keys", "_reads", "doubles", "free", "nodes")
+    __slots__ = ("_hash", "_key", "_open_keys", "_reads", "children", "doubles", "free", "nodes")
+    children: tuple[Expr, ...]
     free: frozenset[Index]
     nodes: int
     doubles: int
-    _hash: int
+    _hash: int | None
     _key: tuple[int, int] | None
     _open_keys: dict[tuple[object, ...], int] | None
     _reads: Mapping[Name, None] | None
@@ -32,11 +34,6 @@ class Expr:
     def parts(self) -> tuple[object, ...]:
         """Return what makes this node equal to another of its class."""
         raise NotImplementedError
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        """The sub-expressions, in order of reading."""
-        return ()
 
     @property
     def subscripts(self) -> tuple[Affine, ...]:
@@ -55,15 +52,16 @@ class Expr:
         del children
         return self
 
-    def _finish(self, free: frozenset[Index], binds: int = 0) -> None:
+    def _finish(self, free: frozenset[Index], children: tuple[Expr, ...] = (), binds: int = 0) -> None:
         nodes, doubles = 1, int(binds > 1)
-        for child in self.children:
+        for child in children:
             nodes += child.nodes
             doubles += child.doubles
+        _set(self, "children", children)
         _set(self, "free", free)
         _set(self, "nodes", nodes)
         _set(self, "doubles", doubles)
-        _set(self, "_hash", hash((type(self).__name__, self.parts())))
+        _set(self, "_hash", None if nodes <= _HASHED_LATER else hash((type(self).__name__, self.parts())))
         _set(self, "_key", None)
         _set(self, "_open_keys", None)
         _set(self, "_reads", None)
@@ -76,11 +74,15 @@ class Expr:
         """Compare as written (not up to renaming of bound indices: see :func:`key`)."""
         if self is other:
             return True
-        return type(self) is type(other) and self._hash == other._hash and self.parts() == other.parts()
+        return type(self) is type(other) and hash(self) == hash(other) and self.parts() == other.parts()
 
     def __hash__(self) -> int:
-        """Hash the written form."""
-        return self._hash
+        """Hash the written form, once."""
+        known = self._hash
+        if known is None:
+            known = hash((type(self).__name__, self.parts()))
+            _set(self, "_hash", known)
+        return known
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle through the constructor."""
@@ -192,16 +194,11 @@ class _Nary(Expr):
     def __init__(self, args: tuple[Expr, ...]) -> None:
         """Keep the operands in the order given."""
         _set(self, "args", args)
-        self._finish(_union(args))
+        self._finish(_union(args), args)
 
     def parts(self) -> tuple[object, ...]:
         """Return the operands."""
         return (self.args,)
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        """The operands."""
-        return self.args
 
     def rebuilt(self, children: tuple[Expr, ...]) -> Expr:
         """Return the same operation on other operands."""
@@ -231,15 +228,10 @@ class Pow(Expr):
         """Keep base and exponent."""
         _set(self, "base", base)
         _set(self, "exponent", exponent)
-        self._finish(_union((base, exponent)))
+        self._finish(_union((base, exponent)), (base, exponent))
 
     def parts(self) -> tuple[object, ...]:
         """Return base and exponent."""
-        return (self.base, self.exponent)
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        """Base and exponent."""
         return (self.base, self.exponent)
 
     def rebuilt(self, children: tuple[Expr, ...]) -> Expr:
@@ -258,16 +250,11 @@ class Fn(Expr):
         """Keep the operation's name and its operands."""
         _set(self, "op", op)
         _set(self, "args", args)
-        self._finish(_union(args))
+        self._finish(_union(args), args)
 
     def parts(self) -> tuple[object, ...]:
         """Return the name and operands."""
         return (self.op, self.args)
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        """The operands."""
-        return self.args
 
     def rebuilt(self, children: tuple[Expr, ...]) -> Expr:
         """Return the same operation on other operands."""
@@ -285,16 +272,11 @@ class Sum(Expr):
         """Bind ``indices`` in ``body``."""
         _set(self, "indices", indices)
         _set(self, "body", body)
-        self._finish(body.free.difference(indices), len(indices))
+        self._finish(body.free.difference(indices), (body,), len(indices))
 
     def parts(self) -> tuple[object, ...]:
         """Return indices and body."""
         return (self.indices, self.body)
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        """The body."""
-        return (self.body,)
 
     def rebuilt(self, children: tuple[Expr, ...]) -> Expr:
         """Return the same sum over another body."""
@@ -369,7 +351,7 @@ class Prim(Expr):
         free = _union(args).difference(bound)
         for sub in at:
             free = free | sub.free
-        self._finish(free, len(bound))
+        self._finish(free, args, len(bound))
 
     @property
     def subscripts(self) -> tuple[Affine, ...]:
@@ -379,11 +361,6 @@ class Prim(Expr):
     def parts(self) -> tuple[object, ...]:
         """Return all fields."""
         return (self.op, self.bound, self.args, self.at)
-
-    @property
-    def children(self) -> tuple[Expr, ...]:
-        """The arguments."""
-        return self.args
 
     def rebuilt(self, children: tuple[Expr, ...]) -> Expr:
         """Return the same primitive on other arguments."""

@@ -247,7 +247,7 @@ class _Writer:
         if number in self.texts:
             return self.texts[number]
         if node.op == "name" and node.params[0] in self.inlined:
-            return self.text(self.roots[node.params[0]])  # type: ignore[index]
+            return self.text(self.roots[node.params[0]])
         args = [self.text(a) for a in node.args]
         if node.op == "pow" and node.args[1].op == "number" and node.args[1].params[0] in (3, 4) and node.rank:
             args[0] = self.bound(node.args[0], args[0])

@@ -35,7 +35,7 @@ def at_sizes(planned: Sequence[Assignment], sizes: Mapping[str, int], returned: 
 
     def made(node: Array) -> Array:
         if node.op == "name" and node.params[0] in opened:
-            return opened[node.params[0]]  # type: ignore[index]
+            return opened[node.params[0]]
         if node.op == "size":
             return number(node.params[0].evaluate(sizes))  # type: ignore[attr-defined]
         args = tuple(done[id(a)] for a in node.args)
@@ -50,7 +50,7 @@ def at_sizes(planned: Sequence[Assignment], sizes: Mapping[str, int], returned: 
         for node in postorder(each.node):
             if id(node) not in done:
                 done[id(node)] = made(node)
-        depth[each.name] = 1 + max((depth[r] for r in reads), default=0)  # type: ignore[index]
+        depth[each.name] = 1 + max((depth[r] for r in reads), default=0)
         if each.name in once and depth[each.name] < DEEPEST:
             opened[each.name] = done[id(each.node)]
         else:
