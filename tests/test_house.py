@@ -66,6 +66,7 @@ ROOMS = [
             "expr",
             "elementary",
             "normal",
+            "plans",
             "graph",
             "ops ops_*",
             "rules",

@@ -25,6 +25,7 @@ from derivkit.symbolic.ops_matrix import MATRIX
 from derivkit.symbolic.ops_values import Array, Numbers, integers
 from derivkit.symbolic.parse import syntax
 from derivkit.symbolic.parse.statements import parse_program
+from derivkit.symbolic.plans import plan_of
 
 _SMALL_POWER = 64
 _EINSUM_LETTERS = 50
@@ -82,7 +83,22 @@ class Evaluation:
         self.sizes = sizes
         self.numbers = Numbers.of(env.values())
         self.order: dict[Index, int] = {}
-        self._reads: dict[Ref, Labelled] = {}
+        self._reads: dict[Expr, Labelled] = {}
+        self._axes: dict[frozenset[Index], tuple[Index, ...]] = {}
+        self._lengths: dict[Index, int] = {}
+
+    def length(self, index: Index) -> int:
+        """Return how many positions an index has."""
+        if index not in self._lengths:
+            self._lengths[index] = index.size.evaluate(self.sizes)
+        return self._lengths[index]
+
+    def number(self, node: Num | SizeOf) -> Labelled:
+        """Return a number at full precision, made once."""
+        if node not in self._reads:
+            value = node.value if isinstance(node, Num) else node.size.evaluate(self.sizes)
+            self._reads[node] = (), self.numbers.rational(value)
+        return self._reads[node]
 
     def reference(self, node: Ref) -> Labelled:
         """Return the entries that ``node`` reads; lines read the same ones again and again."""
@@ -104,14 +120,16 @@ class Evaluation:
         stray = [i.hint for i in axes if i not in kept]
         if stray:
             raise DerivkitError(f"index '{stray[0]}' of the expression is no axis of the result", code="DK019")
-        lengths = tuple(1 if i is None else i.size.evaluate(self.sizes) for i in order)
+        lengths = tuple(1 if i is None else self.length(i) for i in order)
+        if axes == order and value.shape == lengths:
+            return np.array(value)
         own = tuple(n if i in axes else 1 for i, n in zip(order, lengths, strict=True))
         return np.array(np.broadcast_to(_align((axes, value), kept).reshape(own), lengths))
 
     def run(self, expr: Expr) -> Labelled:
         """Return the value of ``expr``; a value is let go after its last use."""
         values: dict[int, Labelled] = {}
-        plan = _plan(expr)
+        plan = plan_of(expr)
         for n, (node, operands, done) in enumerate(plan):
             values[n] = _RULES[type(node)](self, node, [values[o] for o in operands])
             for operand in done:
@@ -122,9 +140,12 @@ class Evaluation:
         """Return indices in the one order that every value of this evaluation keeps."""
         if len(free) < 2:
             return tuple(free)
+        if free in self._axes:
+            return self._axes[free]
         for index in sorted(free.difference(self.order), key=lambda i: i.uid):
             self.order[index] = len(self.order)
-        return tuple(sorted(free, key=self.order.__getitem__))
+        self._axes[free] = tuple(sorted(free, key=self.order.__getitem__))
+        return self._axes[free]
 
     def positions(self, sub: Affine) -> Labelled:
         """Return the integers that a subscript takes, over its free indices."""
@@ -132,7 +153,7 @@ class Evaluation:
         total = np.full((1,) * len(axes), sub.const.evaluate(self.sizes), dtype=np.int64)
         for atom, coefficient in sub.terms:
             if isinstance(atom, Index):
-                part = _align(((atom,), np.arange(atom.size.evaluate(self.sizes))), axes)
+                part = _align(((atom,), np.arange(self.length(atom))), axes)
             else:
                 # an integer-valued reference
                 part = integers(_align(self.read(self.env[atom.name], atom.subs), axes))  # type: ignore[attr-defined]
@@ -144,7 +165,7 @@ class Evaluation:
         bare = tuple(s.bare for s in subs)
         kept = tuple(b for b in bare if b is not None)
         plain = len(set(kept)) == len(kept) and all(b is not None or s.constant == _ZERO for b, s in zip(bare, subs, strict=True))
-        if plain and array.shape == tuple(1 if b is None else b.size.evaluate(self.sizes) for b in bare):
+        if plain and array.shape == tuple(1 if b is None else self.length(b) for b in bare):
             axes = self.axes(frozenset(kept))  # the whole array, its axes in some order
             return axes, _align((kept, array.reshape(tuple(n for b, n in zip(bare, array.shape, strict=True) if b))), axes)
         free: frozenset[Index] = frozenset().union(*(s.free for s in subs))
@@ -160,43 +181,7 @@ class Evaluation:
 
 
 _ZERO = Size.of(0)
-_PLANNED = 1_000  # plans of larger expressions are not kept
 _KEPT_ENTRIES = 10_000  # larger arrays are read anew
-_KEPT_PLANS = 4_096  # a derivation's lines, that each size set asks for again
-
-_Plan = tuple[tuple[Expr, tuple[int, ...], tuple[int, ...]], ...]
-_plans: dict[Expr, _Plan] = {}
-
-
-def _plan(expr: Expr) -> _Plan:
-    """Return the plan of ``expr``, kept while it is short; a long derivation's lines all fit."""
-    if expr in _plans:
-        return _plans[expr]
-    if len(_plans) >= _KEPT_PLANS:
-        _plans.clear()
-    made = _new_plan(expr)
-    if len(made) <= _PLANNED:
-        _plans[expr] = made
-    return made
-
-
-def _new_plan(expr: Expr) -> _Plan:
-    """Return (node, places of its operands, places no longer needed), operands first; every node once, without recursion."""
-    place: dict[int, int] = {}
-    found: list[tuple[Expr, tuple[int, ...]]] = []
-    stack = [(expr, False)]
-    while stack:
-        node, ready = stack.pop()
-        if id(node) in place:
-            continue
-        if ready:
-            place[id(node)] = len(found)
-            found.append((node, tuple(place[id(o)] for o in _operands(node))))
-        else:
-            stack.append((node, True))
-            stack.extend((o, False) for o in reversed(_operands(node)))
-    last = {operand: n for n, (_, operands) in enumerate(found) for operand in operands}
-    return tuple((node, ops, tuple(o for o in dict.fromkeys(ops) if last[o] == n)) for n, (node, ops) in enumerate(found))
 
 
 def _align(value: Labelled, axes: tuple[Index, ...]) -> Array:
@@ -215,15 +200,14 @@ def _turn(own: tuple[Index, ...], axes: tuple[Index, ...]) -> tuple[tuple[int, .
     return order, tuple(slice(None) if i in own else None for i in axes)
 
 
-def _operands(node: Expr) -> tuple[Expr, ...]:
-    if isinstance(node, Sum):  # Σ of a sum of products: the products are never built
-        return tuple(f for term in terms_of(node.body) for f in factors_of(term))
-    return node.children
-
-
 def _broadcast(run: Evaluation, operands: list[Labelled], apply: Callable[..., Array]) -> Labelled:
-    axes = run.axes(frozenset().union(*(a for a, _ in operands)))
-    return axes, run.numbers.cast(np.asarray(apply(*(_align(o, axes) for o in operands))))
+    axes = operands[0][0]
+    if any(a != axes for a, _ in operands):
+        axes = run.axes(frozenset().union(*[a for a, _ in operands]))
+    return axes, run.numbers.cast(np.asarray(apply(*[_align(o, axes) for o in operands])))
+
+
+_BRACKETS = (Inside, Delta)
 
 
 def _bracketed(run: Evaluation, factors: Sequence[Expr], operands: list[Labelled]) -> list[Labelled]:
@@ -231,7 +215,7 @@ def _bracketed(run: Evaluation, factors: Sequence[Expr], operands: list[Labelled
 
     Such a bracket is strongly zero (Knuth, Two notes on notation, 1992): [0 ≤ i−1 < N] / x[i−1] is the padded 1/x, not 0/0.
     """
-    brackets = [o for f, o in zip(factors, operands, strict=True) if isinstance(f, Inside | Delta)]
+    brackets = [o for f, o in zip(factors, operands, strict=True) if isinstance(f, _BRACKETS)]
     if not brackets:
         return operands
     made = []
@@ -245,8 +229,9 @@ def _bracketed(run: Evaluation, factors: Sequence[Expr], operands: list[Labelled
 
 
 def _power(run: Evaluation, node: Pow, operands: list[Labelled]) -> Labelled:
-    if isinstance(node.exponent, Num) and node.exponent.value.denominator == 1 and abs(node.exponent.value) <= _SMALL_POWER:
-        n = node.exponent.value.numerator
+    value = node.exponent.value if isinstance(node.exponent, Num) else None
+    if value is not None and value.denominator == 1 and abs(value.numerator) <= _SMALL_POWER:
+        n = value.numerator
         return _broadcast(run, operands[:1], lambda x: ops_values.integer_power(x, n))
     return _broadcast(run, operands, ops_values.power)
 
@@ -303,7 +288,7 @@ def _total(run: Evaluation, node: Sum, operands: list[Labelled]) -> Labelled:
         part = _sum_product(run, node.indices, _bracketed(run, factors, [next(rest) for _ in factors]))
         aligned = _align(part, axes)
         total = aligned if total is None else total + aligned
-    lengths = tuple(i.size.evaluate(run.sizes) for i in axes)
+    lengths = tuple([run.length(i) for i in axes])
     return axes, np.broadcast_to(total, lengths) if total.shape != lengths else total
 
 
@@ -311,8 +296,8 @@ def _sum_product(run: Evaluation, bound: tuple[Index, ...], factors: list[Labell
     """Return Σ over ``bound`` of a product; a bound index that no factor has counts its size."""
     present = run.axes(frozenset().union(*(a for a, _ in factors)))
     kept = tuple(i for i in present if i not in bound)
-    copies = math.prod(i.size.evaluate(run.sizes) for i in bound if i not in present)
-    if any(v.dtype == object for _, v in factors) or len(present) > _EINSUM_LETTERS:
+    copies = math.prod([run.length(i) for i in bound if i not in present])
+    if any(v.dtype.kind == "O" for _, v in factors) or len(present) > _EINSUM_LETTERS:
         product = _align(factors[0], present)
         for factor in factors[1:]:
             product = product * _align(factor, present)
@@ -322,7 +307,7 @@ def _sum_product(run: Evaluation, bound: tuple[Index, ...], factors: list[Labell
         operands: list[Any] = []
         for own, array in factors:
             operands += [array, [letter[i] for i in own]]
-        work = math.prod(i.size.evaluate(run.sizes) for i in present)
+        work = math.prod([run.length(i) for i in present])
         value = np.einsum(*operands, [letter[i] for i in kept], optimize=work > _EINSUM_WORK)
     return kept, np.asarray(value * run.numbers.rational(copies) if copies != 1 else value)
 
@@ -332,7 +317,7 @@ def _primitive(run: Evaluation, node: Prim, operands: list[Labelled]) -> Labelle
         return _matrix(run, node, operands)
     own = operands[0]
     batch = tuple(i for i in own[0] if i not in node.bound)
-    lengths = tuple(i.size.evaluate(run.sizes) for i in node.bound)
+    lengths = tuple(run.length(i) for i in node.bound)
     array = _align(own, (*batch, *node.bound))
     array = np.broadcast_to(array, (*array.shape[: len(batch)], *lengths))
     flat = array.reshape((*array.shape[: len(batch)], -1))
@@ -348,7 +333,7 @@ def _matrix(run: Evaluation, node: Prim, operands: list[Labelled]) -> Labelled:
     """Return an operation on matrices: they bind a row and a column, a right-hand side its row alone."""
     free = frozenset().union(*(axes for axes, _ in operands))
     batch = run.axes(free.difference(node.bound))
-    lengths = tuple(i.size.evaluate(run.sizes) for i in node.bound)
+    lengths = tuple(run.length(i) for i in node.bound)
     args = []
     for operand, count in zip(operands, (2, 1), strict=False):
         array = _align(operand, (*batch, *node.bound[:count]))
@@ -367,9 +352,9 @@ def _inside(run: Evaluation, node: Inside, _: list[Labelled]) -> Labelled:
 
 
 _RULES: dict[type, Callable[[Evaluation, Any, list[Labelled]], Labelled]] = {
-    Num: lambda run, node, _: ((), run.numbers.rational(node.value)),
+    Num: lambda run, node, _: run.number(node),
     Const: lambda run, node, _: ((), run.numbers.constant(node.name)),
-    SizeOf: lambda run, node, _: ((), run.numbers.rational(node.size.evaluate(run.sizes))),
+    SizeOf: lambda run, node, _: run.number(node),
     Ref: lambda run, node, _: run.reference(node),
     Add: lambda run, node, operands: _broadcast(run, operands, lambda *args: reduce(operator.add, args)),
     Mul: lambda run, node, operands: _broadcast(

@@ -69,14 +69,14 @@ def compare(left: Array, right: Array, where: str, scale: float = 0.0) -> float:
     Raise DK033, saying ``where``, when the error is no rounding error, or when the right one has no value where the left has one.
     """
     known = np.isfinite(left)
-    if np.any(known & ~np.isfinite(right)):
+    if (known & ~np.isfinite(right)).any():
         raise _failed(f"{where} fails derivkit's own check (it has no value where there is one)")
-    if not np.all(known):
-        if not np.any(known):
+    if not known.all():
+        if not known.any():
             return np.nan  # the derivative itself has no value here: √ at 0
         left, right = np.where(known, left, 0.0), np.where(known, right, 0.0)
-    size = max(float(np.max(np.abs(left), initial=0.0)), float(np.max(np.abs(right), initial=0.0)), scale, 1e-3)
-    error = float(np.max(np.abs(left - right), initial=0.0)) / size
+    size = max(float(np.abs(left).max(initial=0.0)), float(np.abs(right).max(initial=0.0)), scale, 1e-3)
+    error = float(np.abs(left - right).max(initial=0.0)) / size
     if error > TOLERANCE:
         raise _failed(f"{where} fails derivkit's own check (error {error:.1e})")
     return error
