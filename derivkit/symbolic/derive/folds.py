@@ -6,18 +6,19 @@ A *fold* replaces an expression by the name that the author gave it.  A *fact* i
 
 from __future__ import annotations
 
-from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from dataclasses import replace as replace_fields
 from functools import cached_property
 
+from derivkit.symbolic.derive.byreads import ByReads
 from derivkit.symbolic.derive.contractions import contractions
 from derivkit.symbolic.derive.differences import Differences, differences
 from derivkit.symbolic.derive.facts import Fact, declared_facts, onehot_facts, use_facts
 from derivkit.symbolic.derive.match import match
 from derivkit.symbolic.derive.positive import is_positive, positive_names
 from derivkit.symbolic.derive.probe import sums_to_prove
-from derivkit.symbolic.derive.relations import Relation, look, partly_folded, relation_of, written_out
+from derivkit.symbolic.derive.relations import Relation, Relations, look, monomial_cost, partly_folded, relation_of, written_out
 from derivkit.symbolic.derive.softmaxes import exponential_sums
 from derivkit.symbolic.derive.symmetry import symmetric_facts, without_solutions
 from derivkit.symbolic.derive.totals import Mean, means
@@ -101,9 +102,15 @@ class Knowledge:
         return means(self.whole)
 
     @cached_property
-    def sums(self) -> tuple[Definition, ...]:
+    def sums(self) -> ByReads[Definition]:
         """The author's lines that are sums of terms."""
-        return tuple(d for d in self.whole if isinstance(d.rhs, Add) and d.name.told)
+        found = [d for d in self.whole if isinstance(d.rhs, Add) and d.name.told]
+        return ByReads(found, (references(d.rhs) for d in found))
+
+    @cached_property
+    def solved_of(self) -> ByReads[Solved]:
+        """The solved definitions, by what their terms read."""
+        return ByReads(self.solved, (references(one.term) for one in self.solved))
 
     @cached_property
     def exponential_sums(self) -> dict[Name, Definition]:
@@ -111,13 +118,9 @@ class Knowledge:
         return exponential_sums(self.whole)
 
     @cached_property
-    def relations_of(self) -> dict[object, list[int]]:
-        """For each name and each look of a base, the places of the relations that it stands in."""
-        found: dict[object, list[int]] = {}
-        for n, r in enumerate(self.relations):
-            for part in (*r.names, *r.kinds):
-                found.setdefault(part, []).append(n)
-        return found
+    def products(self) -> Relations:
+        """The relations by what stands in them."""
+        return Relations(self.relations)
 
     @cached_property
     def related(self) -> dict[Name, frozenset[Name]]:
@@ -201,16 +204,26 @@ def _may_be_proved(d: Definition) -> bool:
 
 def _proof(graph: Graph, d: Definition, axis: int, index: Index, known: Knowledge, before: tuple[Fact, ...]) -> list[Fact]:
     declared = (*declared_facts(graph), *before)
-    for rhs in (normal(d.rhs), _one_level_opened(graph, d.rhs)):
-        plain = add(sum_over((index,), t) for t in terms_of(spread(rhs)))
-        for total in (plain, fold_monomials(fold_whole(plain, known), known)):
-            made, used = use_facts(total, declared, declared=True)
-            made = normal(spread(made))
-            if isinstance(made, Num) and made.value in {0, 1}:
-                value = int(made.value)
-                on_declared = any(f.declared for f, _ in used)
-                return [Fact(d.name, axis, value, on_declared, f"by the definition of {d.name}: {{0}} = {value}")]
+    for total in _totals(graph, d, index, known, any(f.declared for f in declared)):
+        made, used = use_facts(total, declared, declared=True)
+        made = normal(spread(made))
+        if isinstance(made, Num) and made.value in {0, 1}:
+            value = int(made.value)
+            on_declared = any(f.declared for f, _ in used)
+            return [Fact(d.name, axis, value, on_declared, f"by the definition of {d.name}: {{0}} = {value}")]
     return []
+
+
+def _totals(graph: Graph, d: Definition, index: Index, known: Knowledge, in_turn: bool) -> Iterator[Expr]:
+    """Yield forms of the total of a line: folding takes longest, and is last but where it decides what is used (``in_turn``)."""
+    forms = []
+    for opened in (False, True):
+        rhs = _one_level_opened(graph, d.rhs) if opened else normal(d.rhs)
+        forms.append(add(sum_over((index,), t) for t in terms_of(spread(rhs))))
+        yield forms[-1]
+        if in_turn or opened:
+            yield from (fold_monomials(fold_whole(form, known), known) for form in forms)
+            forms = []
 
 
 def _one_level_opened(graph: Graph, expr: Expr) -> Expr:
@@ -294,7 +307,7 @@ def _absorbed(expr: Mul, known: Knowledge) -> Expr:
         for factor in expr.args:
             base = factor.base if isinstance(factor, Pow) else factor
             part = base.name if isinstance(base, Ref) else look(base)
-            if isinstance(base, Num | Sum) or part not in known.relations_of or isinstance(total.body, Add):
+            if isinstance(base, Num | Sum) or part not in known.products or isinstance(total.body, Add):
                 continue
             inner = mul((total.body, base if base is factor else power(base, num(_sign(factor)))))
             folded = _fold_products(inner, known)
@@ -308,19 +321,6 @@ def _absorbed(expr: Mul, known: Knowledge) -> Expr:
 
 def _sign(factor: Expr) -> int:
     return -1 if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0 else 1
-
-
-def monomial_cost(expr: Expr) -> int:
-    """Return the length of a product: bases, and what their exponents add."""
-    total = 0
-    for factor in factors_of(expr):
-        if isinstance(factor, Pow):
-            total += factor.base.nodes + 2
-            if isinstance(factor.exponent, Num):
-                total += min(4, int(abs(factor.exponent.value)))
-        elif not isinstance(factor, Num):
-            total += factor.nodes + isinstance(factor, Sum)
-    return total
 
 
 def _divides_anew(made: Expr, before: Expr, known: Knowledge) -> bool:
@@ -362,13 +362,8 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
 
 
 def _applicable(expr: Expr, known: Knowledge) -> list[Relation]:
-    """Return the relations of which two parts stand in a product, or a long one: else it could only become longer."""
     bases = [f.base if isinstance(f, Pow) else f for f in factors_of(expr)]
-    names = {b.name for b in bases if isinstance(b, Ref)}
-    kinds = {look(b) for b in bases if not isinstance(b, Ref | Num)}
-    parts = Counter(n for part in (*names, *kinds) for n in known.relations_of.get(part, ()))
-    found = (known.relations[n] for n in sorted(parts) if parts[n] >= 2 or known.relations[n].is_foldable_from(kinds))
-    return list(found)
+    return known.products.among({b.name if isinstance(b, Ref) else look(b) for b in bases if not isinstance(b, Num)})
 
 
 def with_solved(expr: Expr, one: Solved) -> Expr | None:

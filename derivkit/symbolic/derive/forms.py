@@ -36,6 +36,7 @@ from derivkit.symbolic.expr import (
     SizeOf,
     Sum,
     key,
+    references,
     substitute,
     walk,
 )
@@ -123,7 +124,7 @@ def _candidates(expr: Expr, known: Knowledge) -> Iterable[Expr]:
         yield merged(factored(merged(opened)))
         yield everywhere(opened, lambda e: by_denominator(e, factored) if isinstance(e, Add) else e)
         yield fold(factored(opened), known)
-    for one in known.solved:
+    for one in known.solved_of.within(references(expr)):
         solved = with_solved(expr, one)
         if solved is not None and opened_terms(solved) <= OPEN_TERMS:
             yield factored(fold(expand(solved), known))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from operator import is_
+from collections.abc import Iterable, Mapping, Sequence, Set
+from operator import itemgetter
 
+from derivkit.symbolic.derive.distinct import distinct
 from derivkit.symbolic.derive.forms import polished
 from derivkit.symbolic.derive.forward import Forward, Tangent
 from derivkit.symbolic.derive.inline import Writer
@@ -47,8 +48,11 @@ class _Teller:
         self.lemmas = lemmas
         self.steps: list[Step] = []
         self.number: dict[Name, int] = {}
+        self.lines: tuple[Definition, ...] = ()
+        self.places: dict[Name, int] = {}
+        self.moved: dict[Name, Set[Name]] = {}  # what depends on an input
         self.outputs: tuple[Index | None, ...] = ()
-        self.named: list[Definition] = []
+        self.named: dict[Name, tuple[int, Definition]] = {}  # the lines that may be folded to, with their places
         self.written: dict[Name, Definition] = {}
         self.writer = Writer({})
         self.graph: Graph | None = None
@@ -59,19 +63,38 @@ class _Teller:
     def begin(self, done: Pass | Forward) -> None:
         """Turn to the next pass; what the passes before it found is written out, too."""
         self.means = done.known.means
-        self.named = [d for d in done.graph.definitions if not isinstance(d.rhs, Prim) or d.rhs.op == "solve"]
-        self.graph = done.graph
+        told = (d for d in done.graph.definitions if not isinstance(d.rhs, Prim) or d.rhs.op == "solve")
+        self.named = {d.name: (n, d) for n, d in enumerate(told)}
+        self.graph, self.moved = done.graph, {}
+        self.lines = done.graph.definitions
+        self.places = {d.name: n for n, d in enumerate(self.lines)}
         if isinstance(done, Pass):
             self.outputs = done.outputs
             self.found = {a.of: a for a in done.adjoints}
             self.written |= {a.definition.name: a.definition for a in done.adjoints if a.contributions}
         self.writer = Writer(self.written)
 
+    def among(self, names: Iterable[Name]) -> list[Definition]:
+        """Return the lines of ``names`` that may be folded to, in the program's order."""
+        return [d for _, d in sorted((self.named[n] for n in names if n in self.named), key=itemgetter(0))]
+
     def constants(self, d: Definition, of: Name) -> tuple[Expr, ...]:
         """Return what a line reads beside a name and what moves with it: held, in the line's own derivative by the name."""
         others = [n for n in references(d.rhs) if n != of and n not in self.graph.inputs] if self.graph is not None else []
-        moving = self.graph.dependents(frozenset((of,))) if others and self.graph is not None else frozenset()
+        moving = self._moving(of, d.name) if others else frozenset()
         return tuple(Ref(n) for n in others if n in moving)
+
+    def _moving(self, of: Name, until: Name) -> Set[Name]:
+        """Return what depends on a name, as far as the line ``until`` can read it."""
+        if of not in self.places:
+            if of not in self.moved and self.graph is not None:
+                self.moved[of] = self.graph.dependents(frozenset((of,)))
+            return self.moved.get(of, frozenset())
+        found = {of}
+        for d in self.lines[self.places[of] : self.places[until]]:
+            if not found.isdisjoint(references(d.rhs)):
+                found.add(d.name)
+        return found
 
     def tell(self, rule: str, before: Expr, lines: list[Step], cites: tuple[int, ...], lemma: int = 0) -> int:
         n = len(self.steps) + 1
@@ -149,7 +172,7 @@ def _tell_tangent(teller: _Teller, tangent: Tangent) -> None:
         lines.append(Step(stage.rule, before, stage.expr, why, about=what, facts=facts))
     cites = tuple(sorted({n for p in tangent.parts if (n := teller.number.get(p.tangent.name, 0))}))
     lemma = teller.lemmas.get(op, 0)
-    teller.number[tangent.definition.name] = teller.tell("forward", before, _distinct(lines), cites, lemma)
+    teller.number[tangent.definition.name] = teller.tell("forward", before, distinct(lines), cites, lemma)
 
 
 # -- adjoints -------------------------------------------------------------------------------------------------------------
@@ -158,7 +181,7 @@ def _tell_tangent(teller: _Teller, tangent: Tangent) -> None:
 def _tell_adjoint(teller: _Teller, adjoint: Adjoint) -> None:
     before = adjoint.definition.ref()
     cites = _cites(teller, adjoint)
-    lines = _distinct(_formal(teller, adjoint, before) + _worked(teller, adjoint, before, cites))
+    lines = distinct(_formal(teller, adjoint, before) + _worked(teller, adjoint, before, cites))
     rule = "chain rule" if any(not c.seed for c in adjoint.contributions) else "local derivative"
     teller.number[adjoint.definition.name] = teller.tell(rule, before, lines, cites)
     teller.ended[adjoint.definition.name] = lines[-1].after
@@ -309,13 +332,13 @@ def _stage_reason(teller: _Teller, stage: Stage, raw: Expr, before: Expr, after:
         return ", ".join(f"{{{n}}} = 0" for n in range(len(gone))), gone
     if after == ZERO_EXPR and (d := mean_behind(before, teller.means)) is not None:
         return "{0} = {1}", (d.ref(), d.rhs)
-    d = _folded(teller.named, before, after)
+    d = _folded(teller, before, after)
     if d is not None:
         return SENTENCES["fold"], (d.rhs, d.ref())
     seen, left = set(references(before)), set(references(after))
     changed = seen ^ left
-    for d in teller.named:  # a name that went, for what it stands for or against it
-        if d.name in changed and len(changed) > 1 and changed <= {d.name, *references(d.rhs)}:
+    for d in teller.among(changed):  # a name that went, for what it stands for or against it
+        if len(changed) > 1 and changed <= {d.name, *references(d.rhs)}:
             return "{0} = {1}", (d.ref(), d.rhs)
     if any(name.told for name in left - seen):  # several folds at once
         return SENTENCES["names"], ()
@@ -329,16 +352,14 @@ def _stage_reason(teller: _Teller, stage: Stage, raw: Expr, before: Expr, after:
     return SENTENCES["simplify"], ()
 
 
-def _folded(named: Iterable[Definition], before: Expr, after: Expr) -> Definition | None:
+def _folded(teller: _Teller, before: Expr, after: Expr) -> Definition | None:
     """Return the definition that was folded to: its name is read more often, something of its right side less often.
 
     No other name may come or go: then there were several folds, or none.
     """
     seen, left = _reads(before), _reads(after)
     changed = seen.keys() ^ left.keys()
-    for d in named:
-        if d.name not in left:
-            continue
+    for d in teller.among(left):  # no other is read more often
         inner = references(d.rhs)
         fewer = not inner or any(left[n] < seen[n] for n in inner)
         more = left[d.name] > seen[d.name] or (left[d.name] == seen[d.name] > 0 and changed == {*inner})  # joined a like term
@@ -369,27 +390,3 @@ def _vanished(before: Expr, after: Expr, means: Sequence[Mean]) -> tuple[Expr, .
         return ()
     centred = [f for f in factors_of(gone[0]) if isinstance(f, Sum) and without_centred(f, means) == ZERO_EXPR]
     return ((centred or gone)[0],)
-
-
-def _distinct(lines: list[Step]) -> list[Step]:
-    """Drop a line that differs from the one before only in brackets and order, keeping the later look of a final form."""
-    kept: list[Step] = []
-    for line in lines:
-        if kept and key(_flat(kept[-1].after)) == key(_flat(line.after)):
-            last = kept[-1]
-            if line.rule == "fact":
-                kept[-1] = line
-            elif line.rule in {"form", "normal"}:
-                kept[-1] = Step(last.rule, last.before, line.after, last.reason, about=last.about, facts=last.facts)
-            continue
-        kept.append(line)
-    return kept
-
-
-def _flat(expr: Expr) -> Expr:
-    if not expr.children:
-        return expr
-    children = tuple(_flat(c) for c in expr.children)
-    if isinstance(expr, Mul) and any(isinstance(c, Mul) for c in children):
-        return Mul(tuple(f for c in children for f in factors_of(c)))
-    return expr if all(map(is_, children, expr.children)) else expr.rebuilt(children)

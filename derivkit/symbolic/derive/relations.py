@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from functools import cached_property
 
+from derivkit.symbolic.derive.byreads import ByReads
 from derivkit.symbolic.derive.match import Binding, match
-from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Name, Num, Pow, Ref, references, replace, substitute
+from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Name, Num, Pow, Ref, Sum, references, replace, substitute
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Index
 from derivkit.symbolic.normal import add, coefficient, factors_of, negative, normal, scaled
@@ -38,17 +39,48 @@ class Relation:
         return frozenset(look(b) for b, _ in self.factors if not isinstance(b, Ref | Num))
 
     @cached_property
-    def _is_single(self) -> bool:
+    def parts(self) -> frozenset[object]:
+        """The names and the looks of all its bases."""
+        return self.names | self.kinds
+
+    @cached_property
+    def is_single(self) -> bool:
+        """Whether it is one power but for a number: then that alone may be folded."""
         return sum(not isinstance(b, Num) for b, _ in self.factors) == 1
 
     @cached_property
-    def _long(self) -> frozenset[object]:
+    def long(self) -> frozenset[object]:
+        """The looks of its bases that are long enough to be folded alone."""
         others = sum(b.nodes for b, _ in self.factors if isinstance(b, Ref))
         return frozenset(look(b) for b, _ in self.factors if not isinstance(b, Ref) and b.nodes >= LONG_NODES + others)
 
-    def is_foldable_from(self, kinds: Collection[object]) -> bool:
-        """Say whether one part of it may be folded: it is one power but for a number, or one of ``kinds`` is a long part."""
-        return self._is_single or not self._long.isdisjoint(kinds)
+
+class Relations:
+    """The relations of a program by the names and the looks of their bases, so that few are tried."""
+
+    def __init__(self, relations: Sequence[Relation]) -> None:
+        """Keep the places of each."""
+        self._all = relations
+        self._of: dict[object, list[int]] = {}
+        self._lone: dict[object, list[int]] = {}  # those that may be folded from this part alone
+        for n, r in enumerate(relations):
+            for part in r.parts:
+                self._of.setdefault(part, []).append(n)
+            for part in r.parts if r.is_single else r.long:
+                self._lone.setdefault(part, []).append(n)
+
+    def __contains__(self, part: object) -> bool:
+        """Say whether a name, or a base of this look, stands in one."""
+        return part in self._of
+
+    def among(self, present: Collection[object]) -> list[Relation]:
+        """Return those of which two parts stand in a product, or a long one: else it could only become longer."""
+        parts = [p for p in present if p in self._of]
+        few = sorted(parts, key=lambda p: len(self._of[p]))[:-1]  # of two parts one is not the commonest
+        found = {n for part in few for n in self._of[part]}
+        found = {n for n in found if sum(p in self._all[n].parts for p in parts) >= 2}
+        found.update(n for part in parts for n in self._lone.get(part, ()))
+        return [self._all[n] for n in sorted(found)]
 
 
 def look(expr: Expr) -> object:
@@ -77,11 +109,24 @@ def relation_of(d: Definition, rhs: Expr) -> Relation | None:
     return None if trivial else Relation(d, whole, tuple(factors))
 
 
-def partly_folded(expr: Add, sums: Sequence[Definition]) -> Expr | None:
+def monomial_cost(expr: Expr) -> int:
+    """Return the length of a product: bases, and what their exponents add."""
+    total = 0
+    for factor in factors_of(expr):
+        if isinstance(factor, Pow):
+            total += factor.base.nodes + 2
+            if isinstance(factor.exponent, Num):
+                total += min(4, int(abs(factor.exponent.value)))
+        elif not isinstance(factor, Num):
+            total += factor.nodes + isinstance(factor, Sum)
+    return total
+
+
+def partly_folded(expr: Add, sums: ByReads[Definition]) -> Expr | None:
     """Return a sum with the terms that are a definition's, or minus them, as its name; ``None`` where there are none."""
-    for d in sums:
+    for d in sums.within(references(expr)):
         patterns = d.rhs.children
-        if len(patterns) >= len(expr.args) or not references(d.rhs).keys() <= references(expr).keys():
+        if len(patterns) >= len(expr.args):
             continue
         for sign in (1, -1):
             found = next(_chosen([scaled(sign, p) for p in patterns], expr.args, frozenset(d.bound), {}, ()), None)
@@ -106,10 +151,16 @@ def _chosen(
 def written_out(whole: Sequence[Definition], limit: int) -> Iterator[Definition]:
     """Yield the author's lines again as results have them: what nobody has named written out, while short."""
     unnamed = {d.name: d for d in whole if d.name.opened and d.rhs.nodes <= limit}
+
+    def open_(node: Expr) -> Expr | None:
+        return unnamed[node.name].at(node.subs) if isinstance(node, Ref) and node.name in unnamed else None
+
     for d in whole:
         if d.name.told and not unnamed.keys().isdisjoint(references(d.rhs)):
             rhs = d.rhs
-            while rhs.nodes <= limit and not unnamed.keys().isdisjoint(references(rhs)):
-                rhs = replace(rhs, lambda n: unnamed[n.name].at(n.subs) if isinstance(n, Ref) and n.name in unnamed else None)
+            opened = replace(rhs, open_)
+            while opened is not rhs and opened.nodes <= limit:  # a name in a subscript stays
+                rhs, opened = opened, replace(opened, open_)
+            rhs = opened
             if rhs.nodes <= limit:
                 yield replace_fields(d, rhs=normal(rhs))

@@ -20,6 +20,9 @@ Letters = dict[Name, Expr]
 def rewrite(expr: Expr) -> tuple[Expr, tuple[Rule, ...]]:
     """Return ``expr`` with every rule of the table applied where it matches, and the rules used."""
     used: dict[str, Rule] = {}
+    calls = {n.op for n in walk(expr) if isinstance(n, Fn)}
+    if not any(_calls(rule) <= calls for rule in RULES):
+        return expr, ()
     made = _everywhere(expr, used, tuple(r for r in RULES if not r.alone))
     for rule in RULES:
         if rule.alone:
@@ -28,6 +31,12 @@ def rewrite(expr: Expr) -> tuple[Expr, tuple[Rule, ...]]:
             if tried and _functions(other) <= _functions(made):
                 made, used = other, used | tried
     return made, tuple(used.values())
+
+
+@lru_cache(maxsize=256)
+def _calls(rule: Rule) -> frozenset[str]:
+    """Return the functions that an expression must call for a rule to match in it."""
+    return frozenset(n.op for n in walk(_compiled(rule)[0]) if isinstance(n, Fn))
 
 
 def _functions(expr: Expr) -> int:
