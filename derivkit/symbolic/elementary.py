@@ -13,12 +13,10 @@ INDICATORS = frozenset({"greater", "less", "greater_equal", "less_equal", "equal
 
 def num(value: Fraction | int) -> Num:
     """Return a number; the small ones are made once."""
-    known = _SMALL.get(value) if isinstance(value, Fraction) else _WHOLE.get(value)
-    return known or Num(value)
+    return (_WHOLE.get(value.numerator) if value.denominator == 1 else None) or Num(value)
 
 
 _WHOLE = {n: Num(n) for n in range(-4, 9)}
-_SMALL = {Fraction(n): made for n, made in _WHOLE.items()}
 UNIT = Fraction(1)
 
 

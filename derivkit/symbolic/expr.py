@@ -87,7 +87,7 @@ def substitute(expr: Expr, mapping: Mapping[Index, Affine]) -> Expr:
         bound, inner = _avoid_capture(expr.bound, relevant)
         at = tuple(s.substitute(relevant) for s in expr.at)
         return Prim(expr.op, bound, tuple(substitute(a, inner) for a in expr.args), at)
-    return expr.rebuilt(tuple(substitute(c, relevant) for c in expr.children))
+    return expr.rebuilt(tuple([substitute(c, relevant) for c in expr.children]))
 
 
 def _avoid_capture(bound: tuple[Index, ...], mapping: Mapping[Index, Affine]) -> tuple[tuple[Index, ...], dict[Index, Affine]]:
@@ -113,8 +113,8 @@ def freshen(expr: Expr, mapping: Mapping[Index, Affine] | None = None) -> Expr:
         return Prim(expr.op, fresh, tuple(freshen(a, inner) for a in expr.args), at)
     if not expr.children:
         return substitute(expr, mapping) if mapping else expr
-    children = tuple(freshen(c, mapping) for c in expr.children)
-    return expr if all(a is b for a, b in zip(children, expr.children, strict=True)) else expr.rebuilt(children)
+    children = tuple([freshen(c, mapping) for c in expr.children])
+    return expr if all(map(is_, children, expr.children)) else expr.rebuilt(children)
 
 
 def _inner(mapping: Mapping[Index, Affine] | None, old: tuple[Index, ...], new: tuple[Index, ...]) -> dict[Index, Affine]:
@@ -132,7 +132,9 @@ def walk(expr: Expr) -> Iterator[Expr]:
         seen.add(id(node))
         yield node
         stack.extend(reversed(node.children))
-        stack.extend(a for s in node.subscripts for a, _ in s.terms if isinstance(a, Expr))
+        for sub in node.subscripts:
+            if sub.bare is None:
+                stack.extend([a for a, _ in sub.terms if isinstance(a, Expr)])
 
 
 def references(expr: Expr) -> Mapping[Name, None]:
@@ -171,6 +173,9 @@ def key(expr: Expr) -> int:
     Equal keys mean equal values, always; unequal keys of equal expressions are possible (several indices bound at once).
     """
     global _epoch
+    cached = expr._key
+    if cached is not None and cached[0] == _epoch:
+        return cached[1]
     if len(_table) > _TABLE_LIMIT:
         _table.clear()
         _epoch += 1
@@ -205,9 +210,9 @@ def _key(expr: Expr, env: dict[Index, int]) -> int:
 def _make_key(expr: Expr, env: dict[Index, int]) -> int:
     kind = type(expr).__name__
     if isinstance(expr, Ref):
-        return _intern(kind, expr.name, *(_affine_key(s, env) for s in expr.subs))
+        return _intern(kind, expr.name, *[_affine_key(s, env) for s in expr.subs])
     if isinstance(expr, Add | Mul):
-        return _intern(kind, *sorted(_key(a, env) for a in expr.args))
+        return _intern(kind, *sorted([_key(a, env) for a in expr.args]))
     if isinstance(expr, Sum):
         return _intern(kind, len(expr.indices), *_bound_keys(expr.indices, (expr.body,), env))
     if isinstance(expr, Prim):

@@ -6,10 +6,10 @@ author wrote, opens a bracket without need, or makes a condition on an index.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from math import isqrt
-from typing import cast
+from typing import Any, cast
 
 from derivkit.symbolic.deltas import OPEN, Solution, is_rough, matched_digits, solutions, vanishes
 from derivkit.symbolic.elementary import UNIT, fn, is_indicator, num
@@ -56,6 +56,7 @@ __all__ = [
 ]
 
 _POWER_LIMIT = 1024
+_NOTHING = Fraction(0)
 
 
 def coefficient(expr: Expr) -> tuple[Fraction, Expr]:
@@ -99,7 +100,7 @@ def _flat(kind: type[Expr], operands: Iterable[Expr]) -> Iterator[Expr]:
 def add(operands: Iterable[Expr]) -> Expr:
     """Return the sum, like terms collected where the first of them stood, numbers last."""
     collected: dict[int, tuple[Fraction, Expr]] = {}
-    number = Fraction(0)
+    number = _NOTHING
     first_number = -1
     for term in _flat(Add, operands):
         c, rest = coefficient(term)
@@ -110,8 +111,8 @@ def add(operands: Iterable[Expr]) -> Expr:
             continue
         k = key(rest)
         collected[k] = (collected[k][0] + c, collected[k][1]) if k in collected else (c, rest)
-    made = [scaled(c, rest) if c else None for c, rest in collected.values()]
-    if number:
+    made = [scaled(c, rest) if c.numerator else None for c, rest in collected.values()]
+    if number.numerator:
         made.insert(first_number, num(number))
     kept = [m for m in made if m is not None]
     if not kept:
@@ -121,6 +122,8 @@ def add(operands: Iterable[Expr]) -> Expr:
 
 def scaled(c: Fraction | int, expr: Expr) -> Expr:
     """Return ``c`` times a normal expression."""
+    if c is UNIT:
+        return expr
     c0, rest = coefficient(expr)
     value = c if c0 is UNIT else c0 * c
     if value == 0:
@@ -137,12 +140,12 @@ def negative(expr: Expr) -> Expr:
 
 def mul(operands: Iterable[Expr]) -> Expr:
     """Return the product: numbers in front, powers of the same base merged where the base first stood."""
-    number = Fraction(1)
+    number = UNIT
     bases: dict[int, tuple[Expr, list[Expr]]] = {}
     for factor in _flat(Mul, operands):
         if isinstance(factor, Num):
-            number *= factor.value
-            if not number:
+            number = factor.value if number is UNIT else number * factor.value
+            if not number.numerator:
                 return ZERO_EXPR
             continue
         base, exponent = (factor.base, factor.exponent) if isinstance(factor, Pow) else (factor, ONE_EXPR)
@@ -157,8 +160,9 @@ def mul(operands: Iterable[Expr]) -> Expr:
         else:
             bases[k] = (base, [exponent])
     for k, (base, exponents) in list(bases.items()):
-        whole = all(isinstance(e, Num) and e.value.denominator == 1 for e in exponents)
-        if whole and isinstance(base, Pow) and key(base.base) in bases:
+        if not isinstance(base, Pow) or key(base.base) not in bases:
+            continue
+        if all(isinstance(e, Num) and e.value.denominator == 1 for e in exponents):
             met = bases[key(base.base)][1]  # x**k meets 1 / x**k
             met += [mul((e, t)) for e in bases.pop(k)[1] for t in terms_of(base.exponent)]
     made: list[Expr] = []
@@ -171,21 +175,23 @@ def mul(operands: Iterable[Expr]) -> Expr:
             continue
         piece = power(base, power_)
         c, rest = coefficient(piece)
-        number *= c
+        if c is not UNIT:
+            number = number * c
         if rest is not ONE_EXPR:
             made.extend(factors_of(rest))
-    if not number:
+    if not number.numerator:
         return ZERO_EXPR
     if not made:
         return num(number)
-    if len({key(m) for m in made}) < len(made) or any(isinstance(m, Mul) for m in made):
+    kinds = set(map(type, made))
+    if Mul in kinds or (len(made) > 1 and len(set(map(key, made))) < len(made)):
         return mul((num(number), *made))  # merging made a base meet itself again, as in (ab)**2 / a
-    ranges = {key(m) for m in made if isinstance(m, Inside)}
+    ranges = {key(m) for m in made if isinstance(m, Inside)} if Inside in kinds else ()
     if ranges and len(ranges) < len(made):
         freed = [m if isinstance(m, Inside) else _within(m, ranges) for m in made]
         if any(new is not old for new, old in zip(freed, made, strict=True)):
             return mul((num(number), *freed))
-    if number != 1:
+    if number is not UNIT and number != 1:
         made.insert(0, num(number))
     return made[0] if len(made) == 1 else Mul(tuple(made))
 
@@ -370,30 +376,24 @@ def normal(expr: Expr) -> Expr:
     >>> key(normal(Add((x, Mul((num(2), x)))))) == key(normal(Mul((x, num(3)))))
     True
     """
-    if isinstance(expr, Add):
-        return add(normal(t) for t in _flat(Add, (expr,)))
-    if isinstance(expr, Mul):
-        return mul(normal(f) for f in _flat(Mul, (expr,)))
-    if isinstance(expr, Pow):
-        return power(normal(expr.base), normal(expr.exponent))
-    if isinstance(expr, Sum):
-        return sum_over(expr.indices, normal(expr.body))
-    if isinstance(expr, Delta):
-        return delta(expr.left, expr.right)
-    if isinstance(expr, Inside):
-        return inside(expr.subscript, expr.size)
-    if isinstance(expr, Fn):
-        return fn(expr.op, tuple(normal(a) for a in expr.args))
-    if isinstance(expr, Prim):
-        return Prim(expr.op, expr.bound, tuple(normal(a) for a in expr.args), expr.at)
-    if isinstance(expr, SizeOf):
-        return size_factor(expr.size)
-    if isinstance(expr, Ref) and any(map(_is_before_the_first, expr.subs)):
-        return ZERO_EXPR
-    return expr
+    made = _NORMAL.get(type(expr))
+    return expr if made is None else made(expr)
+
+
+_NORMAL: dict[type[Expr], Callable[[Any], Expr]] = {
+    Add: lambda expr: add(map(normal, _flat(Add, (expr,)))),
+    Mul: lambda expr: mul(map(normal, _flat(Mul, (expr,)))),
+    Pow: lambda expr: power(normal(expr.base), normal(expr.exponent)),
+    Sum: lambda expr: sum_over(expr.indices, normal(expr.body)),
+    Delta: lambda expr: delta(expr.left, expr.right),
+    Inside: lambda expr: inside(expr.subscript, expr.size),
+    Fn: lambda expr: fn(expr.op, tuple(map(normal, expr.args))),
+    Prim: lambda expr: Prim(expr.op, expr.bound, tuple(map(normal, expr.args)), expr.at),
+    SizeOf: lambda expr: size_factor(expr.size),
+    Ref: lambda expr: ZERO_EXPR if any(map(_is_before_the_first, expr.subs)) else expr,
+}
 
 
 def _is_before_the_first(sub: Affine) -> bool:
     """Say whether a subscript is a negative number, which is out of every range (the author's ``x[-1]`` is ``x[N−1]``)."""
-    place = sub.constant
-    return place is not None and place.literal is not None and place.literal < 0
+    return not sub.terms and (sub.const.literal or 0) < 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
 
 from derivkit.symbolic.expr import Add, Expr, Mul, Pow, Prim, Sum
 from derivkit.symbolic.normal import add, mul, power, sum_over
@@ -13,8 +14,8 @@ Change = Callable[[Expr], Expr]
 def everywhere(expr: Expr, change: Change) -> Expr:
     """Apply ``change`` to every node, children first, keeping the form normal."""
     if expr.children and not isinstance(expr, Prim):
-        children = tuple(everywhere(c, change) for c in expr.children)
-        if any(a is not b for a, b in zip(children, expr.children, strict=True)):
+        children = tuple([everywhere(c, change) for c in expr.children])
+        if not all(map(is_, children, expr.children)):
             expr = _rebuilt(expr, children)
     return change(expr)
 

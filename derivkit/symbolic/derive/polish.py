@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from operator import is_
 
 from derivkit.symbolic.elementary import fn, number_of
 from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Name, Num, Pow, Ref, SizeOf, Sum, key, references
@@ -17,10 +18,10 @@ def by_textbook(expr: Expr) -> Expr:
     if isinstance(expr, Add):
         if all(map(_is_minus, expr.args)):
             expr = Add(tuple(map(without_minus, expr.args)))
-        terms = sorted(expr.args, key=lambda t: isinstance(t, Num) and t.value < 0)  # p − 1
+        terms = sorted(expr.args, key=lambda t: isinstance(t, Num) and t.value.numerator < 0)  # p − 1
         first = next((n for n, t in enumerate(terms) if not _is_minus(t)), 0)
         ordered = (terms[first], *terms[:first], *terms[first + 1 :])
-        return expr if all(a is b for a, b in zip(ordered, expr.args, strict=True)) else Add(ordered)
+        return expr if all(map(is_, ordered, expr.args)) else Add(ordered)
     if isinstance(expr, Fn):
         args = tuple(map(without_minus, expr.args))
         return expr if all(a is b for a, b in zip(args, expr.args, strict=True)) else fn(expr.op, args)
@@ -28,9 +29,9 @@ def by_textbook(expr: Expr) -> Expr:
         return expr
     factors = _even_slopes(expr.args)
     c = number_of(expr)
-    if c > 0:
+    if c.numerator > 0:
         for n, factor in enumerate(factors):
-            if isinstance(factor, Add) and all(number_of(t) < 0 for t in factor.args):
+            if isinstance(factor, Add) and all(map(_is_minus, factor.args)):
                 flipped = add(scaled(-1, t) for t in factor.args)
                 return by_textbook(mul((num(-1), *factors[:n], flipped, *factors[n + 1 :])))
     mean = averaged(expr)
@@ -64,12 +65,12 @@ def without_minus(expr: Expr) -> Expr:
     c, rest = coefficient(expr)
     if c == -1 and isinstance(rest, Add) and any(map(_is_minus, rest.args)):
         return by_textbook(negative(rest))  # c − a − b for −(a + b − c)
-    turned = _opposite(rest) if c < 0 else None
+    turned = _opposite(rest) if c.numerator < 0 else None
     return expr if turned is None else by_textbook(scaled(-c, turned))
 
 
 def _is_minus(term: Expr) -> bool:
-    return number_of(term) < 0
+    return number_of(term).numerator < 0
 
 
 def _is_slope(expr: Add) -> bool:
@@ -98,7 +99,7 @@ def _opposite(expr: Expr) -> Expr | None:
     if isinstance(expr, Fn) and expr.op in ODD:
         inner = _opposite(expr.args[0])
         return None if inner is None else fn(expr.op, (inner,))
-    if isinstance(expr, Mul) and number_of(expr) > 0:
+    if isinstance(expr, Mul) and number_of(expr).numerator > 0:
         for n, factor in enumerate(expr.args):
             inner = _opposite(factor) if _differs(n, expr.args) else None
             if inner is not None:
