@@ -154,6 +154,9 @@ def _binders_of(roots: tuple[Expr, ...]) -> tuple[list[Expr], dict[int, frozense
         if id(node) in seen:
             continue
         seen.add(id(node))
+        if not node.children and not binders(node):
+            inner[id(node)] = nothing
+            continue
         if binders(node):
             order.append(node)
         stack.append((node, True))

@@ -12,6 +12,7 @@ from derivkit.symbolic.graph import Definition, Graph
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.render.matrix import math_form
 from derivkit.symbolic.render.notation import Notation
+from derivkit.symbolic.render.pieces import Ranks
 from derivkit.symbolic.render.source import authored, equation
 from derivkit.symbolic.render.styles import TEXT, Style
 from derivkit.symbolic.steps import Step
@@ -37,7 +38,8 @@ class Block:
 
 def definition_text(notation: Notation, d: Definition, graph: Graph) -> str:
     """Return the author's line as it is read; when it is ours its matrix notation, else entry by entry."""
-    known = {str(n): rank for n, rank in notation.ranks.items()}
+    ranks = notation.ranks
+    known = ranks.spelled if isinstance(ranks, Ranks) else {str(n): rank for n, rank in ranks.items()}
     line = authored(d, known, notation.style)
     if line is not None:
         return line

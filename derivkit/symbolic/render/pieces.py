@@ -38,6 +38,7 @@ class Ranks(dict[Name, int]):
     def __init__(self, shapes: Shapes) -> None:
         """Take the shapes of the names."""
         super().__init__({name: len(shape) for name, shape in shapes.items()})
+        self.spelled = {str(name): len(shape) for name, shape in shapes.items()}
         self.single = frozenset((name, n) for name, shape in shapes.items() for n, size in enumerate(shape) if size.literal == 1)
 
 
@@ -61,7 +62,7 @@ class Writer:
             node, ready = stack.pop()
             if id(node) in self.pieces:
                 continue
-            if ready:
+            if ready or not node.children:
                 self.pieces[id(node)] = self.writers[type(node)](self, node)
             else:
                 stack.append((node, True))

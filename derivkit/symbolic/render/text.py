@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from unicodedata import combining
 
 from derivkit.symbolic.graph import Input
@@ -151,9 +152,10 @@ def _set(blocks: list[Block]) -> Iterator[str]:
             yield f"{'':<{indent + 3}}({why})"
 
 
+@lru_cache(maxsize=4096)  # a column is measured before its lines are written
 def _wide(text: str) -> int:
     """Return how many columns a text takes: the accent on a letter takes none."""
-    return sum(not combining(c) for c in text)
+    return len(text) - sum(map(bool, map(combining, text)))
 
 
 def _padded(text: str, columns: int) -> str:
@@ -188,6 +190,8 @@ def _cuts(text: str) -> Iterator[tuple[int, float]]:
     level = 0
     for n, character in enumerate(text):
         level += (character in _OPENING) - (character in _CLOSING)
+        if character not in " ,":
+            continue
         if text.startswith(_BREAKS, n):
             yield n + 3 if character == "," else n + 1, level
         elif text.startswith(_FACTORS, n) and text[n - 1] not in "+−·,=":
