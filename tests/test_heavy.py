@@ -112,7 +112,7 @@ CHAINS: dict[str, tuple[str, str]] = {
     "max 188 deep": (chained("x", "{0} - max({0})*x", 188, "v187"), "x"),
     "softmax 188 deep": (chained("x", "softmax({0})*x", 188, "v187"), "x"),
     "matrix times vector 188 deep": (chained("x", "A @ {0}", 188, "v187", "A: N, N\nx: N"), "x"),
-    "variance 90 deep": (chained("x", "{0}*var({0})", 90, "v89"), "x"),
+    "variance 188 deep": (chained("x", "{0}*var({0})", 188, "v187"), "x"),
     "inverses 90 deep": (chained("A", "inv({0}) + A", 90, "sum(v89)", "A: N, N"), "A"),
     "solutions 90 deep": (chained("x", "solve(A, {0}) + x", 90, "sum(v89)", "A: N, N\nx: N"), "A, x"),
     "convolutions of images 40 deep": (
