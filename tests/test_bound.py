@@ -264,6 +264,26 @@ def test_bad_rows_are_one_clear_error_and_change_nothing(rows):
         np.testing.assert_array_equal(p, arrays[w])
 
 
+BAD: list[dict[str, object]] = [
+    {"lr": "a"},
+    {"lr": float("nan")},
+    {"lr": 0},
+    {"lr": -1},
+    {"rows": 0},
+    {"rows": 1.5},
+    {"momentum": 1},
+    {"momentum": "a"},
+    {"weight_decay": -1},
+]
+
+
+@pytest.mark.parametrize("options", BAD, ids=str)
+def test_bad_options_are_one_clear_error(options):
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 10, D=4, A=5, K=3)
+    with pytest.raises(DerivkitError, match=next(iter(options))):
+        k.sgd(arrays, **{"lr": 0.1, **options})
+
+
 # -- memory ---------------------------------------------------------------------------------------------------------------
 
 

@@ -232,3 +232,14 @@ def test_a_wrong_tangent_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(derivkit.DerivkitError) as caught:
         derivkit.derive(SOFTMAX, wrt="z", kind="hvp")
     assert caught.value.code == "DK033"
+
+
+@pytest.mark.parametrize("kind", ["hvp", "hessian"])
+def test_a_second_derivative_divides_by_no_probability(kind: str) -> None:
+    along = {"along": "v"} if kind == "hvp" else {}
+    k = derivkit.compile("x: N\nE = sum(log(1 + softmax(x)))", "x", kind=kind, **along)
+    arrays = {"x": np.array([0.0, 800.0, 1.0]), "v": np.ones(3)}
+    _, found = k({str(i.name): arrays[str(i.name)] for i in k.inputs})
+    assert np.all(np.isfinite(found["x"]))
+    masked = "x: N\nm: mask N\nE = sum(softmax(where(m > 0, x, -inf))**2)"
+    assert "of" in str(derivkit.derive(masked, "x", kind=kind, **along).checked)

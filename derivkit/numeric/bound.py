@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.errors import DerivkitError
+from derivkit.errors import DerivkitError, echo
 from derivkit.numeric.codegen.bound import write_bound
 from derivkit.numeric.codegen.fixed import at_sizes
 from derivkit.numeric.codegen.instructions import KEPT
@@ -117,6 +119,13 @@ class Sgd:
         weight_decay: float = 0.0,
     ) -> None:
         """Copy the parameters, and lay them and their gradients out one behind the other: an update is one pass."""
+        lr = learning_rate(lr)
+        if rows is not None and (not isinstance(rows, Integral) or isinstance(rows, bool) or rows < 1):
+            raise DerivkitError(f"rows is a whole number from 1, not {echo(repr(rows))}", code="DK010")
+        for word, value, end in (("momentum", momentum, 1.0), ("weight_decay", weight_decay, math.inf)):
+            if not isinstance(value, Real) or not 0 <= value < end:
+                up = "0 to below 1" if end == 1 else "0 on"
+                raise DerivkitError(f"{word} is a number from {up}, not {echo(repr(value))}", code="DK010")
         if kernel.derivation.kind != "gradient":
             raise DerivkitError(f"a {kernel.derivation.kind} cannot be trained", code="DK010", hint="compile a scalar loss")
         given = {str(i.name): a for i, a in zip(kernel.program.inputs, kernel.arguments(arrays, {}), strict=True)}
@@ -198,6 +207,17 @@ class Sgd:
     def __repr__(self) -> str:
         """Say what is trained."""
         return f"<Sgd lr={self.lr:g} {', '.join(f'{w}: {a.shape}' for w, a in self.params.items())}>"
+
+
+def learning_rate(lr: Any) -> float:
+    """Return a positive number, or say what is wrong with it."""
+    try:
+        rate = float(lr) if isinstance(lr, Real) else math.nan
+    except OverflowError:
+        rate = math.inf
+    if not 0 < rate < math.inf:
+        raise DerivkitError(f"lr must be a positive number, not {echo(repr(lr))}", code="DK010")
+    return rate
 
 
 def _flat(arrays: Mapping[str, Array], dtype: np.dtype[Any]) -> tuple[Array, dict[str, Array]]:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral, Real
+from numbers import Integral
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivationError, DerivkitError, did_you_mean, echo
-from derivkit.numeric.bound import Sgd
+from derivkit.numeric.bound import Sgd, learning_rate
 from derivkit.numeric.codegen import generate, scores_of
 from derivkit.numeric.kernel import Kernel, checked, load
 from derivkit.symbolic.given import by_name
@@ -82,7 +81,7 @@ def fit(
     count = _samples(kernel, inputs)
     size = _batch_size(kernel, batch_size, count)
     epochs, seed = _whole("epochs", epochs, 1), _whole("seed", seed, 0)
-    lr = _rate(lr)
+    lr = learning_rate(lr)
     if callback is not None and not callable(callback):
         raise DerivkitError("callback is a function of the epoch, the loss and the parameters", code="DK010")
     if progress is not None and not hasattr(progress, "isatty"):
@@ -181,16 +180,6 @@ def _batch_size(kernel: Kernel, batch_size: int | None, count: int) -> int:
     if not kernel.batch and size < count:
         raise DerivkitError("the kernel has no batch to cut", code="DK010", hint="compile it with batch=(...)")
     return size
-
-
-def _rate(lr: Any) -> float:
-    try:
-        rate = float(lr) if isinstance(lr, Real) else math.nan
-    except OverflowError:
-        rate = math.inf
-    if not 0 < rate < math.inf:
-        raise DerivkitError(f"lr must be a positive number, not {echo(repr(lr))}", code="DK010")
-    return rate
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -16,7 +16,7 @@ from derivkit.symbolic.derive.contractions import contractions
 from derivkit.symbolic.derive.differences import Differences, differences
 from derivkit.symbolic.derive.facts import Fact, declared_facts, onehot_facts, use_facts
 from derivkit.symbolic.derive.match import match
-from derivkit.symbolic.derive.positive import is_positive, positive_names
+from derivkit.symbolic.derive.positive import is_positive, may_vanish, positive_names, vanishing_names
 from derivkit.symbolic.derive.probe import sums_to_prove
 from derivkit.symbolic.derive.relations import Relation, Relations, look, monomial_cost, partly_folded, relation_of, written_out
 from derivkit.symbolic.derive.softmaxes import exponential_sums
@@ -81,6 +81,7 @@ class Knowledge:
     solved: tuple[Solved, ...] = ()
     symmetric: tuple[Fact, ...] = ()
     positive: frozenset[Name] = frozenset()
+    vanishing: frozenset[Name] = frozenset()
     contractions: tuple[Definition, ...] = ()
     onehot: tuple[Fact, ...] = ()
     own: Differences = field(default_factory=Differences)
@@ -166,7 +167,7 @@ def knowledge(graph: Graph) -> Knowledge:
         relation = relation_of(d, d.rhs)
         relations += [] if relation is None else [relation]
         whole.append(d)
-    given = (symmetric_facts(graph), positive_names(graph), contractions(whole))
+    given = (symmetric_facts(graph), positive_names(graph), vanishing_names(graph), contractions(whole))
     known = Knowledge(tuple(relations), tuple(whole), (), tuple(solved), *given, onehot_facts(graph), differences(whole))
     return replace_fields(known, facts=(*declared_facts(graph), *_proved(graph, known)))
 
@@ -323,13 +324,18 @@ def _sign(factor: Expr) -> int:
     return -1 if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0 else 1
 
 
-def _divides_anew(made: Expr, before: Expr, known: Knowledge) -> bool:
-    """Say whether ``made`` has something below the fraction bar that may be 0 and was not below it before."""
+def _divides_anew(made: Expr, before: Expr, known: Knowledge, derivative: bool) -> bool:
+    """Say whether ``made`` has something below the fraction bar that may be 0 and was not below it before.
+
+    What is positive may be 0 in floats, too: for the name of a ``derivative`` that is too much (p_dot dE/dx / p is nan).
+    """
     was_below = {key(f.base) for f in factors_of(before) if isinstance(f, Pow) and _is_below(f)}
     for factor in factors_of(made):
         if not isinstance(factor, Pow) or not _is_below(factor):
             continue
         if key(factor.base) not in was_below and not is_positive(factor.base, known.positive):
+            return True
+        if derivative and key(factor.base) not in was_below and may_vanish(factor.base, known.vanishing):
             return True
     return False
 
@@ -355,7 +361,7 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
                 ratio += [power(substitute(b, binding), e) for b, e in relation.factors]
                 for sign in (1, -1):
                     made = mul((expr, *(power(r, num(sign)) for r in ratio)))
-                    if _divides_anew(made, expr, known):
+                    if _divides_anew(made, expr, known, name.name.is_derivative if isinstance(name, Ref) else False):
                         continue
                     found.setdefault(key(made), made)
     return list(found.values())

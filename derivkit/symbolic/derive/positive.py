@@ -7,6 +7,7 @@ from collections.abc import Set
 from derivkit.symbolic.expr import Add, Const, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum
 from derivkit.symbolic.graph import Graph
 
+_VANISHING = frozenset({"exp", "sigmoid", "softplus"})
 _POSITIVE_FUNCTIONS = frozenset({"exp", "cosh", "sigmoid", "softplus"})
 
 
@@ -43,6 +44,26 @@ def is_positive(expr: Expr, names: Set[Name]) -> bool:
     if isinstance(expr, Pow):
         return is_positive(expr.base, names)
     return isinstance(expr, Sum) and is_positive(expr.body, names)
+
+
+def may_vanish(expr: Expr, graph_names: Set[Name]) -> bool:
+    """Say whether ``expr`` is positive, but 0 in floats where it is small: an exponential, a softmax, a sigmoid."""
+    if isinstance(expr, Ref):
+        return expr.name in graph_names
+    if isinstance(expr, Mul):
+        return any(may_vanish(f, graph_names) for f in expr.args)
+    if isinstance(expr, Pow):
+        return may_vanish(expr.base, graph_names)
+    return (isinstance(expr, Prim) and expr.op == "softmax") or (isinstance(expr, Fn) and expr.op in _VANISHING)
+
+
+def vanishing_names(graph: Graph) -> frozenset[Name]:
+    """Return the definitions that may be 0 in floats although they are positive."""
+    found: set[Name] = set()
+    for d in graph.definitions:
+        if may_vanish(d.rhs, found):
+            found.add(d.name)
+    return frozenset(found)
 
 
 def is_square(expr: Expr) -> bool:
