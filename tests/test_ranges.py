@@ -19,6 +19,7 @@ PROGRAMS = [
     ("x: N\nu = sigmoid(pad(x[1:], (1, 0))[:-1])\nE = sum(pad(u, 1)**2)", "hvp"),
     ("x: N\nw: 2\nu = log(3 + pad(conv1d(x[::2], w), (1, 0)))\nv = concat(u, u[:1])\nE = sum(v**2)", "gradient"),
     ("x: N\nu = concat(x, x)[1:][::-1]\nv = concat(u, u[:1])\nE = sum(v**2)", "hvp"),
+    ("x: N\nv = x + 0.1*sum(x)\nu = v*sum(v**2)\ny = concat(u, u[:1])\nE = sum(y**3)", "hvp"),
     ("x: N\nu = sin(x[1:])\nv = sqrt(1 + u**2)*u\nE = sum(tanh(v))", "hessian"),
 ]
 SIZES = (1, 2, 3, 5, 8)

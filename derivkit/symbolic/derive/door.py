@@ -207,13 +207,12 @@ def _results(found: Differentiated, layout: str) -> dict[str, Result]:
     held = last.held if isinstance(last, Pass) else None
     moving = anywhere if held is None else Flattener(table, order, held.named_by_author(), bare)
     return {
-        key: _result(found.primal, one, layout, anywhere if one.wrt in found.primal.inputs else moving)
+        key: _result(found, one, layout, anywhere if one.wrt in found.primal.inputs else moving)
         for key, one in found.results.items()
     }
 
 
-def _result(primal: Graph, bare: Result, layout: str, flattener: Flattener) -> Result:
+def _result(found: Differentiated, bare: Result, layout: str, flattener: Flattener) -> Result:
     flat = flattener.flat(bare.expr)
-    return replace(
-        bare, graph=primal, expr=without_unread(flat.expr, primal), shared=flat.shared, facts=flat.facts, layout=layout
-    )
+    expr = without_unread(flat.expr, found.full)  # a tangent is one of the arrays, too
+    return replace(bare, graph=found.primal, expr=expr, shared=flat.shared, facts=flat.facts, layout=layout)
