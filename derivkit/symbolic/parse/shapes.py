@@ -224,7 +224,7 @@ def read_size(node: object, names: Container[str]) -> Size | None:
 
     >>> from derivkit.symbolic.parse.statements import parse_declaration
     >>> str(read_size(parse_declaration("x", "(L-2*R)//2").sizes[0], {"L", "R"}))
-    '(L-2*R)//2'
+    'L//2-R'
     """
     match node:
         case syntax.Number(value) if value.denominator == 1:
