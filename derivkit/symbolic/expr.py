@@ -7,7 +7,6 @@ A bound index is unique to its binder, and substitution avoids capture whatever 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Set
-from functools import lru_cache
 from operator import is_
 
 from derivkit.symbolic.index import ONE, Affine, Index, Size
@@ -265,9 +264,21 @@ def _bound_keys(bound: tuple[Index, ...], bodies: tuple[Expr, ...], env: dict[In
     return _ordered_keys(bound, bodies, env)
 
 
-@lru_cache(maxsize=1024)  # every Σ around this one asks again
+#: By identity, for every Σ around one asks again, and to compare the bodies takes longer than to look at them.
+_readings_of: dict[tuple[int, int], tuple[Expr, tuple[tuple[str, ...], ...]]] = {}
+
+
 def _readings(index: Index, body: Expr) -> tuple[tuple[str, ...], ...]:
     """Return where a body reads at an index: the names, the axes, and what stands beside it in the subscript."""
+    asked = index.uid, id(body)
+    if asked not in _readings_of:
+        if len(_readings_of) >= 4_096:
+            _readings_of.clear()
+        _readings_of[asked] = body, _newly_read(index, body)  # the body is kept, so that its identity stays its own
+    return _readings_of[asked][1]
+
+
+def _newly_read(index: Index, body: Expr) -> tuple[tuple[str, ...], ...]:
     found = set()
     stack = [body]
     while stack:
