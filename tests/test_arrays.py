@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
+from timing import patience
 
 from derivkit.errors import DerivkitError
 from derivkit.numeric.codegen.prelude import HELPERS
@@ -208,7 +209,7 @@ def test_heavy_expressions_are_quick():
     plan(Add(tuple(mul(Num(c), x, y) for c in range(3000))), (i,), SHAPES)
     plan(Sum(tuple(chain[1:60]), Mul(tuple(links))), (chain[0], chain[60]), SHAPES)
     plan(Sum((n,), Mul(tuple(ref(f"f{a}", n, j) for a in range(60)))), (j,), SHAPES)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < patience()
 
 
 # -- random expressions ---------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from fractions import Fraction
 import mpmath
 import numpy as np
 import pytest
+from timing import patience
 
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.derive import derive
@@ -169,7 +170,7 @@ def test_heavy_expressions_stay_cheap():
     for _ in range(3000):
         deep = Fn("abs", (deep,))
     assert ev(deep, x=-3.0) == 3
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < patience()
 
 
 # -- graphs --------------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
+from timing import patience
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
@@ -790,4 +791,4 @@ def test_heavy_programs_are_read_or_refused_quickly(case):
         assert code in {"DK018", "DK020", "DK003"}, str(error)  # noqa: PT017
     else:
         assert all(d.rhs.nodes <= limits.RESULT_NODES for d in graph)
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < patience()

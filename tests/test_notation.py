@@ -10,6 +10,7 @@ from fractions import Fraction as F
 
 import numpy as np
 import pytest
+from timing import patience
 
 from derivkit.errors import DerivkitError
 from derivkit.layout import axis_order
@@ -290,7 +291,7 @@ def test_large_expressions_are_quick_and_too_large_ones_refused():
     with pytest.raises(DerivkitError, match="not printed") as caught:
         Notation("text")(shared)
     assert caught.value.code == "DK018"
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < patience()
 
 
 # -- whole derivations ---------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from fractions import Fraction
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from timing import patience
 
 from derivkit import limits
 from derivkit.errors import DerivkitError
@@ -537,7 +538,7 @@ def test_hostile_texts_are_refused_or_read_quickly(case):
     else:
         report = ""
     assert len(report) < 1_000
-    assert time.process_time() - start < 2
+    assert time.process_time() - start < patience()
     assert seen == code
 
 
