@@ -192,6 +192,22 @@ def test_arrays_of_another_type_or_order_are_bound_and_read_again(change):
     np.testing.assert_allclose(step.grads["W1"], grads["W1"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    "change", [lambda k: k.copy(), np.asfortranarray, lambda k: np.repeat(k, 2, 1)[:, ::2], lambda k: k.astype(np.int32)]
+)
+def test_labels_in_a_matrix_are_read_again_whatever_their_order(change):
+    k = dk.compile("Z: M, N, K\nt: label K, M, N\nE = sum(cross_entropy(onehot(t, K), softmax(Z)))", "Z")
+    rng = np.random.default_rng(4)
+    t = change(rng.integers(0, 5, (3, 4)))
+    Z = rng.normal(size=(3, 4, 5))
+    step = k.bind(Z=Z, t=t)
+    step()
+    t[...] = (t + 1) % 5
+    value, grads = k(Z=Z, t=t)
+    close(step(), value)
+    close(step.grads["Z"], grads["Z"])
+
+
 def test_softmax_and_its_logarithm_share_one_pass():
     k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 8, D=4, A=5, K=3)
     body = k.bind(arrays).source.partition("def step")[2]

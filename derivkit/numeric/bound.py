@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivkitError, echo
+from derivkit.numeric.codegen import Assignment
 from derivkit.numeric.codegen.bound import write_bound
 from derivkit.numeric.codegen.fixed import at_sizes
 from derivkit.numeric.codegen.instructions import KEPT
 from derivkit.numeric.codegen.lower import lower
-from derivkit.numeric.kernel import Kernel, load
+from derivkit.numeric.kernel import Kernel, load, precision
 from derivkit.symbolic.given import by_name
 
 Array = NDArray[Any]
@@ -29,16 +30,15 @@ class Step:
     """
 
     def __init__(
-        self, kernel: Kernel, arrays: Mapping[str, Any], rate: float | None = None, grads: Mapping[str, Array] | None = None
+        self, kernel: Kernel, arrays: Mapping[str, Any], planned: Sequence[Assignment], grads: Mapping[str, Array] | None = None
     ) -> None:
-        """Bind ``kernel``; with a ``rate`` its gradients come that many times as large, and into the arrays ``grads``."""
-        given = {str(i.name): a for i, a in zip(kernel.program.inputs, kernel.arguments(arrays, {}), strict=True)}
-        held = {word: _own(arrays.get(word), array) for word, array in given.items()}
-        dtype = precision(given.values())
-        sizes = kernel.sizes(given)
+        """Bind what a kernel computes, as ``planned``; its gradients come into the arrays ``grads``, else into new ones."""
+        held = _held(kernel, arrays)
+        dtype = precision(held.values())
+        sizes = kernel.sizes(held)
         program = kernel.program
         returned = {program.value, *program.gradients.values()}
-        lowered = lower(program, at_sizes(kernel.planned(rate), sizes, returned), held, dtype)
+        lowered = lower(program, at_sizes(planned, sizes, returned), held, dtype)
         at = ", ".join(f"{k} = {v}" for k, v in sizes.items())
         module = write_bound(lowered, dtype, f"{kernel.signature}{f', at {at}' if at else ''}.")
         self.source = module.source
@@ -65,18 +65,19 @@ class Step:
         return f"<Step {', '.join(f'{w}: {a.shape}' for w, a in self.grads.items())}>"
 
 
+def _held(kernel: Kernel, arrays: Mapping[str, Any]) -> dict[str, Array]:
+    """Return the arrays to read at each step, checked: the caller's own where he gave arrays, so that refilling is enough.
+
+    What the kernel cannot read in place is copied once: lists, and labels in real numbers.
+    """
+    checked = {str(i.name): a for i, a in zip(kernel.program.inputs, kernel.arguments(arrays, {}), strict=True)}
+    return {word: _own(arrays.get(word), array) for word, array in checked.items()}
+
+
 def _own(given: Any, array: Array) -> Array:
-    """Return the caller's own array where it is one, so that refilling it is enough; labels in real numbers are copied."""
-    same_kind = isinstance(given, np.ndarray) and (
-        array.dtype.kind == given.dtype.kind or array.dtype.kind == "f" != given.dtype.kind
-    )
-    return given if same_kind and given.dtype != object and given.shape == array.shape else array
-
-
-def precision(arrays: Any) -> np.dtype[Any]:
-    """Return the type that real arrays are computed in."""
-    floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
-    return np.result_type(*floats) if floats else np.dtype(float)
+    if not isinstance(given, np.ndarray) or given.shape != array.shape or given.dtype == object:
+        return array
+    return given if array.dtype.kind in ("f", given.dtype.kind) else array
 
 
 def _unsigned(whole: Array) -> Array:
@@ -99,7 +100,7 @@ def bind(kernel: Kernel, arrays: Mapping[str, Any] | None = None, /, **named: An
     >>> step()
     0.0
     """
-    return Step(kernel, by_name(arrays, named))
+    return Step(kernel, by_name(arrays, named), kernel.planned())
 
 
 class Sgd:
@@ -119,29 +120,26 @@ class Sgd:
         weight_decay: float = 0.0,
     ) -> None:
         """Copy the parameters, and lay them and their gradients out one behind the other: an update is one pass."""
-        lr = learning_rate(lr)
-        if rows is not None and (not isinstance(rows, Integral) or isinstance(rows, bool) or rows < 1):
-            raise DerivkitError(f"rows is a whole number from 1, not {echo(repr(rows))}", code="DK010")
+        self.lr = learning_rate(lr)
+        self.rows = None if rows is None else whole_number("rows", rows, 1)
         for word, value, end in (("momentum", momentum, 1.0), ("weight_decay", weight_decay, math.inf)):
             if not isinstance(value, Real) or not 0 <= value < end:
                 up = "0 to below 1" if end == 1 else "0 on"
                 raise DerivkitError(f"{word} is a number from {up}, not {echo(repr(value))}", code="DK010")
-        if kernel.derivation.kind != "gradient":
-            raise DerivkitError(f"a {kernel.derivation.kind} cannot be trained", code="DK010", hint="compile a scalar loss")
-        given = {str(i.name): a for i, a in zip(kernel.program.inputs, kernel.arguments(arrays, {}), strict=True)}
+        check_trainable(kernel)
         self._kernel = kernel
-        self._arrays = {w: _own(arrays.get(w), a) for w, a in given.items()}
+        self._arrays = given = _held(kernel, arrays)
+        self._planned = kernel.planned(self.lr)
         dtype = precision(given.values())
         words = list(kernel.program.gradients)
         if moving := [w for w in words if w in kernel.batch]:
             raise DerivkitError(f"'{moving[0]}' is batched: its rows are data", code="DK010", hint="train what is not batched")
         self._flat, self.params = _flat({w: given[w] for w in words}, dtype)
-        self._grads, self._slots = _flat({w: np.zeros_like(given[w]) for w in words}, dtype)
+        self._grads, self._slots = _flat({w: given[w] for w in words}, dtype)
         for word in words:
             self.params[word][...] = given[word]
-        self.lr, self._momentum, self._decay = lr, momentum, weight_decay
+        self._momentum, self._decay = momentum, weight_decay
         self._speed = np.zeros_like(self._flat) if momentum else None
-        self.rows = rows
         self._steps: dict[int | None, Step] = {}
         self._buffers: dict[str, Array] = {}
         self.value: float | None = None
@@ -169,7 +167,7 @@ class Sgd:
 
     def _whole(self) -> float:
         if None not in self._steps:
-            self._steps[None] = Step(self._kernel, {**self._arrays, **self.params}, self.lr, self._slots)
+            self._steps[None] = Step(self._kernel, {**self._arrays, **self.params}, self._planned, self._slots)
         return float(self._steps[None]())
 
     def _gathered(self, indices: Any) -> float:
@@ -196,17 +194,29 @@ class Sgd:
         """Return the step over ``count`` gathered rows, made once; larger buffers than before are new to all."""
         if not self._buffers or count > len(next(iter(self._buffers.values()))):
             room = max(count, self.rows or 0)
-            self._buffers = {w: np.empty((room, *self._arrays[w].shape[1:]), self._arrays[w].dtype) for w in self._kernel.batch}
-            for buffer in self._buffers.values():
-                buffer.fill(0)
+            self._buffers = {w: np.zeros((room, *self._arrays[w].shape[1:]), self._arrays[w].dtype) for w in self._kernel.batch}
             self._steps = {k: s for k, s in self._steps.items() if k is None}
         rows = {w: b[:count] for w, b in self._buffers.items()}
-        self._steps[count] = Step(self._kernel, {**self._arrays, **rows, **self.params}, self.lr, self._slots)
+        self._steps[count] = Step(self._kernel, {**self._arrays, **rows, **self.params}, self._planned, self._slots)
         return self._steps[count]
 
     def __repr__(self) -> str:
         """Say what is trained."""
         return f"<Sgd lr={self.lr:g} {', '.join(f'{w}: {a.shape}' for w, a in self.params.items())}>"
+
+
+def check_trainable(kernel: Kernel) -> None:
+    """Refuse a kernel that is not of a loss."""
+    if kernel.derivation.kind != "gradient":
+        raise DerivkitError(f"a {kernel.derivation.kind} cannot be trained", code="DK010", hint="compile a scalar loss")
+
+
+def whole_number(name: str, value: Any, least: int) -> int:
+    """Return a whole number from ``least``, of Python or of NumPy."""
+    number = value if isinstance(value, Integral) and not isinstance(value, bool) else least - 1
+    if number < least:
+        raise DerivkitError(f"{name} must be a whole number from {least}, not {echo(repr(value))}", code="DK010")
+    return int(number)
 
 
 def learning_rate(lr: Any) -> float:

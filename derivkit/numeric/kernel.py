@@ -161,7 +161,7 @@ class Kernel:
     def __call__(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> tuple[Any, dict[str, Array]]:
         """Return the value (a float, or an array for an array output) and the gradients by name."""
         given = self.arguments(arrays, named)
-        dtype = np.result_type(*(a for a in given if a.dtype.kind == "f")) if any(a.dtype.kind == "f" for a in given) else float
+        dtype = precision(given)
         value, gradients = self._function(*given, *self._sizes(given))
         made = {word: np.asarray(g, dtype=dtype) for word, g in gradients.items()}
         return (float(value) if np.ndim(value) == 0 else np.asarray(value, dtype=dtype)), made
@@ -236,10 +236,15 @@ def checked(program: Program, given: Mapping[str, Any]) -> list[Array]:
         if word not in given:
             raise DerivkitError(f"no value for '{word}'", code="DK041", hint=f"give {word}=...")
     values = {word: _numbers(word, given[word], i) for word, i in known.items()}
-    floats = [v.dtype for v in values.values() if v.dtype.kind == "f"]
-    dtype = np.result_type(*floats) if floats else np.dtype(float)
+    dtype = precision(values.values())
     _check_sizes(program, values)
     return [v if known[w].kind == "label" else np.asarray(v, dtype=dtype) for w, v in values.items()]
+
+
+def precision(values: Iterable[Any]) -> np.dtype[Any]:
+    """Return the type that is computed in: that of the floating-point arrays; Python's numbers follow, integers are float64."""
+    floats = [v.dtype for v in values if isinstance(v, np.ndarray | np.generic) and v.dtype.kind == "f"]
+    return np.result_type(*floats) if floats else np.dtype(float)
 
 
 def _numbers(word: str, value: Any, declared: Input) -> Array:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen import Module, Program, generate
 from derivkit.numeric.exponentials import shifted
-from derivkit.numeric.kernel import load
+from derivkit.numeric.kernel import load, precision
 from derivkit.symbolic.expr import Expr, Name, references, user
 from derivkit.symbolic.given import fix_sizes
 from derivkit.symbolic.graph import Definition, Graph, Input
@@ -297,7 +297,7 @@ class _Plan:
 
     def __call__(self, values: Sequence[Any], named: Mapping[str, Any]) -> Any:
         given = dict(zip(self.names, self._arguments(values, named), strict=True))
-        dtype = _precision([v for n, v in given.items() if n not in self.labels])
+        dtype = precision(v for n, v in given.items() if n not in self.labels)
         sizes = {size.names()[0]: _whole(n, given[n]) for n, size in self.given_sizes.items()}
         taken = self.variant(self.simple).graph.inputs
         arrays = {
@@ -338,12 +338,6 @@ class _Plan:
                     raise DerivkitError(f"'{echo(word)}' is no argument, or given twice", code="DK010", hint=hint)
             given += [named[w] for w in words[len(given) :] if w in named]
         return list(_spread(args, given))
-
-
-def _precision(values: Sequence[Any]) -> Any:
-    """Return the type of the result: that of the floating-point arrays; Python's numbers follow, integers count as float64."""
-    floats = [v.dtype for v in values if isinstance(v, np.ndarray | np.generic) and v.dtype.kind == "f"]
-    return np.result_type(*floats) if floats else np.dtype(float)
 
 
 def _numbers(name: Name, value: Any, dtype: Any) -> Array:

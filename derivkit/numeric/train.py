@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from numbers import Integral
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivationError, DerivkitError, did_you_mean, echo
-from derivkit.numeric.bound import Sgd, learning_rate
+from derivkit.numeric.bound import Sgd, check_trainable, learning_rate, whole_number
 from derivkit.numeric.codegen import generate, scores_of
 from derivkit.numeric.kernel import Kernel, checked, load
 from derivkit.symbolic.given import by_name
@@ -80,7 +79,7 @@ def fit(
     inputs = by_name(data)
     count = _samples(kernel, inputs)
     size = _batch_size(kernel, batch_size, count)
-    epochs, seed = _whole("epochs", epochs, 1), _whole("seed", seed, 0)
+    epochs, seed = whole_number("epochs", epochs, 1), whole_number("seed", seed, 0)
     lr = learning_rate(lr)
     if callback is not None and not callable(callback):
         raise DerivkitError("callback is a function of the epoch, the loss and the parameters", code="DK010")
@@ -148,8 +147,7 @@ def _stop_when_lost(epoch: int, lr: float, loss: list[float], params: Mapping[st
 
 def _trained(kernel: Kernel, params: Mapping[str, Any]) -> dict[str, Array]:
     """Return copies of the parameters: those that the kernel has gradients for."""
-    if kernel.derivation.kind != "gradient":
-        raise DerivkitError(f"a {kernel.derivation.kind} cannot be trained", code="DK010", hint="compile a scalar loss")
+    check_trainable(kernel)
     for name in params:
         if name not in kernel.program.gradients:
             known = tuple(kernel.program.gradients)
@@ -176,18 +174,10 @@ def _samples(kernel: Kernel, inputs: Mapping[str, Any]) -> int:
 def _batch_size(kernel: Kernel, batch_size: int | None, count: int) -> int:
     if batch_size is None:
         return count
-    size = _whole("batch_size", batch_size, 1)
+    size = whole_number("batch_size", batch_size, 1)
     if not kernel.batch and size < count:
         raise DerivkitError("the kernel has no batch to cut", code="DK010", hint="compile it with batch=(...)")
     return size
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    """Return a whole number from ``least``, of Python or of NumPy."""
-    number = value if isinstance(value, Integral) and not isinstance(value, bool) else least - 1
-    if number < least:
-        raise DerivkitError(f"{name} must be a whole number from {least}, not {echo(repr(value))}", code="DK010")
-    return int(number)
 
 
 # -- the check before the first step --------------------------------------------------------------------------------------

@@ -29,6 +29,8 @@ class Loop:
 
 def blocked(instructions: Sequence[Instruction], returned: Sequence[Storage]) -> tuple[list[Instruction], list[Loop]]:
     """Return the instructions, numbers that a run does not need moved behind it, and the loops."""
+    if all(i.out.entries <= LARGE and all(v.entries <= LARGE for v in i.reads) for i in instructions):
+        return list(instructions), []
     order: list[Instruction] = []
     loops: list[Loop] = []
     left = list(instructions)
@@ -52,15 +54,15 @@ def _run(instructions: Sequence[Instruction]) -> tuple[list[Instruction], list[I
     count = _count(instructions[0])
     run: list[Instruction] = []
     later: list[Instruction] = []
-    waiting: set[Storage] = set()
+    made: set[Storage] = set()
+    unready: set[Storage] = set()  # numbers that are computed behind the run, and sums that are complete there
     for n, each in enumerate(instructions):
-        needs = {v.storage for v in each.reads if v.storage is not None}
-        summed = {i.out for i in run if i.adding}
-        if each.rows and _count(each) == count and not needs & (waiting | summed) and _in_step(each, {i.out for i in run}):
+        if each.rows and _count(each) == count and not any(v.storage in unready for v in each.reads) and _in_step(each, made):
             run.append(each)
+            (unready if each.adding else made).add(each.out)
         elif not each.out.shape:
             later.append(each)
-            waiting.add(each.out)
+            unready.add(each.out)
         else:
             return run, [*later, *instructions[n:]]
     return run, later

@@ -11,7 +11,7 @@ import numpy as np
 
 from derivkit.numeric.codegen.blocks import Loop, blocked
 from derivkit.numeric.codegen.builder import plain
-from derivkit.numeric.codegen.emit import safe
+from derivkit.numeric.codegen.emit import fresh, safe
 from derivkit.numeric.codegen.instructions import (
     BUFFER,
     CONSTANT,
@@ -29,23 +29,9 @@ from derivkit.numeric.codegen.memory import Layout, plan_memory
 from derivkit.numeric.codegen.prelude import helper_source
 
 #: The functions of NumPy that are imported by name: a bound step calls nothing through a module.
-_WORDS = (
-    *("absolute", "add", "arctan", "copyto", "cos", "cosh", "divide", "dot", "equal", "exp", "expm1", "greater", "greater_equal"),
-    *(
-        "less",
-        "less_equal",
-        "log",
-        "log1p",
-        "maximum",
-        "minimum",
-        "multiply",
-        "negative",
-        "not_equal",
-        "power",
-        "reciprocal",
-        "sign",
-    ),
-    *("sin", "sinh", "sqrt", "subtract", "tan", "tanh", "vecdot"),
+_WORDS = tuple(
+    """absolute add arctan copyto cos cosh divide dot equal exp expm1 greater greater_equal less less_equal log log1p maximum
+    minimum multiply negative not_equal power reciprocal sign sin sinh sqrt subtract tan tanh vecdot""".split()
 )
 _WORD = re.compile(r"(?<![.\w])[A-Za-z_]\w*")
 _POOLS = {REAL: ("pool", "dtype"), FLAG: ("flags", "bool"), PLACE: ("places", "np.intp")}
@@ -59,8 +45,6 @@ class BoundModule:
     """Source with one function, which takes the inputs and the arrays for the results, in this order."""
 
     source: str
-    inputs: tuple[str, ...]
-    results: tuple[str, ...]
     function: str = "bind"
     needs_scipy: bool = False
 
@@ -87,7 +71,7 @@ class _Text:
         self.views: dict[tuple[Storage, str], str] = {}
         self.setup: list[str] = []
         self.body: list[str] = []
-        self.inner: dict[Storage, Loop] = {}
+        self.inner: dict[Storage, Loop] = {}  # what has the memory of one block
         self.part_names: dict[str, str] = {}
 
     def module(self, title: str, instructions: Sequence[Instruction], loops: Sequence[Loop]) -> BoundModule:
@@ -131,7 +115,7 @@ class _Text:
         if needs_scipy := "special" in words:
             head.append("from scipy import special")
         parts = ["\n".join(head), *([helpers.rstrip()] if helpers else []), "\n".join(body)]
-        return BoundModule("\n\n\n".join(parts) + "\n", tuple(inputs), tuple(results), needs_scipy=needs_scipy)
+        return BoundModule("\n\n\n".join(parts) + "\n", needs_scipy=needs_scipy)
 
     def name(self, storage: Storage) -> str:
         """Return the variable of a storage, which is declared at its first use."""
@@ -152,13 +136,7 @@ class _Text:
 
     def new(self, hint: str) -> str:
         """Return a variable that is not taken."""
-        stem = safe(hint if hint.isidentifier() else "u")
-        word, n = stem, 1
-        while word in self.taken:
-            n += 1
-            word = f"{stem}_{n}"
-        self.taken.add(word)
-        return word
+        return fresh(safe(hint if hint.isidentifier() else "u"), self.taken)
 
     def operand(self, value: Value) -> str:
         """Return how a value is written: views of memory that stays are made once."""
@@ -188,14 +166,7 @@ class _Text:
             out = self.name(each.out)
             if each.adding:
                 self.body.append(f"{out}.fill(0)")
-            names = {"out": out if each.adding else self.part(cut, out, each.out)}
-            if each in self.layout.copied:
-                lines.append(f"copyto({names['out']}, {reads[0]})")
-            if "{out_flat}" in each.text:
-                names["out_flat"] = self.operand(_flat(each.out))
-            if each.comment:
-                lines.append(f"# {each.comment}")
-            lines += (each.adding or each.text).format(*reads, **names).split("; ")
+            lines += self.written(each, each.adding or each.text, reads, out if each.adding else self.part(cut, out, each.out))
         word = self.new("blocks")
         parts = ", ".join(cut.values())
         spans = f"for begin in range(0, {loop.count}, {loop.rows}) for end in [min(begin + {loop.rows}, {loop.count})]"
@@ -216,24 +187,23 @@ class _Text:
     def line(self, each: Instruction) -> None:
         """Append the line of an instruction."""
         reads = [self.operand(v) for v in each.reads]
-        out = self.name(each.out)
-        if each in self.layout.copied:
-            self.body.append(f"copyto({out}, {reads[0]})")
-        names = {"out": out}
-        if "{out_flat}" in each.text:
-            names["out_flat"] = self.operand(_flat(each.out))
-        text = each.text.format(*reads, **names)
-        if each.comment:
-            self.body.append(f"# {each.comment}")
-        self.body += text.split("; ")
+        self.body += self.written(each, each.text, reads, self.name(each.out))
+
+    def written(self, each: Instruction, text: str, reads: Sequence[str], out: str) -> list[str]:
+        """Return the lines of an instruction, its operands and its output as they are called here."""
+        copied = [f"copyto({out}, {reads[0]})"] if each in self.layout.copied else []
+        comment = [f"# {each.comment}"] if each.comment else []
+        flat = self.operand(_flat(each.out)) if "{out_flat}" in text else ""
+        return [*copied, *comment, *text.format(*reads, out=out, out_flat=flat).split("; ")]
 
 
 def _flat(storage: Storage) -> Value:
-    return Value((storage.entries,), storage.holds, storage, "{}.reshape(-1)" if len(storage.shape) > 1 else "{}")
+    return Value(storage.shape, storage.holds, storage).flat()
 
 
 def _suffix(path: str) -> str:
-    known = {"{}.T": "T", "{}.reshape(-1)": "flat"}
-    if path in known:
-        return known[path]
+    if path == "{}.T":
+        return "T"
+    if re.fullmatch(r"\{\}\.reshape\(\d+,\)", path):
+        return "flat"
     return "column" if path.endswith("[:, None]") else "view"

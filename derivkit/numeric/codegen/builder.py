@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
+from typing import Any
+
+import numpy as np
 
 from derivkit.errors import DerivkitError
-from derivkit.numeric.codegen.instructions import BUFFER, CONSTANT, FLAG, FRESH, PLACE, REAL, Instruction, Storage, Value
+from derivkit.numeric.codegen.instructions import BUFFER, CONSTANT, FLAG, FRESH, PLACE, REAL, Instruction, Storage, Value, literal
 from derivkit.symbolic.arrays import Array, Numbering, postorder
 from derivkit.symbolic.arrays.dialects import HELPERS, NUMPY
 from derivkit.symbolic.arrays.text import SUM, TEST, Text, within, write
@@ -26,13 +29,13 @@ _WIDTH = {REAL: "dtype", FLAG: "bool", PLACE: "np.intp"}
 class Builder:
     """Lowers nodes one by one; ``rules`` say how, by operation, and what no rule takes NumPy computes as it is written."""
 
-    def __init__(self, rules: Mapping[str, Rule], roots: Sequence[Array], known: Mapping[object, Value]) -> None:
-        """Take the values that are ``known`` already: the inputs, by name."""
+    def __init__(self, rules: Mapping[str, Rule], roots: Sequence[Array]) -> None:
+        """Count what is read in the trees of ``roots``; the values of names are put into ``known``."""
         self.rules = rules
-        self.known = dict(known)
+        self.known: dict[object, Value] = {}
         self.numbers = Numbering()
         self.values: dict[int, Value] = {}
-        self.notes: dict[object, Value] = {}  # what several rules share: positions of labels, say
+        self.notes: dict[object, Any] = {}  # what several rules share: positions of labels, say
         self.constants: dict[tuple[object, ...], Storage] = {}
         self.instructions: list[Instruction] = []
         self.calls: dict[tuple[object, ...], Value] = {}  # elementwise functions of the same operands
@@ -79,7 +82,7 @@ class Builder:
         self.helpers.update(w for w in HELPERS if w + "(" in made.text)
         holds = PLACE if _holds_places(node) else FLAG if made.binds == TEST else REAL
         text = made.text if made.binds == TEST else within(made, SUM)
-        storage = Storage(node.op, _lengths(node), holds, FRESH, may_view=True)
+        storage = Storage(node.op, lengths(node), holds, FRESH, may_view=True)
         self.instructions.append(Instruction("{out} = " + text, tuple(args), storage, inplace=False))
         return Value(storage.shape, holds, storage, whole=not storage.shape)
 
@@ -100,7 +103,7 @@ class Builder:
     def filled(self, number: float, shape: tuple[int, ...], *, always: bool = False) -> Value:
         """Return a number as a ufunc reads it fastest beside an array of ``shape``."""
         if not shape or (prod(shape) > SMALL and not always):
-            return Value((), number=number)
+            return literal(number)
         made = f"np.zeros({shape})" if number == 0 else f"np.full({shape}, {plain(number)})"
         return self.constant(made, shape, "zeros" if number == 0 else "c")
 
@@ -127,9 +130,9 @@ class Builder:
 
     def ufunc(self, word: str, *operands: Value, holds: str = REAL) -> Value:
         """Append an elementwise function; of numbers it is computed, and of rank 0 it returns a NumPy number."""
-        shape = _common(o.shape for o in operands)
+        shape = common(*operands)
         if all(o.is_number for o in operands) and word in _ARITHMETIC:
-            return Value((), number=_ARITHMETIC[word](*(o.number for o in operands)))
+            return literal(_ARITHMETIC[word](*(o.number for o in operands)))
         key = (word, *operands)
         if key in self.calls:
             return self.calls[key]
@@ -198,26 +201,11 @@ def _holds_places(node: Array) -> bool:
     return node.op == "arange" or (node.op == "reduce" and node.params[0] == "argmax")
 
 
-def _lengths(node: Array) -> tuple[int, ...]:
-    return tuple(int(s.literal or 0) for s in node.shape)
-
-
 def lengths(node: Array) -> tuple[int, ...]:
     """Return the shape of a node whose sizes are put in."""
-    return _lengths(node)
-
-
-def _common(shapes: object) -> tuple[int, ...]:
-    result: list[int] = []
-    for shape in shapes:  # type: ignore[attr-defined]
-        for n, length in enumerate(reversed(shape)):
-            if n == len(result):
-                result.append(length)
-            elif result[n] == 1:
-                result[n] = length
-    return tuple(reversed(result))
+    return tuple(int(s.literal or 0) for s in node.shape)
 
 
 def common(*values: Value) -> tuple[int, ...]:
     """Return the shape that the values have together."""
-    return _common(v.shape for v in values)
+    return np.broadcast_shapes(*(v.shape for v in values))

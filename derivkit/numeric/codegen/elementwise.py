@@ -9,13 +9,11 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import combinations
 
-from derivkit.numeric.codegen.builder import SMALL, Builder, common, lengths
-from derivkit.numeric.codegen.instructions import FLAG, INPUT, REAL, Value
+from derivkit.numeric.codegen.builder import SMALL, Builder, common
+from derivkit.numeric.codegen.instructions import FLAG, INPUT, ONE, REAL, ZERO, Value, literal
 from derivkit.numeric.codegen.labels import less_onehot
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.ops import COMPARISONS
-
-ONE, ZERO = Value((), number=1.0), Value((), number=0.0)
 
 #: A reciprocal of a divisor so many times smaller than the result is cheaper than dividing by it.
 _SMALLER = 4
@@ -36,7 +34,7 @@ def add(build: Builder, node: Array, factor: float = 1.0) -> Value:
             terms.append((sign, build.as_real(value)))
     terms.sort(key=lambda t: (t[1].entries, t[0] < 0))
     if number or not terms:
-        total = Value((), number=number)
+        total = literal(number)
     else:  # begin with a positive term: there is nothing to negate then
         first = next((t for t in terms if t[0] > 0), terms[0])
         terms.remove(first)
@@ -52,13 +50,16 @@ def scaled(build: Builder, node: Array, factor: float) -> Value:
     """Return ``factor`` times the value of ``node``; a product takes the factor where it multiplies least."""
     if factor == 1:
         return build.value(node)
-    if node.op == "mul" and not build.is_shared(node):
+    alone = not build.is_shared(node)
+    if alone and node.op == "mul":
         return mul(build, node, factor)
-    if (node.op, node.params[:1]) in _SCALABLE and not build.is_shared(node):
+    if alone and node.op == "add" and any(t.op == "onehot" for t in node.args):
+        return add(build, node, factor)
+    if alone and (node.op, node.params[:1]) in _SCALABLE:
         made = build.rules[node.op](build, Array(node.op, node.args, node.shape, (*node.params, factor)))
         if made is not None:
             return made
-    return build.ufunc("multiply", build.as_real(build.value(node)), Value((), number=factor))
+    return build.ufunc("multiply", build.as_real(build.value(node)), literal(factor))
 
 
 #: Operations whose rule takes a factor as one more parameter.
@@ -68,14 +69,9 @@ _SCALABLE = {("along", ("softmax",)), ("reduce", ("sum",)), ("reduce", ("mean",)
 def mul(build: Builder, node: Array, factor: float = 1.0) -> Value:
     """Lower a product with divisors."""
     count: int = node.params[0]  # type: ignore[assignment]
-    above, below = list(node.args[:count]), list(node.args[count:])
-    inner = [a for a in above if a.op == "add" and any(t.op == "onehot" for t in a.args)]
-    numbers = [a for a in (*above, *below) if a.op == "number"]
-    if len(inner) == 1 and len(numbers) + 1 == len(node.args) and not build.is_shared(inner[0]):
-        return add(build, inner[0], factor * _coefficient(node))
-    if len(numbers) + 1 == len(node.args) and len(above) - len(numbers) + sum(b in numbers for b in below) == 1:
+    above, below = node.args[:count], node.args[count:]
+    if sum(a.op != "number" for a in above) == 1 and all(b.op == "number" for b in below):
         return scaled(build, next(a for a in above if a.op != "number"), factor * _coefficient(node))
-    shape = lengths(node)
     arrays: list[Value] = []
     divisors: list[Value] = []
     for arg in above:
@@ -92,7 +88,7 @@ def mul(build: Builder, node: Array, factor: float = 1.0) -> Value:
             arrays.append(build.ufunc("reciprocal", value))
         else:
             divisors.append(value)
-    return _divided(build, _product(build, arrays, factor, shape), divisors)
+    return _divided(build, _product(build, arrays, factor), divisors)
 
 
 def _coefficient(node: Array) -> float:
@@ -105,20 +101,20 @@ def _coefficient(node: Array) -> float:
     return factor
 
 
-def _product(build: Builder, arrays: list[Value], factor: float, shape: tuple[int, ...]) -> Value | None:
+def _product(build: Builder, arrays: list[Value], factor: float) -> Value | None:
     """Return the product, ``None`` for the number 1."""
     flags = [a for a in arrays if a.holds != REAL]
     reals = sorted((a for a in arrays if a.holds == REAL), key=lambda a: (a.entries, _is_input(a)))
     if not reals and flags:
         reals = [build.as_real(flags.pop(0))]
     if not reals:
-        return None if factor == 1 else Value((), number=factor)
+        return None if factor == 1 else literal(factor)
     reals = _with_known_pairs(build, reals)
     total = reals[0]
     if factor == -1 and len(reals) + len(flags) == 1:
         return build.ufunc("negative", total)
     if factor != 1:
-        total = build.ufunc("multiply", total, Value((), number=factor))
+        total = build.ufunc("multiply", total, literal(factor))
     for each in (*reals[1:], *sorted(flags, key=lambda a: a.entries)):
         total = build.ufunc("multiply", total, each)
     return total
@@ -205,7 +201,7 @@ def _step(build: Builder, x: Value) -> Value:
 
 
 def _sigmoid(build: Builder, x: Value) -> Value:
-    """E / (1 + e) with e = exp(min(x, 40)): above 40 it is 1 in any precision here, and nothing overflows."""
+    """Return e / (1 + e) with e = exp(min(x, 40)): above 40 it is 1 in any precision here, and nothing overflows."""
     e = build.ufunc("exp", build.ufunc("minimum", x, build.filled(40.0, x.shape, always=x.entries <= 64 * SMALL)))
     return build.ufunc("divide", e, build.ufunc("add", e, ONE))
 

@@ -22,7 +22,8 @@ _LONG = 72
 _STATIC = frozenset({"number", "size", "constant"})
 _CHEAP = _STATIC | {"name", "transpose", "expand", "index", "arange", "diagonal"}
 _VIEWS = frozenset({"name", "transpose", "expand", "broadcast", "index", "diagonal", "window", "reshape"})
-_MATH = frozenset({"sqrt", "log", "exp", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh"})
+#: The functions of ``math``: what is computed from sizes alone is a Python number.
+MATH = frozenset({"sqrt", "log", "exp", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,21 @@ def safe(word: str) -> str:
     return word + "_" if word in _RESERVED else word
 
 
+def fresh(wanted: str, taken: set[str]) -> str:
+    """Return a variable that is not ``taken``, and take it.
+
+    >>> taken = {"u"}
+    >>> fresh("u", taken), fresh("u", taken), fresh("v", taken)
+    ('u_2', 'u_3', 'v')
+    """
+    word, n = wanted, 1
+    while word in taken:
+        n += 1
+        word = f"{wanted}_{n}"
+    taken.add(word)
+    return word
+
+
 @dataclass
 class _Writer:
     program: Program
@@ -196,12 +212,7 @@ class _Writer:
         self.fixed: dict[int, bool] = {}
 
     def _new(self, wanted: str) -> str:
-        word, n = wanted, 1
-        while word in self.taken:
-            n += 1
-            word = f"{wanted}_{n}"
-        self.taken.add(word)
-        return word
+        return fresh(wanted, self.taken)
 
     def _count(self) -> Counter[int]:
         """Count how often each value is read, over all assignments."""
@@ -274,7 +285,7 @@ class _Writer:
             return None
         word = str(node.params[0])
         inner = ", ".join(within(a, SUM) for a in args)
-        if word in _MATH:
+        if word in MATH:
             return Text(f"math.{word}({inner})")
         plain = write(node, args, self.dialect)
         return None if plain is None else Text(f"float({within(plain, SUM)})")

@@ -8,14 +8,11 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from derivkit.numeric.codegen.emit import Assignment
+from derivkit.numeric.codegen.emit import MATH, Assignment
 from derivkit.symbolic.arrays import Array, Numbering, postorder
 from derivkit.symbolic.arrays.nodes import number
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.index import Size
-
-_STATIC = {"sqrt", "log", "exp", "log1p", "expm1", "sin", "cos", "tan", "sinh", "cosh", "tanh"}
-
 
 #: How many names may be written out one in another: lowering is recursive.
 DEEPEST = 20
@@ -66,7 +63,7 @@ def _computed(node: Array, args: Sequence[Array]) -> Array | None:
         return None
     values = [float(a.params[0]) for a in args]  # type: ignore[arg-type]
     try:
-        if node.op == "fn" and node.params[0] in _STATIC:
+        if node.op == "fn" and node.params[0] in MATH:
             return number(Fraction(getattr(math, str(node.params[0]))(*values)))
         if node.op == "pow":
             return number(Fraction(values[0] ** values[1]))

@@ -66,9 +66,25 @@ class Value:
         """Return a view of this value, ``path`` saying how it is written after it."""
         return Value(shape, self.holds, self.storage, path.replace("{}", self.path), whole)
 
+    def reshaped(self, *shape: int) -> Value:
+        """Return the entries of a whole value in another shape."""
+        return self if shape == self.shape else self.view(f"{{}}.reshape{shape}", shape, whole=True)
+
     def flat(self) -> Value:
         """Return a whole value as a vector."""
-        return self if len(self.shape) == 1 else self.view("{}.reshape(-1)", (self.entries,), whole=True)
+        return self.reshaped(self.entries)
+
+    def column(self) -> Value:
+        """Return a vector as a column; a number as it is."""
+        return self.view("{}[:, None]", (*self.shape, 1)) if self.shape else self
+
+
+def literal(number: float) -> Value:
+    """Return a number that is known."""
+    return Value((), number=number)
+
+
+ZERO, ONE = literal(0.0), literal(1.0)
 
 
 @dataclass(eq=False, slots=True)

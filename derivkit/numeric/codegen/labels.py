@@ -2,16 +2,17 @@
 
 With ``top`` the place of the largest entry, ``e = exp(z - z[top])`` and ``r`` the sum of the *other* entries of ``e``:
 softmax is ``e / (1 + r)`` and its logarithm ``z - z[top] - log1p(r)``, which keeps the digits of a loss near 0.
-(``argmax`` and one entry read are also faster than ``max`` in NumPy 2.)
+(``argmax`` and one entry read are also faster than ``max`` in NumPy 2, but for very many classes.)
 """
 
 from __future__ import annotations
 
 from derivkit.numeric.codegen.builder import Builder, lengths, plain
-from derivkit.numeric.codegen.instructions import PLACE, Value
+from derivkit.numeric.codegen.instructions import ONE, PLACE, Value
 from derivkit.symbolic.arrays import Array
 
-ONE = Value((), number=1.0)
+#: One entry of each row of a flat array, at its place.
+_TAKE = "{0}.take({1}, None, {out}, 'clip')"
 
 
 def places(build: Builder, label: Array, count: int) -> Value:
@@ -20,16 +21,10 @@ def places(build: Builder, label: Array, count: int) -> Value:
     if key not in build.notes:
         value = build.value(label)
         first = _first(build, value.entries, count)
-        text = "add({0}, {1}, {out})"
-        build.notes[key] = build.emit(
-            text,
-            (value.view("{}.reshape(-1)", (value.entries,)), first),
-            (value.entries,),
-            PLACE,
-            hint="place",
-            rows=(True, True),
-        )
-    return build.notes[key]
+        reads, both = (build.whole(value).flat(), first), (True, True)
+        build.notes[key] = build.emit("add({0}, {1}, {out})", reads, (value.entries,), PLACE, hint="place", rows=both)
+    found: Value = build.notes[key]
+    return found
 
 
 def _first(build: Builder, rows: int, count: int) -> Value:
@@ -40,10 +35,8 @@ def less_onehot(build: Builder, total: Value, mark: Array, factor: float) -> Val
     """Return ``total - factor * onehot(label)``: one entry of each row changes."""
     shape = lengths(mark)
     if total.shape != shape:
-        whole = build.filled(0.0, shape, always=True)
-        total = build.emit(
-            "add({0}, {1}, {out})", (build.filled(total.number, shape, always=True) if total.is_number else total, whole), shape
-        )
+        repeated = build.filled(total.number, shape, always=True) if total.is_number else total
+        total = build.ufunc("add", repeated, build.filled(0.0, shape, always=True))
     label = mark.args[0]
     if label.rank == 0:
         return build.emit("{out}[{1}] -= " + plain(factor), (total, build.value(label)), shape, updates=True)
@@ -60,9 +53,9 @@ class Exponentials:
         self.shape = z.shape
         rows, count = z.entries // z.shape[-1], z.shape[-1]
         self.z = build.whole(z)
-        table = self.z.view("{}.reshape" + f"({rows}, {count})", (rows, count), whole=True) if len(z.shape) != 2 else self.z
+        table = self.z.reshaped(rows, count)
         self.largest, self.place = self._largest_of_one() if rows == 1 else self._largest(table)
-        self.distance = build.ufunc("subtract", table, _column(self.largest))
+        self.distance = build.ufunc("subtract", table, self.largest.column())
         self.powers = build.ufunc("exp", self.distance)
         flat, ones = self.powers.flat(), build.ones(count)
         if rows == 1:
@@ -79,8 +72,7 @@ class Exponentials:
         top = build.emit("{0}.argmax(1, {out})", (table,), (rows,), PLACE, hint="top", early=True, rows=(True,))
         starts, both = _first(build, rows, count), (True, True)
         place = build.emit("add({0}, {1}, {out})", (top, starts), (rows,), PLACE, hint="top", early=True, rows=both)
-        text = "{0}.take({1}, None, {out}, 'clip')"
-        return build.emit(text, (self.z.flat(), place), (rows,), hint="m", early=True, rows=(None, True)), place
+        return build.emit(_TAKE, (self.z.flat(), place), (rows,), hint="m", early=True, rows=(None, True)), place
 
     def _largest_of_one(self) -> tuple[Value, Value]:
         """Return the same for one row: numbers, which are read and written faster than arrays of one entry."""
@@ -95,39 +87,29 @@ class Exponentials:
         """Return the softmax times ``factor``."""
         build = self.build
         share = build.ufunc("divide", build.filled(factor, self.others.shape, always=True), build.ufunc("add", self.others, ONE))
-        made = build.ufunc("multiply", self.powers, _column(share))
-        return made if len(self.shape) == 2 else made.view("{}.reshape" + f"{self.shape}", self.shape, whole=True)
+        made = build.ufunc("multiply", self.powers, share.column())
+        return made.reshaped(*self.shape)
 
     def log_softmax(self) -> Value:
         """Return the logarithm of the softmax."""
         below = self.logarithm()
-        made = self.build.ufunc("subtract", self.distance, _column(below))
-        return made if len(self.shape) == 2 else made.view("{}.reshape" + f"{self.shape}", self.shape, whole=True)
+        made = self.build.ufunc("subtract", self.distance, below.column())
+        return made.reshaped(*self.shape)
 
     def distance_of_label(self, label: Array) -> Value:
         """Return how far the labelled entry of each row is from the largest: read before the exponentials are taken."""
-        build = self.build
-        place = places(build, label, self.shape[-1])
-        return build.emit(
-            "{0}.take({1}, None, {out}, 'clip')",
-            (self.distance.flat(), place),
-            place.shape,
-            hint="own",
-            early=True,
-            rows=(None, True),
-        )
-
-
-def _column(value: Value) -> Value:
-    return value.view("{}[:, None]", (*value.shape, 1)) if value.shape else value
+        place = places(self.build, label, self.shape[-1])
+        reads = (self.distance.flat(), place)
+        return self.build.emit(_TAKE, reads, place.shape, hint="own", early=True, rows=(None, True))
 
 
 def exponentials(build: Builder, node: Array) -> Exponentials:
     """Return what the softmaxes of ``node`` over its last axis share."""
     key = ("exponentials", build.numbers(node))
     if key not in build.notes:
-        build.notes[key] = Exponentials(build, build.value(node))  # type: ignore[assignment]
-    return build.notes[key]  # type: ignore[return-value]
+        build.notes[key] = Exponentials(build, build.value(node))
+    found: Exponentials = build.notes[key]
+    return found
 
 
 def along(build: Builder, node: Array) -> Value | None:
@@ -160,4 +142,4 @@ def gather(build: Builder, node: Array) -> Value | None:
         return build.ufunc("subtract", shared.distance_of_label(where[1]), shared.logarithm())
     value = build.whole(build.value(x))
     place = places(build, where[1], value.shape[1])
-    return build.emit("{0}.take({1}, None, {out}, 'clip')", (value.flat(), place), place.shape, early=True, rows=(None, True))
+    return build.emit(_TAKE, (value.flat(), place), place.shape, early=True, rows=(None, True))

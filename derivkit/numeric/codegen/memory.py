@@ -23,7 +23,6 @@ class Layout:
     pools: dict[str, int] = field(default_factory=dict)
     copied: set[Instruction] = field(default_factory=set)
     results: dict[Storage, Storage] = field(default_factory=dict)
-    in_place: int = 0
 
 
 def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage], loops: Sequence[Loop] = ()) -> Layout:
@@ -56,7 +55,6 @@ def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage]
             layout.copied.add(each)
         if out.place == BUFFER and out not in layout.results:
             if old is not None:
-                layout.in_place += 1
                 held[out] = held.pop(old)
             else:
                 length = -(-max(lengths.get(out, out.entries), 1) // ALIGNED) * ALIGNED

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 
 from derivkit.numeric.codegen.builder import LARGE, SMALL, Builder, lengths
-from derivkit.numeric.codegen.instructions import REAL, Value
+from derivkit.numeric.codegen.instructions import REAL, Value, literal
 from derivkit.numeric.codegen.labels import exponentials, is_of_labels
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.arrays.nodes import mul as product
@@ -22,7 +22,7 @@ def name(build: Builder, node: Array) -> Value:
 
 def number(_: Builder, node: Array) -> Value:
     """Return a number."""
-    return Value((), number=float(node.params[0]))  # type: ignore[arg-type]
+    return literal(float(node.params[0]))  # type: ignore[arg-type]
 
 
 def ones(build: Builder, node: Array) -> Value:
@@ -64,7 +64,7 @@ def broadcast(build: Builder, node: Array) -> Value:
 def reshape(build: Builder, node: Array) -> Value:
     """Return the same entries in another shape."""
     x, shape = build.value(node.args[0]), lengths(node)
-    return build.whole(x).view("{}.reshape" + (f"({shape})" if len(shape) != 1 else f"{shape}"), shape, whole=True)
+    return build.whole(x).reshaped(*shape)
 
 
 def index(build: Builder, node: Array) -> Value | None:
@@ -113,7 +113,7 @@ def matmul(build: Builder, node: Array) -> Value | None:
 def outer(build: Builder, node: Array) -> Value:
     """Lower an outer product by broadcasting."""
     a, b = (build.as_real(build.value(x)) for x in node.args)
-    return build.emit("multiply({0}, {1}, {out})", (a.view("{}[:, None]", (*a.shape, 1)), b), lengths(node))
+    return build.emit("multiply({0}, {1}, {out})", (a.column(), b), lengths(node))
 
 
 # -- reductions -----------------------------------------------------------------------------------------------------------
@@ -133,12 +133,12 @@ def reduce(build: Builder, node: Array) -> Value | None:
     factor = (float(node.params[3]) if len(node.params) > 3 else 1.0) / (count if word == "mean" else 1)  # type: ignore[arg-type]
     made = _sum(build, x, tuple(axes), kept)  # type: ignore[arg-type]
     if factor != 1:
-        made = build.ufunc("multiply", made, Value((), number=factor))
+        made = build.ufunc("multiply", made, literal(factor))
     if not keepdims or made.shape == shape:
         return made
     if made.storage is None or not made.shape:
         return build.emit("{out}[...] = {0}", (made,), shape)
-    return made.view("{}.reshape" + (f"({shape})" if len(shape) != 1 else f"{shape}"), shape, whole=made.whole)
+    return made.reshaped(*shape)
 
 
 def _extreme(build: Builder, word: str, x: Value, axes: tuple[int, ...], keepdims: bool, shape: tuple[int, ...]) -> Value:
@@ -156,23 +156,26 @@ def _sum(build: Builder, x: Array, axes: tuple[int, ...], kept: tuple[int, ...])
         return pair
     value = build.as_real(build.value(x))
     if value.is_number:
-        return Value((), number=value.number * prod(lengths(x)))
+        return literal(value.number * prod(lengths(x)))
     if not kept:
         return _total(build, value)
-    if value.whole and len(value.shape) > 1 and axes == tuple(range(len(value.shape) - len(axes), len(value.shape))):
-        count, rows = prod(value.shape[a] for a in axes), prod(kept)
-        table = value if len(value.shape) == 2 else value.view("{}.reshape" + f"({rows}, {count})", (rows, count), whole=True)
-        made = build.emit("{0}.dot({1}, {out})", (table, build.ones(count)), (rows,), early=True, rows=(True, False))
-        return made if len(kept) == 1 else made.view("{}.reshape" + f"({kept})", kept, whole=True)
-    if value.whole and len(value.shape) > 1 and axes == tuple(range(len(axes))):
-        count, rows = prod(kept), prod(value.shape[a] for a in axes)
-        table = value if len(value.shape) == 2 else value.view("{}.reshape" + f"({rows}, {count})", (rows, count), whole=True)
-        adding = "add({out}, {0}.dot({1}), {out})"
-        made = build.emit(
-            "{0}.dot({1}, {out})", (build.ones(rows), table), (count,), early=True, rows=(True, True), adding=adding
-        )
-        return made if len(kept) == 1 else made.view("{}.reshape" + f"({kept})", kept, whole=True)
+    rank = len(value.shape)
+    if value.whole and axes in (tuple(range(len(axes))), tuple(range(rank - len(axes), rank))):
+        return (_row_sums if axes[-1] == rank - 1 else _column_sums)(build, value, prod(kept)).reshaped(*kept)
     return build.emit(f"add.reduce({{0}}, {axes}, None, {{out}})", (value,), kept, early=True)
+
+
+def _row_sums(build: Builder, value: Value, rows: int) -> Value:
+    count = value.entries // rows
+    return build.emit(
+        "{0}.dot({1}, {out})", (value.reshaped(rows, count), build.ones(count)), (rows,), early=True, rows=(True, False)
+    )
+
+
+def _column_sums(build: Builder, value: Value, count: int) -> Value:
+    rows = value.entries // count
+    reads, adding = (build.ones(rows), value.reshaped(rows, count)), "add({out}, {0}.dot({1}), {out})"
+    return build.emit("{0}.dot({1}, {out})", reads, (count,), early=True, rows=(True, True), adding=adding)
 
 
 def _pair(build: Builder, x: Array, axes: Sequence[int]) -> Value | None:
@@ -199,7 +202,7 @@ def _pair(build: Builder, x: Array, axes: Sequence[int]) -> Value | None:
         made = build.emit("vecdot({0}, {1}, {out})", values, lengths(x)[:-1], early=True, rows=(True, True))
     else:
         return None
-    return build.ufunc("multiply", made, Value((), number=factor)) if factor != 1 else made
+    return build.ufunc("multiply", made, literal(factor)) if factor != 1 else made
 
 
 def _total(build: Builder, value: Value) -> Value:
