@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TypeGuard
 
 from derivkit import limits
-from derivkit.symbolic.expr import Delta, Expr, Fn, Inside, Mul, Num, key
+from derivkit.symbolic.expr import Delta, Expr, Fn, Inside, Mul, Num, Pow, key
 
 #: Elementwise operations whose value is 0 or 1, so that a power of them is themselves.
 INDICATORS = frozenset({"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "step"})
+
+
+def divides(factor: Expr) -> TypeGuard[Pow]:
+    """Say whether a factor stands below the fraction bar: a power with a negative number as its exponent."""
+    return isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0
 
 
 def num(value: Fraction | int) -> Num:

@@ -12,11 +12,13 @@ from fractions import Fraction
 
 from derivkit.numeric.codegen.lift import Program
 from derivkit.symbolic.arrays.dialects import has_numpy
+from derivkit.symbolic.derive.everywhere import rebuilt
 from derivkit.symbolic.derive.rows import Bindings, read_row
+from derivkit.symbolic.elementary import divides
 from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine
-from derivkit.symbolic.normal import add, coefficient, mul, negative, power, scaled, sum_over
+from derivkit.symbolic.normal import add, coefficient, mul, negative, power, scaled
 from derivkit.symbolic.ops import ELEMENTWISE
 
 _FEW_NODES = 400
@@ -362,26 +364,16 @@ TABLE: tuple[Row, ...] = (
 
 def _divides_by_probability(expr: Expr, look: _Look) -> bool:
     """Return whether ``expr`` divides by a softmax or a sigmoid, which may underflow to 0."""
-    return any(
-        isinstance(node, Pow) and isinstance(node.exponent, Num) and node.exponent.value < 0 and _is_probability(node.base, look)
-        for node in walk(expr)
-    )
+    return any(divides(node) and _is_probability(node.base, look) for node in walk(expr))
 
 
 def _cancelled(expr: Expr) -> Expr:
     """Return ``expr`` with products spread over sums that hold quotients, so that ``p · (t / p)`` is ``t``."""
     if expr.nodes > _FEW_NODES or not expr.children:
         return expr
-    children = tuple(_cancelled(c) for c in expr.children)
-    if isinstance(expr, Add):
-        return add(children)
-    if isinstance(expr, Sum):
-        return sum_over(expr.indices, children[0])
-    if isinstance(expr, Pow):
-        return power(*children)
+    made = rebuilt(expr, tuple(_cancelled(c) for c in expr.children))
     if not isinstance(expr, Mul):
-        return expr.rebuilt(children)
-    made = mul(children)
+        return made
     factors = made.args if isinstance(made, Mul) else (made,)
     for n, factor in enumerate(factors):
         if isinstance(factor, Add) and any(_has_quotient(t) for t in factor.args):
@@ -393,8 +385,4 @@ def _cancelled(expr: Expr) -> Expr:
 
 def _has_quotient(term: Expr) -> bool:
     factors = term.args if isinstance(term, Mul) else (term,)
-    return any(
-        (isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0)
-        or (isinstance(f, Add) and any(_has_quotient(t) for t in f.args))
-        for f in factors
-    )
+    return any(divides(f) or (isinstance(f, Add) and any(map(_has_quotient, f.args))) for f in factors)

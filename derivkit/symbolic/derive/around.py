@@ -13,9 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.symbolic.derive.kinds import Claim
-from derivkit.symbolic.derive.measure import STEP, compare
-from derivkit.symbolic.evaluate import Evaluation
-from derivkit.symbolic.expr import Name
+from derivkit.symbolic.derive.measure import STEP, compare, stepped
 from derivkit.symbolic.graph import Graph
 
 Array = NDArray[Any]
@@ -37,8 +35,8 @@ def around(primal: Graph, claim: Claim, values: Mapping[str, Array], sizes: Mapp
     direction = rng.uniform(0.5, 1.5, shape) * rng.choice([-1.0, 1.0], shape)
     moved = {name.of: 1 + FAR * rng.uniform(-1, 1, shape)} if name.of not in given else {}
     with np.errstate(all="ignore"):
-        derivative = _run(claim.graph, at, moved, {}, sizes)[name]
-        measured = np.imag(_run(primal.apart or primal, at, moved, {name.of: direction}, sizes)[primal.output]) / STEP
+        derivative = stepped(claim.graph, at, {}, sizes, moved)[name]
+        measured = np.imag(stepped(primal.apart or primal, at, {name.of: direction}, sizes, moved)[primal.output]) / STEP
     if not np.all(np.isfinite(measured)):
         return np.nan
     claimed = np.asarray(np.sum(derivative * direction))
@@ -47,20 +45,3 @@ def around(primal: Graph, claim: Claim, values: Mapping[str, Array], sizes: Mapp
 
 def _near(value: Array, rng: np.random.Generator) -> Array:
     return np.asarray(1 + FAR * rng.uniform(-1, 1, value.shape))
-
-
-def _run(
-    graph: Graph,
-    given: Mapping[Name, Array],
-    moved: Mapping[Name, Array],
-    along: Mapping[Name, Array],
-    sizes: Mapping[str, int],
-) -> dict[Name, Array]:
-    """Return the program's values, the lines ``moved`` off what they are defined to be, a complex step ``along`` some names."""
-    here = {n: a + 1j * STEP * along[n] if n in along else a for n, a in given.items()}
-    run = Evaluation(here, sizes)
-    for d in graph.definitions:
-        value = run.array(d.rhs, d.indices)
-        value = value * moved[d.name] if d.name in moved else value
-        here[d.name] = value + 1j * STEP * along[d.name] if d.name in along else value
-    return here

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TypeGuard
 
 from derivkit.symbolic.derive.differences import Differences
+from derivkit.symbolic.elementary import divides
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Num, Pow, Ref, SizeOf, Sum, key
 from derivkit.symbolic.normal import factors_of
 
@@ -55,6 +56,4 @@ def _is_twofold(expr: Mul) -> bool:
 
 
 def _divides(factor: Expr) -> TypeGuard[Pow]:
-    if not isinstance(factor, Pow) or isinstance(factor.base, SizeOf):
-        return False
-    return isinstance(factor.exponent, Num) and factor.exponent.value < 0
+    return divides(factor) and not isinstance(factor.base, SizeOf)

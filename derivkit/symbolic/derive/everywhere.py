@@ -16,11 +16,12 @@ def everywhere(expr: Expr, change: Change) -> Expr:
     if expr.children and not isinstance(expr, Prim):
         children = tuple([everywhere(c, change) for c in expr.children])
         if not all(map(is_, children, expr.children)):
-            expr = _rebuilt(expr, children)
+            expr = rebuilt(expr, children)
     return change(expr)
 
 
-def _rebuilt(expr: Expr, children: tuple[Expr, ...]) -> Expr:
+def rebuilt(expr: Expr, children: tuple[Expr, ...]) -> Expr:
+    """Return the node over other children, sums, products and powers in normal form."""
     if isinstance(expr, Add):
         return add(children)
     if isinstance(expr, Mul):

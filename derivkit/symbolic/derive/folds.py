@@ -22,6 +22,7 @@ from derivkit.symbolic.derive.relations import Relation, Relations, look, monomi
 from derivkit.symbolic.derive.softmaxes import exponential_sums
 from derivkit.symbolic.derive.symmetry import symmetric_facts, without_solutions
 from derivkit.symbolic.derive.totals import Mean, means
+from derivkit.symbolic.elementary import divides
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -321,7 +322,7 @@ def _absorbed(expr: Mul, known: Knowledge) -> Expr:
 
 
 def _sign(factor: Expr) -> int:
-    return -1 if isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0 else 1
+    return -1 if divides(factor) else 1
 
 
 def _divides_anew(made: Expr, before: Expr, known: Knowledge, derivative: bool) -> bool:
@@ -329,19 +330,9 @@ def _divides_anew(made: Expr, before: Expr, known: Knowledge, derivative: bool) 
 
     What is positive may be 0 in floats, too: for the name of a ``derivative`` that is too much (p_dot dE/dx / p is nan).
     """
-    was_below = {key(f.base) for f in factors_of(before) if isinstance(f, Pow) and _is_below(f)}
-    for factor in factors_of(made):
-        if not isinstance(factor, Pow) or not _is_below(factor):
-            continue
-        if key(factor.base) not in was_below and not is_positive(factor.base, known.positive):
-            return True
-        if derivative and key(factor.base) not in was_below and may_vanish(factor.base, known.vanishing):
-            return True
-    return False
-
-
-def _is_below(factor: Expr) -> bool:
-    return isinstance(factor, Pow) and isinstance(factor.exponent, Num) and factor.exponent.value < 0
+    was_below = {key(f.base) for f in factors_of(before) if divides(f)}
+    new = [f.base for f in factors_of(made) if divides(f) and key(f.base) not in was_below]
+    return any(not is_positive(b, known.positive) or (derivative and may_vanish(b, known.vanishing)) for b in new)
 
 
 def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
@@ -361,7 +352,7 @@ def _neighbours(expr: Expr, known: Knowledge) -> list[Expr]:
                 ratio += [power(substitute(b, binding), e) for b, e in relation.factors]
                 for sign in (1, -1):
                     made = mul((expr, *(power(r, num(sign)) for r in ratio)))
-                    if _divides_anew(made, expr, known, name.name.is_derivative if isinstance(name, Ref) else False):
+                    if _divides_anew(made, expr, known, relation.definition.name.is_derivative):
                         continue
                     found.setdefault(key(made), made)
     return list(found.values())

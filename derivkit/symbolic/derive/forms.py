@@ -23,7 +23,7 @@ from derivkit.symbolic.derive.softmaxes import with_softmaxes
 from derivkit.symbolic.derive.split import broadcasts
 from derivkit.symbolic.derive.terms import by_denominator, term_by_term, with_joined_roots
 from derivkit.symbolic.derive.totals import without_centred
-from derivkit.symbolic.elementary import number_of
+from derivkit.symbolic.elementary import divides, number_of
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     Add,
@@ -186,7 +186,7 @@ def expand(expr: Expr) -> Expr:
 
 
 def _is_quotient(term: Expr) -> bool:
-    return any(isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0 for f in factors_of(term))
+    return any(map(divides, factors_of(term)))
 
 
 # -- factoring ----------------------------------------------------------------------------------------------------------

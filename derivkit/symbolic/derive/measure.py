@@ -191,10 +191,26 @@ def _moved(
         for name, direction in directions.items():
             moved[str(name)] = np.asarray(np.asarray(values[str(name)], dtype=complex) + 1j * STEP * direction)
         return np.asarray(np.imag(evaluate_graph(graph, moved, sizes)[graph.output]) / STEP)
-    here: dict[Name, Array] = {n: env[n] + 1j * STEP * directions[n] if n in directions else env[n] for n in graph.inputs}
-    run = Evaluation(here, sizes)
-    for d in graph.definitions:  # a line that moves does so whatever is before it; the lines behind it follow
-        here[d.name] = run.array(d.rhs, d.indices)
-        if d.name in directions:
-            here[d.name] = here[d.name] + 1j * STEP * directions[d.name]
+    here = stepped(graph, {n: env[n] for n in graph.inputs}, directions, sizes)
     return np.asarray(np.imag(here[graph.output]) / STEP)
+
+
+def stepped(
+    graph: Graph,
+    given: Mapping[Name, Array],
+    along: Mapping[Name, Array],
+    sizes: Mapping[str, int],
+    moved: Mapping[Name, Array] | None = None,
+) -> dict[Name, Array]:
+    """Return the values of a program that takes a complex step ``along`` some names.
+
+    A line that moves does so whatever is before it, and the lines behind it follow; lines may be ``moved`` off what they are
+    defined to be, by factors.
+    """
+    here = {n: a + 1j * STEP * along[n] if n in along else a for n, a in given.items()}
+    run = Evaluation(here, sizes)
+    for d in graph.definitions:
+        value = run.array(d.rhs, d.indices)
+        value = value * moved[d.name] if moved and d.name in moved else value
+        here[d.name] = value + 1j * STEP * along[d.name] if d.name in along else value
+    return here

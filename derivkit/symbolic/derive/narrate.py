@@ -13,6 +13,7 @@ from derivkit.symbolic.derive.inline import Writer
 from derivkit.symbolic.derive.reverse import Adjoint, Contribution, Pass, Stage, raw_product, reference
 from derivkit.symbolic.derive.rewrite import rewrite
 from derivkit.symbolic.derive.totals import Mean, mean_behind, without_centred
+from derivkit.symbolic.elementary import divides
 from derivkit.symbolic.expr import (
     ONE_EXPR,
     ZERO_EXPR,
@@ -318,7 +319,7 @@ def _cancelled(product: Expr) -> list[Expr]:
             flat += factors_of(f)
         up = {key(f) for f in flat if not isinstance(f, Pow | Num)}
         for f in flat:
-            if isinstance(f, Pow) and isinstance(f.exponent, Num) and f.exponent.value < 0 and key(f.base) in up:
+            if divides(f) and key(f.base) in up:
                 found[key(f.base)] = f.base
     return list(found.values())
 

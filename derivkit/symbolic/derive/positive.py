@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Callable, Set
 
 from derivkit.symbolic.expr import Add, Const, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, SizeOf, Sum
 from derivkit.symbolic.graph import Graph
 
 _VANISHING = frozenset({"exp", "sigmoid", "softplus"})
-_POSITIVE_FUNCTIONS = frozenset({"exp", "cosh", "sigmoid", "softplus"})
+_POSITIVE_FUNCTIONS = _VANISHING | {"cosh"}
 
 
 def positive_names(graph: Graph) -> frozenset[Name]:
     """Return the inputs declared positive and the definitions that are positive whatever the inputs are."""
-    found = {n for n, i in graph.inputs.items() if i.kind == "positive"}
-    for d in graph.definitions:
-        if is_positive(d.rhs, found):
-            found.add(d.name)
-    return frozenset(found)
+    return _followed(graph, is_positive, {n for n, i in graph.inputs.items() if i.kind == "positive"})
 
 
 def is_positive(expr: Expr, names: Set[Name]) -> bool:
@@ -46,22 +42,26 @@ def is_positive(expr: Expr, names: Set[Name]) -> bool:
     return isinstance(expr, Sum) and is_positive(expr.body, names)
 
 
-def may_vanish(expr: Expr, graph_names: Set[Name]) -> bool:
-    """Say whether ``expr`` is positive, but 0 in floats where it is small: an exponential, a softmax, a sigmoid."""
+def may_vanish(expr: Expr, names: Set[Name]) -> bool:
+    """Say whether ``expr``, though positive, may be 0 in floats as ``names`` may: an exponential, a softmax, a sigmoid."""
     if isinstance(expr, Ref):
-        return expr.name in graph_names
+        return expr.name in names
     if isinstance(expr, Mul):
-        return any(may_vanish(f, graph_names) for f in expr.args)
+        return any(may_vanish(f, names) for f in expr.args)
     if isinstance(expr, Pow):
-        return may_vanish(expr.base, graph_names)
+        return may_vanish(expr.base, names)
     return (isinstance(expr, Prim) and expr.op == "softmax") or (isinstance(expr, Fn) and expr.op in _VANISHING)
 
 
 def vanishing_names(graph: Graph) -> frozenset[Name]:
     """Return the definitions that may be 0 in floats although they are positive."""
-    found: set[Name] = set()
+    return _followed(graph, may_vanish, set())
+
+
+def _followed(graph: Graph, holds: Callable[[Expr, Set[Name]], bool], found: set[Name]) -> frozenset[Name]:
+    """Return the names of which something ``holds``, line after line."""
     for d in graph.definitions:
-        if may_vanish(d.rhs, found):
+        if holds(d.rhs, found):
             found.add(d.name)
     return frozenset(found)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from fractions import Fraction
 from math import isqrt
 
+from derivkit.symbolic.elementary import divides
 from derivkit.symbolic.expr import Add, Const, Expr, Mul, Num, Pow, SizeOf, key, replace, walk
 from derivkit.symbolic.normal import add, factors_of, mul, normal, num, power
 
@@ -24,7 +25,7 @@ def term_by_term(product: Mul, short: Callable[[Expr], Expr]) -> Expr:
 
 def _meets(term: Expr, others: tuple[Expr, ...]) -> bool:
     """Say whether a term divides by one of the factors beside its bracket."""
-    below = {key(n.base) for n in walk(term) if isinstance(n, Pow) and isinstance(n.exponent, Num) and n.exponent.value < 0}
+    below = {key(n.base) for n in walk(term) if divides(n)}
     return any(key(f) in below for f in others)
 
 
@@ -40,8 +41,7 @@ def by_denominator(expr: Add, short: Callable[[Expr], Expr]) -> Expr:
 
 def _below(factors: Iterable[Expr]) -> frozenset[int]:
     """Return what stands below the bar; a size does not count: it makes a mean of its own sum."""
-    powers = [f for f in factors if isinstance(f, Pow) and not isinstance(f.base, SizeOf)]
-    return frozenset(key(f) for f in powers if isinstance(f.exponent, Num) and f.exponent.value < 0)
+    return frozenset(key(f) for f in factors if divides(f) and not isinstance(f.base, SizeOf))
 
 
 def with_joined_roots(expr: Expr) -> Expr:
