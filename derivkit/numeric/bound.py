@@ -77,12 +77,12 @@ def _held(kernel: Kernel, arrays: Mapping[str, Any]) -> dict[str, Array]:
 def _own(given: Any, array: Array) -> Array:
     if not isinstance(given, np.ndarray) or given.shape != array.shape or given.dtype == object:
         return array
-    return given if array.dtype.kind in ("f", given.dtype.kind) else array
+    return np.asarray(given) if array.dtype.kind in ("f", given.dtype.kind) else array
 
 
 def _unsigned(whole: Array) -> Array:
     """Return a view in which numbers below 0 are larger than all others, so that one pass finds what is out of range."""
-    return whole.view(f"u{whole.itemsize}") if whole.dtype.kind == "i" else whole
+    return whole.view(whole.dtype.str.replace("i", "u")) if whole.dtype.kind == "i" else whole  # in its own order of bytes
 
 
 def bind(kernel: Kernel, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Step:
@@ -178,11 +178,14 @@ class Sgd:
         return float(step())
 
     def _places(self, indices: Any) -> Array:
-        places = np.asarray(indices)
         if not self._kernel.batch:
             raise DerivkitError("the kernel has no batch to take rows of", code="DK010", hint="compile it with batch=(...)")
+        try:
+            places = np.asarray(indices)
+        except (ValueError, TypeError, OverflowError, RuntimeError):
+            places = np.empty(0)
         count = len(self._arrays[self._kernel.batch[0]])
-        if places.ndim != 1 or places.dtype.kind not in "iu" or not places.size:
+        if places.ndim != 1 or places.dtype.kind not in "iu" or not places.size or isinstance(indices, np.ma.MaskedArray):
             raise DerivkitError("indices are the numbers of some rows", code="DK040", hint="step(order[:64])")
         if self.rows is not None and len(places) > self.rows:
             raise DerivkitError(f"{len(places)} rows, and there is room for {self.rows}", code="DK040", hint="give rows=...")
@@ -222,7 +225,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
 def learning_rate(lr: Any) -> float:
     """Return a positive number, or say what is wrong with it."""
     try:
-        rate = float(lr) if isinstance(lr, Real) else math.nan
+        rate = float(lr) if isinstance(lr, Real) and not isinstance(lr, bool) else math.nan
     except OverflowError:
         rate = math.inf
     if not 0 < rate < math.inf:

@@ -248,6 +248,8 @@ def precision(values: Iterable[Any]) -> np.dtype[Any]:
 
 
 def _numbers(word: str, value: Any, declared: Input) -> Array:
+    if isinstance(value, np.ma.MaskedArray):  # its mask would be lost without a word
+        raise DerivkitError(f"'{word}' is a masked array", code="DK040", hint=f"say what the gaps are: {word}.filled(0)")
     try:
         array = np.asarray(value)
         if declared.kind != "label" and array.dtype == object and all(type(v) is int for v in array.flat):
