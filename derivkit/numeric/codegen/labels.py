@@ -7,8 +7,8 @@ softmax is ``e / (1 + r)`` and its logarithm ``z - z[top] - log1p(r)``, which ke
 
 from __future__ import annotations
 
-from derivkit.numeric.codegen.builder import Builder, lengths, plain
-from derivkit.numeric.codegen.instructions import ONE, PLACE, Value
+from derivkit.numeric.codegen.builder import SMALL, Builder, lengths, plain
+from derivkit.numeric.codegen.instructions import ONE, PLACE, Value, literal
 from derivkit.symbolic.arrays import Array
 
 #: One entry of each row of a flat array, at its place.
@@ -40,8 +40,12 @@ def less_onehot(build: Builder, total: Value, mark: Array, factor: float) -> Val
     label = mark.args[0]
     if label.rank == 0:
         return build.emit("{out}[{1}] -= " + plain(factor), (total, build.value(label)), shape, updates=True)
-    place = places(build, label, shape[-1])
-    return build.emit("{out_flat}[{1}] -= " + plain(factor), (total, place), shape, updates=True, rows=(True, True))
+    place, both = places(build, label, shape[-1]), (True, True)
+    if not total.whole:
+        return build.emit("{out_flat}[{1}] -= " + plain(factor), (total, place), shape, updates=True, rows=both)
+    own = build.emit(_TAKE, (total.flat(), place), place.shape, hint="own", rows=(None, True))
+    less = build.ufunc("subtract", own, literal(factor))
+    return build.emit("{out_flat}[{1}] = {2}", (total, place, less), shape, updates=True, rows=(*both, True))
 
 
 class Exponentials:
@@ -86,6 +90,9 @@ class Exponentials:
     def softmax(self, factor: float) -> Value:
         """Return the softmax times ``factor``."""
         build = self.build
+        if factor == 1 and self.powers.entries <= SMALL:  # a division more is faster than a call more
+            made = build.ufunc("divide", self.powers, build.ufunc("add", self.others, ONE).column())
+            return made.reshaped(*self.shape)
         share = build.ufunc("divide", build.filled(factor, self.others.shape, always=True), build.ufunc("add", self.others, ONE))
         made = build.ufunc("multiply", self.powers, share.column())
         return made.reshaped(*self.shape)
