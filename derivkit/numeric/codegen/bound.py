@@ -31,7 +31,7 @@ from derivkit.numeric.codegen.prelude import helper_source
 #: The functions of NumPy that are imported by name: a bound step calls nothing through a module.
 _WORDS = tuple(
     """absolute add arctan copyto cos cosh divide dot equal exp expm1 greater greater_equal less less_equal log log1p maximum
-    minimum multiply negative not_equal power reciprocal sign sin sinh sqrt subtract tan tanh vecdot""".split()
+    minimum multiply negative not_equal power reciprocal rint sign sin sinh sqrt subtract tan tanh vecdot""".split()
 )
 _WORD = re.compile(r"(?<![.\w])[A-Za-z_]\w*")
 _POOLS = {REAL: ("pool", "dtype"), FLAG: ("flags", "bool"), PLACE: ("places", "np.intp")}
@@ -112,7 +112,7 @@ class _Text:
         imported = [w for w in _WORDS if w in words]
         if imported:
             head.append(f"from numpy import {', '.join(imported)}")
-        if needs_scipy := "special" in words:
+        if needs_scipy := "special" in words | set(_WORD.findall(helpers)):
             head.append("from scipy import special")
         parts = ["\n".join(head), *([helpers.rstrip()] if helpers else []), "\n".join(body)]
         return BoundModule("\n\n\n".join(parts) + "\n", needs_scipy=needs_scipy)

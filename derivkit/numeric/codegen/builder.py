@@ -29,9 +29,10 @@ _WIDTH = {REAL: "dtype", FLAG: "bool", PLACE: "np.intp"}
 class Builder:
     """Lowers nodes one by one; ``rules`` say how, by operation, and what no rule takes NumPy computes as it is written."""
 
-    def __init__(self, rules: Mapping[str, Rule], roots: Sequence[Array]) -> None:
+    def __init__(self, rules: Mapping[str, Rule], roots: Sequence[Array], precision: str = "float64") -> None:
         """Count what is read in the trees of ``roots``; the values of names are put into ``known``."""
         self.rules = rules
+        self.precision = precision  # the name of the type that is computed in
         self.known: dict[object, Value] = {}
         self.numbers = Numbering()
         self.values: dict[int, Value] = {}

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from itertools import combinations
 
-from derivkit.numeric.codegen.builder import SMALL, Builder, common
+from derivkit.numeric.codegen import accurate
+from derivkit.numeric.codegen.builder import Builder, common
 from derivkit.numeric.codegen.instructions import FLAG, INPUT, ONE, REAL, ZERO, Value, literal
 from derivkit.numeric.codegen.labels import less_onehot
 from derivkit.symbolic.arrays import Array
@@ -32,6 +33,10 @@ def add(build: Builder, node: Array, factor: float = 1.0) -> Value:
             number += sign * value.number
         else:
             terms.append((sign, build.as_real(value)))
+    if number == 1 and len(terms) == 1 and terms[0][0] < 0 and not marks:
+        made = accurate.complement(build, terms[0][1])
+        if made is not None:
+            return made
     terms.sort(key=lambda t: (t[1].entries, t[0] < 0))
     if number or not terms:
         total = literal(number)
@@ -168,6 +173,8 @@ def pow_(build: Builder, node: Array) -> Value | None:
 def fn(build: Builder, node: Array) -> Value | None:
     """Lower a function of the elementwise table."""
     word = str(node.params[0])
+    if word == "sigmoid" and (other := accurate.of_opposite(build, node)) is not None:
+        return other
     args = [build.value(a) for a in node.args]
     if all(a.is_number for a in args):
         return None
@@ -200,12 +207,6 @@ def _step(build: Builder, x: Value) -> Value:
     return build.ufunc("greater", x, ZERO, holds=FLAG)
 
 
-def _sigmoid(build: Builder, x: Value) -> Value:
-    """Return e / (1 + e) with e = exp(min(x, 40)): above 40 it is 1 in any precision here, and nothing overflows."""
-    e = build.ufunc("exp", build.ufunc("minimum", x, build.filled(40.0, x.shape, always=x.entries <= 64 * SMALL)))
-    return build.ufunc("divide", e, build.ufunc("add", e, ONE))
-
-
 def _softplus(build: Builder, x: Value) -> Value:
     """max(x, 0) + log1p(exp(-|x|))."""
     e = build.ufunc("exp", build.ufunc("negative", build.ufunc("absolute", x)))
@@ -220,13 +221,17 @@ _TESTS = {word: word for word in COMPARISONS.values()}
 
 _UFUNCS = {
     **{w: w for w in ("exp", "log", "log1p", "expm1", "sign", "sin", "cos", "tan", "sinh", "cosh", "tanh", "arctan", "sqrt")},
-    **{"abs": "absolute", "minimum": "minimum", "maximum": "maximum", "erf": "special.erf", "erfc": "special.erfc"},
+    **{"abs": "absolute", "minimum": "minimum", "maximum": "maximum", "erf": "special.erf"},
 }
 
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "relu": _relu,
     "step": _step,
-    "sigmoid": _sigmoid,
+    "sigmoid": accurate.sigmoid,
+    "sigmoid_slope": accurate.sigmoid_slope,
+    "exp_square": accurate.exp_square,
+    "normal_cdf": accurate.normal_cdf,
+    "erfc": accurate.erfc,
     "softplus": _softplus,
     "clip": _clip,
 }

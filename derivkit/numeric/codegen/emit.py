@@ -98,7 +98,7 @@ def emit(program: Program, assignments: Sequence[Assignment], title: str = "") -
     if "math" in _words(text + helper_source(used)):
         head += ["import math", ""]
     head.append("import numpy as np")
-    scipy = "special" in _words(text)
+    scipy = "special" in _words(text + helper_source(used))
     if scipy:
         head.append("from scipy import special")
     parts = ["\n".join(head)]

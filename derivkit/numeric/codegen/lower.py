@@ -43,7 +43,7 @@ def lower(
 ) -> Lowered:
     """Return the instructions that compute ``planned``, whose sizes are put in, from the inputs ``arrays``."""
     inputs: dict[str, Storage] = {}
-    build = Builder(RULES, [a.node for a in planned])
+    build = Builder(RULES, [a.node for a in planned], dtype.name)
     for each in program.inputs:
         word, array = str(each.name), arrays[str(each.name)]
         inputs[word] = Storage(word, array.shape, PLACE if each.kind == "label" else REAL, INPUT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: The text of each helper; it may use the helpers named in :data:`USES`.
+#: The text of each helper; it may use those named in :data:`USES`.
 HELPERS: dict[str, str] = {
     "softmax": '''def softmax(x, axis=-1):
     """exp(x_i) / sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
@@ -73,6 +73,32 @@ HELPERS: dict[str, str] = {
     """1 / (1 + exp(-x)), accurate in both tails: with e = exp(-|x|) it is 1 / (1 + e) above 0 and e / (1 + e) below."""
     e = np.exp(-np.abs(x))
     return np.where(x < 0, e, 1) / (1 + e)
+''',
+    "sigmoid_slope": '''def sigmoid_slope(x):
+    """sigmoid(x) (1 - sigmoid(x)) as e / (1 + e)^2 with e = exp(-|x|): of 1 - sigmoid(x) no digit is left for large x."""
+    e = np.exp(-np.abs(x))
+    r = 1 / (1 + e)
+    return e * r * r
+''',
+    "exp_square": '''def exp_square(x, c):
+    """exp(c x^2) for c < 0, in two factors: h has so few digits that h^2 is exact, for the exponent magnifies its rounding."""
+    x = np.minimum(np.abs(x), math.sqrt(800 / -c))
+    h = np.rint(x * 16) * 0.0625
+    return np.exp(h * h * c) * np.exp((x - h) * (x + h) * c)
+''',
+    "erfc": '''def erfc(x):
+    """1 - erf(x).  SciPy computes it in double, where far above 0 its own has lost digits."""
+    if np.result_type(x) == np.float32:
+        return special.erfc(x)
+    far = np.maximum(x, 0.5)
+    return np.where(x > 0.5, exp_square(far, -1.0) * special.erfcx(far), 1 - special.erf(x))
+''',
+    "normal_cdf": '''def normal_cdf(x):
+    """erfc(-x / sqrt(2)) / 2.  SciPy computes it in double, where far below 0 its own has lost digits."""
+    if np.result_type(x) == np.float32:
+        return special.ndtr(x)
+    far = np.minimum(x, -1)
+    return np.where(x < -1, exp_square(far, -0.5) * special.erfcx(far * -math.sqrt(0.5)) * 0.5, special.ndtr(x))
 ''',
     "softplus": '''def softplus(x):
     """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): no overflow, and no loss for large x."""
@@ -166,11 +192,15 @@ HELPERS: dict[str, str] = {
 }
 
 
+#: The helpers that a helper calls.
+USES: dict[str, tuple[str, ...]] = {"erfc": ("exp_square",), "normal_cdf": ("exp_square",)}
+
+
 def helper_source(names: Iterable[str]) -> str:
     """Return the definitions of the helpers ``names``, in the table's order.
 
     >>> print(helper_source({"softplus"}).splitlines()[0])
     def softplus(x):
     """
-    wanted = set(names)
+    wanted = {used for name in names for used in (name, *USES.get(name, ()))}
     return "\n\n".join(text for name, text in HELPERS.items() if name in wanted)

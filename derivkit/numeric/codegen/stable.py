@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
+from derivkit.numeric.codegen import tails
 from derivkit.numeric.codegen.lift import Program
+from derivkit.numeric.codegen.look import Look, argument_of, base_and_power, beside, logit_of, minus, opposite
 from derivkit.symbolic.arrays.dialects import has_numpy
 from derivkit.symbolic.derive.everywhere import rebuilt
 from derivkit.symbolic.derive.rows import Bindings, read_row
@@ -18,7 +19,7 @@ from derivkit.symbolic.elementary import divides
 from derivkit.symbolic.expr import ONE_EXPR, Add, Expr, Fn, Mul, Name, Num, Pow, Prim, Ref, Sum, key, references, walk
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine
-from derivkit.symbolic.normal import add, coefficient, mul, negative, power, scaled
+from derivkit.symbolic.normal import add, coefficient, mul, power, scaled
 from derivkit.symbolic.ops import ELEMENTWISE
 
 _FEW_NODES = 400
@@ -27,7 +28,7 @@ _FEW_NODES = 400
 def stabilise(program: Program) -> Program:
     """Return the program with the forms of :data:`TABLE` in the place of those that overflow."""
     done: dict[Name, Definition] = {}
-    look = _Look(done)
+    look = Look(done)
     unsafe: set[Name] = set()
     for d in program.definitions:
         rhs = d.rhs
@@ -39,26 +40,7 @@ def stabilise(program: Program) -> Program:
     return replace(program, definitions=tuple(done.values()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """Looks behind names."""
-
-    done: dict[Name, Definition]
-
-    def through(self, expr: Expr) -> Expr:
-        """Return what a name stands for, again and again; another expression as it is."""
-        while isinstance(expr, Ref) and expr.name in self.done:
-            expr = self.done[expr.name].at(expr.subs)
-        return expr
-
-    def opened(self, expr: Expr, names: set[Name]) -> Expr:
-        """Return ``expr`` with the ``names`` in it replaced by their right sides."""
-        if isinstance(expr, Ref):
-            return self.done[expr.name].at(expr.subs) if expr.name in names else expr
-        return expr.rebuilt(tuple(self.opened(c, names) for c in expr.children)) if expr.children else expr
-
-
-def _rewritten(expr: Expr, look: _Look) -> Expr:
+def _rewritten(expr: Expr, look: Look) -> Expr:
     """Return ``expr`` with the table applied from the leaves up."""
     done: dict[int, Expr] = {}
 
@@ -89,22 +71,14 @@ class Row:
 
     name: str
     equality: str
-    apply: Callable[[Expr, _Look], Expr | None]
-
-
-def _fn(expr: Expr, op: str) -> Expr | None:
-    return expr.args[0] if isinstance(expr, Fn) and expr.op == op and len(expr.args) == 1 else None
+    apply: Callable[[Expr, Look], Expr | None]
 
 
 def _log_argument(expr: Expr) -> Expr | None:
-    return _fn(expr, "log")
+    return argument_of(expr, "log")
 
 
-def _minus(expr: Expr) -> Expr:
-    return scaled(-1, expr)
-
-
-def _log_softmax(expr: Expr, look: _Look) -> Expr | None:
+def _log_softmax(expr: Expr, look: Look) -> Expr | None:
     inner = _log_argument(expr)
     prim = None if inner is None else look.through(inner)
     if isinstance(prim, Prim) and prim.op in _LOGS:
@@ -115,31 +89,18 @@ def _log_softmax(expr: Expr, look: _Look) -> Expr | None:
 _LOGS = {"softmax": "log_softmax", "det": "logdet"}  # a determinant overflows long before its logarithm
 
 
-def _log_sigmoid(expr: Expr, look: _Look) -> Expr | None:
+def _log_sigmoid(expr: Expr, look: Look) -> Expr | None:
     inner = _log_argument(expr)
-    logit = None if inner is None else _probability(inner, look)
-    return None if logit is None else _minus(Fn("softplus", (_minus(logit),)))
+    logit = None if inner is None else logit_of(inner, look)
+    return None if logit is None else minus(Fn("softplus", (minus(logit),)))
 
 
-def _probability(expr: Expr, look: _Look) -> Expr | None:
-    """Return the logit of a sigmoid, of a name for one, or of 1 minus one."""
+def _is_probability(expr: Expr, look: Look) -> bool:
     seen = look.through(expr)
-    logit = _fn(seen, "sigmoid")
-    if logit is not None:
-        return logit
-    if isinstance(seen, Add) and len(seen.args) == 2 and ONE_EXPR in seen.args:
-        (other,) = [a for a in seen.args if a != ONE_EXPR] or [ONE_EXPR]
-        logit = _fn(look.through(_minus(other)), "sigmoid")
-        return None if logit is None else _minus(logit)
-    return None
+    return (isinstance(seen, Prim) and seen.op == "softmax") or logit_of(expr, look) is not None
 
 
-def _is_probability(expr: Expr, look: _Look) -> bool:
-    seen = look.through(expr)
-    return (isinstance(seen, Prim) and seen.op == "softmax") or _probability(expr, look) is not None
-
-
-def _log_product(expr: Expr, look: _Look) -> Expr | None:
+def _log_product(expr: Expr, look: Look) -> Expr | None:
     inner = _log_argument(expr)
     if inner is None:
         return None
@@ -153,27 +114,27 @@ def _log_product(expr: Expr, look: _Look) -> Expr | None:
     return add([*logs, Fn("log", (mul(rest),))] if rest else logs)
 
 
-def _logsumexp(expr: Expr, look: _Look) -> Expr | None:
+def _logsumexp(expr: Expr, look: Look) -> Expr | None:
     inner = _log_argument(expr)
     total = None if inner is None else look.through(inner)
     if not isinstance(total, Sum):
         return None
-    exponent = _fn(look.through(total.body), "exp")
+    exponent = argument_of(look.through(total.body), "exp")
     return None if exponent is None else Prim("logsumexp", total.indices, (exponent,), ())
 
 
-def _softplus(expr: Expr, look: _Look) -> Expr | None:
+def _softplus(expr: Expr, look: Look) -> Expr | None:
     inner = _log_argument(expr)
     if inner is not None:
         inner = look.through(inner)
-        inner = _beside(inner, 1)
+        inner = beside(inner, 1)
     else:
-        inner = _fn(expr, "log1p")
-    exponent = None if inner is None else _fn(look.through(inner), "exp")
+        inner = argument_of(expr, "log1p")
+    exponent = None if inner is None else argument_of(look.through(inner), "exp")
     return None if exponent is None else Fn("softplus", (exponent,))
 
 
-def _softmax(expr: Expr, look: _Look) -> Expr | None:
+def _softmax(expr: Expr, look: Look) -> Expr | None:
     """exp(z_i) / Σ_k exp(z_k), written out by hand, also over several lines."""
     if not isinstance(expr, Mul):
         return None
@@ -181,11 +142,11 @@ def _softmax(expr: Expr, look: _Look) -> Expr | None:
         total = look.through(below.base) if isinstance(below, Pow) and below.exponent == Num(-1) else None
         if not isinstance(total, Sum) or len(total.indices) != 1:
             continue
-        exponent = _fn(look.through(total.body), "exp")
+        exponent = argument_of(look.through(total.body), "exp")
         if exponent is None:
             continue
         for above in expr.args:
-            own = _fn(look.through(above), "exp")
+            own = argument_of(look.through(above), "exp")
             at = None if own is None else _read_at(exponent, own, total)
             if at is not None:
                 rest = [f for f in expr.args if f is not above and f is not below]
@@ -204,111 +165,88 @@ def _read_at(pattern: Expr, own: Expr, total: Sum) -> Affine | None:
     return None
 
 
-def _sigmoid(expr: Expr, look: _Look) -> Expr | None:
+def _sigmoid(expr: Expr, look: Look) -> Expr | None:
     """1 / (1 + exp(-z)), and powers of it."""
-    base, exponent = _base_and_power(expr)
+    base, exponent = base_and_power(expr)
     if exponent >= 0:
         return None
-    other = _beside(look.through(base), 1)
-    inner = None if other is None else _fn(look.through(other), "exp")
-    return None if inner is None else power(Fn("sigmoid", (_minus(inner),)), Num(-exponent))
+    other = beside(look.through(base), 1)
+    inner = None if other is None else argument_of(look.through(other), "exp")
+    return None if inner is None else power(Fn("sigmoid", (minus(inner),)), Num(-exponent))
 
 
-def _exp_times_sigmoid(expr: Expr, look: _Look) -> Expr | None:
+def _exp_times_sigmoid(expr: Expr, look: Look) -> Expr | None:
     """exp(z) sigmoid(-z): what is left of exp(z) / (1 + exp(z)), and of the derivatives of sigmoids by hand."""
-    factors = [_base_and_power(f) for f in expr.args] if isinstance(expr, Mul) else []
+    factors = [base_and_power(f) for f in expr.args] if isinstance(expr, Mul) else []
     for n, (above, m) in enumerate(factors):
-        own = _fn(look.through(above), "exp")
+        own = argument_of(look.through(above), "exp")
         for k, (below, times) in enumerate(factors if own is not None else []):
-            logit = _fn(look.through(below), "sigmoid")
-            ratio = 0 if own is None or logit is None else _opposite(scaled(m, own), logit)
+            logit = argument_of(look.through(below), "sigmoid")
+            ratio = 0 if own is None or logit is None else opposite(scaled(m, own), logit)
             if logit is None or ratio < 1 or times < 1 or ratio.denominator * times.denominator != 1:
                 continue
             both = min(ratio, times)
-            up = _minus(logit)
+            up = minus(logit)
             left = [Fn("exp", (scaled(ratio - both, up),))] if ratio > both else []
             rest = [power(b, Num(e)) for j, (b, e) in enumerate(factors) if j not in (n, k)]
             return mul([*left, power(Fn("sigmoid", (up,)), Num(both)), power(below, Num(times - both)), *rest])
     return None
 
 
-def _sigmoid_quotient(expr: Expr, look: _Look) -> Expr | None:
+def _sigmoid_quotient(expr: Expr, look: Look) -> Expr | None:
     """sigmoid(-z) / (1 - y) with y = sigmoid(z) is 1: both may underflow to 0."""
-    factors = [_base_and_power(f) for f in expr.args] if isinstance(expr, Mul) else []
-    logits = {n: z for n, (base, _) in enumerate(factors) if (z := _probability(base, look)) is not None}
+    factors = [base_and_power(f) for f in expr.args] if isinstance(expr, Mul) else []
+    logits = {n: z for n, (base, _) in enumerate(factors) if (z := logit_of(base, look)) is not None}
     for n, one in logits.items():
         for k, other in logits.items():
             (below, e), (above, m) = factors[n], factors[k]
-            if e < 0 < m and _opposite(_minus(one), other) == 1:
+            if e < 0 < m and opposite(minus(one), other) == 1:
                 rest = [power(b, Num(q)) for j, (b, q) in enumerate(factors) if j not in (n, k)]
                 return mul([power(above if m + e > 0 else below, Num(m + e)), *rest])
     return None
 
 
-def _base_and_power(expr: Expr) -> tuple[Expr, Fraction]:
-    if not (isinstance(expr, Pow) and isinstance(expr.exponent, Num)):
-        return expr, Fraction(1)
-    base, e = _base_and_power(expr.base)  # (x^a)^b, as the reader leaves 1 / x^a
-    both = e * expr.exponent.value
-    return (base, both) if e.denominator * expr.exponent.value.denominator == 1 or e == 1 else (expr.base, expr.exponent.value)
-
-
-def _opposite(one: Expr, other: Expr) -> Fraction:
-    """Return how often ``one`` is minus ``other``, 0 when it is no multiple."""
-    if key(negative(one)) == key(negative(negative(other))):
-        return Fraction(1)
-    (c, z), (d, w) = coefficient(one), coefficient(other)
-    return -c / d if key(z) == key(w) else Fraction(0)
-
-
-def _beside(expr: Expr, number: int) -> Expr | None:
-    """Return the other term of a sum of two, one of which is the ``number``."""
-    if isinstance(expr, Add) and len(expr.args) == 2 and Num(number) in expr.args:
-        return next((a for a in expr.args if a != Num(number)), None)
-    return None
-
-
-def _complement(expr: Expr, _: _Look) -> Expr | None:
+def _complement(expr: Expr, _: Look) -> Expr | None:
     """1 - sigmoid(z), where the sigmoid is written out: a name for it is kept, as in y (1 - y)."""
     for sign in (1, -1):
-        other = _beside(expr, sign)
-        logit = None if other is None else _fn(scaled(-sign, other), "sigmoid")
+        other = beside(expr, sign)
+        logit = None if other is None else argument_of(scaled(-sign, other), "sigmoid")
         if logit is not None:
-            return scaled(sign, Fn("sigmoid", (_minus(logit),)))
+            return scaled(sign, Fn("sigmoid", (minus(logit),)))
     return None
 
 
-def _expm1(expr: Expr, look: _Look) -> Expr | None:
+def _expm1(expr: Expr, look: Look) -> Expr | None:
     """exp(z) - 1, and 1 - exp(z)."""
     for sign in (1, -1):
-        other = _beside(expr, -sign)
-        inner = None if other is None else _fn(look.through(scaled(sign, other)), "exp")
+        other = beside(expr, -sign)
+        inner = None if other is None else argument_of(look.through(scaled(sign, other)), "exp")
         if inner is not None:
             return scaled(sign, Fn("expm1", (inner,)))
     return None
 
 
-def _erfc(expr: Expr, _: _Look) -> Expr | None:
+def _erfc(expr: Expr, _: Look) -> Expr | None:
     """1 - erf(z) and 1 + erf(z), with any factor, also beside other terms: of the 1 nothing is left far out."""
     if not isinstance(expr, Add):
         return None
     for number in expr.args:
         for term in expr.args if isinstance(number, Num) else ():
             share, z = coefficient(term)
-            inner = _fn(z, "erf")
+            inner = argument_of(z, "erf")
             if inner is not None and abs(share) == abs(number.value):  # type: ignore[attr-defined]
-                made = scaled(number.value, Fn("erfc", (inner if share == -number.value else _minus(inner),)))  # type: ignore[attr-defined]
+                made = scaled(number.value, Fn("erfc", (inner if share == -number.value else minus(inner),)))  # type: ignore[attr-defined]
                 return add([made, *(t for t in expr.args if t is not number and t is not term)])
     return None
 
 
-def _log1p(expr: Expr, look: _Look) -> Expr | None:
+def _log1p(expr: Expr, look: Look) -> Expr | None:
     inner = _log_argument(expr)
-    other = None if inner is None else _beside(look.through(inner), 1)
+    other = None if inner is None else beside(look.through(inner), 1)
     return None if other is None else Fn("log1p", (other,))
 
 
-def _formula(expr: Expr, _: _Look) -> Expr | None:
+def _formula(expr: Expr, _: Look) -> Expr | None:
     """An operation that NumPy has not, by its formula."""
     if not isinstance(expr, Fn) or has_numpy(expr.op):
         return None
@@ -316,7 +254,7 @@ def _formula(expr: Expr, _: _Look) -> Expr | None:
     return read_row(row.formula, Bindings(scalars=dict(zip(row.parameters, expr.args, strict=True))))
 
 
-def _complemented(expr: Expr, look: _Look) -> Expr:
+def _complemented(expr: Expr, look: Look) -> Expr:
     """Return ``expr`` with 1 - p as sigmoid(-z) for a *name* p of a sigmoid: of 1 - p no digit is left where p is near 1.
 
     Only where the logit costs nothing to read again.  Beside a factor p, as in the slope p (1 - p), the textbook's form
@@ -325,16 +263,16 @@ def _complemented(expr: Expr, look: _Look) -> Expr:
     if expr.nodes > _FEW_NODES or not expr.children:
         return expr
     for sign in (1, -1):
-        other = _beside(expr, sign)
+        other = beside(expr, sign)
         name = None if other is None else scaled(-sign, other)
-        logit = _fn(look.through(name), "sigmoid") if isinstance(name, Ref) else None
+        logit = argument_of(look.through(name), "sigmoid") if isinstance(name, Ref) else None
         if logit is not None and not any(isinstance(node, Sum | Prim) for node in walk(logit)):
-            return scaled(sign, Fn("sigmoid", (_minus(logit),)))
-    beside = {key(_base_and_power(f)[0]) for f in expr.args if isinstance(f, Ref | Pow)} if isinstance(expr, Mul) else set()
+            return scaled(sign, Fn("sigmoid", (minus(logit),)))
+    bases = {key(base_and_power(f)[0]) for f in expr.args if isinstance(f, Ref | Pow)} if isinstance(expr, Mul) else set()
     children = []
     for child in expr.children:
-        other = next((o for sign in (1, -1) if (o := _beside(child, sign)) is not None), None)
-        kept = other is not None and {key(other), key(_minus(other))} & beside
+        other = next((o for sign in (1, -1) if (o := beside(child, sign)) is not None), None)
+        kept = other is not None and {key(other), key(minus(other))} & bases
         children.append(child if kept else _complemented(child, look))
     same = all(a is b for a, b in zip(children, expr.children, strict=True))
     return expr if same else expr.rebuilt(tuple(children))
@@ -352,9 +290,14 @@ TABLE: tuple[Row, ...] = (
     Row("sigmoid", "1 / (1 + exp(-z)) = sigmoid(z)", _sigmoid),
     Row("exp times sigmoid", "exp(z) sigmoid(-z) = sigmoid(z)", _exp_times_sigmoid),
     Row("sigmoid quotient", "sigmoid(-z) / (1 - sigmoid(z)) = 1", _sigmoid_quotient),
+    Row("sigmoid slope", "p (1 - p) = exp(-|z|) / (1 + exp(-|z|))^2 with p = sigmoid(z)", tails.sigmoid_slope),
+    Row("half tanh", "1 + tanh(z) = 2 sigmoid(2 z)", tails.half_tanh),
+    Row("tanh slope", "1 - tanh(z)^2 = 4 p (1 - p) with p = sigmoid(2 z)", tails.tanh_slope),
     Row("complement", "1 - sigmoid(z) = sigmoid(-z)", _complement),
     Row("expm1", "exp(z) - 1 = expm1(z)", _expm1),
     Row("erfc", "1 - erf(z) = erfc(z), 1 + erf(z) = erfc(-z)", _erfc),
+    Row("normal", "erfc(-z / sqrt(2)) = 2 Phi(z)", tails.normal_cdf),
+    Row("exp of a square", "exp(-z^2) in two factors, the square split", tails.exp_square),
     Row("log1p", "log(1 + z) = log1p(z)", _log1p),
 )
 
@@ -362,7 +305,7 @@ TABLE: tuple[Row, ...] = (
 # -- quotients by probabilities -------------------------------------------------------------------------------------------
 
 
-def _divides_by_probability(expr: Expr, look: _Look) -> bool:
+def _divides_by_probability(expr: Expr, look: Look) -> bool:
     """Return whether ``expr`` divides by a softmax or a sigmoid, which may underflow to 0."""
     return any(divides(node) and _is_probability(node.base, look) for node in walk(expr))
 

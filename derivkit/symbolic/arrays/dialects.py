@@ -168,6 +168,7 @@ def _alone(template: str, parameter: str) -> bool:
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
 HELPERS = (
     *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
+    *("sigmoid_slope", "exp_square", "normal_cdf", "erfc"),
     *("windows", "window_dot", "scatter", "entries", "add_rows", "argmax_over", "onehot"),
 )
 
