@@ -68,7 +68,8 @@ class _Text:
         self.dtype = dtype
         self.names: dict[Storage, str] = {}
         self.taken: set[str] = set(_PLAIN)
-        self.views: dict[tuple[Storage, str], str] = {}
+        self.laid: dict[str, str] = {}  # the first name of each place in memory
+        self.views: dict[tuple[str, str], str] = {}
         self.setup: list[str] = []
         self.body: list[str] = []
         self.inner: dict[Storage, Loop] = {}  # what has the memory of one block
@@ -121,18 +122,32 @@ class _Text:
         """Return the variable of a storage, which is declared at its first use."""
         if storage in self.names:
             return self.names[storage]
-        self.names[storage] = word = self.new(storage.hint)
-        if storage.place == CONSTANT:
-            self.setup.append(f"{word} = {storage.made}")
-        elif storage in self.layout.results:
-            self.setup.append(f"{word} = {self.name(self.layout.results[storage])}")
-        elif storage.place == BUFFER:
-            loop = self.inner.get(storage)
-            lengths = storage.shape if loop is None else (loop.rows, *storage.shape[1:])
-            start, count = self.layout.offsets[storage], prod(lengths)
-            shape = f".reshape({', '.join(map(str, lengths))})" if len(lengths) > 1 else ""
-            self.setup.append(f"{word} = {_POOLS[storage.holds][0]}[{start}:{start + count}]{shape}")
+        made = self.memory(storage)
+        if storage.hint == "u" and storage in self.layout.results:
+            word = made
+        elif storage.hint == "u" and made in self.laid:  # a step on the way, in the memory of one before
+            word = self.laid[made]
+        else:
+            word = self.new(storage.hint)
+            if made:
+                self.setup.append(f"{word} = {made}")
+                self.laid[made] = word
+        self.names[storage] = word
         return word
+
+    def memory(self, storage: Storage) -> str:
+        """Return the text that lays a storage out, empty for what is given or made on each call."""
+        if storage.place == CONSTANT:
+            return storage.made
+        if storage in self.layout.results:
+            return self.name(self.layout.results[storage])
+        if storage.place != BUFFER:
+            return ""
+        loop = self.inner.get(storage)
+        lengths = storage.shape if loop is None else (loop.rows, *storage.shape[1:])
+        start, count = self.layout.offsets[storage], prod(lengths)
+        shape = f".reshape({', '.join(map(str, lengths))})" if len(lengths) > 1 else ""
+        return f"{_POOLS[storage.holds][0]}[{start}:{start + count}]{shape}"
 
     def new(self, hint: str) -> str:
         """Return a variable that is not taken."""
@@ -148,7 +163,7 @@ class _Text:
             return word
         if storage.place == FRESH:
             return value.path.replace("{}", word)
-        key = (storage, value.path)
+        key = (word, value.path)
         if key not in self.views:
             self.views[key] = self.new(f"{word}_{_suffix(value.path)}")
             self.setup.append(f"{self.views[key]} = {value.path.replace('{}', word)}")
@@ -166,7 +181,8 @@ class _Text:
             out = self.name(each.out)
             if each.adding:
                 self.body.append(f"{out}.fill(0)")
-            lines += self.written(each, each.adding or each.text, reads, out if each.adding else self.part(cut, out, each.out))
+            text = each.adding or each.text
+            lines += self.written(each, text, reads, self.part(cut, out, each.out) if "{out}" in text and not each.adding else out)
         word = self.new("blocks")
         parts = ", ".join(cut.values())
         spans = f"for begin in range(0, {loop.count}, {loop.rows}) for end in [min(begin + {loop.rows}, {loop.count})]"

@@ -11,6 +11,7 @@ from itertools import combinations
 
 from derivkit.numeric.codegen import accurate
 from derivkit.numeric.codegen.builder import Builder, common
+from derivkit.numeric.codegen.factors import opened
 from derivkit.numeric.codegen.instructions import FLAG, INPUT, ONE, REAL, ZERO, Value, literal
 from derivkit.numeric.codegen.labels import less_onehot
 from derivkit.symbolic.arrays import Array
@@ -60,11 +61,19 @@ def scaled(build: Builder, node: Array, factor: float) -> Value:
         return mul(build, node, factor)
     if alone and node.op == "add" and any(t.op == "onehot" for t in node.args):
         return add(build, node, factor)
+    if alone and (found := opened(build, node)) is not None:
+        return _times_sum(build, *found, factor)
     if alone and (node.op, node.params[:1]) in _SCALABLE:
         made = build.rules[node.op](build, Array(node.op, node.args, node.shape, (*node.params, factor)))
         if made is not None:
             return made
     return build.ufunc("multiply", build.as_real(build.value(node)), literal(factor))
+
+
+def _times_sum(build: Builder, common_factor: Array | None, total: Array, factor: float) -> Value:
+    """Return ``factor`` times a product with a sum that it can go into."""
+    inner = add(build, total, factor)
+    return inner if common_factor is None else build.ufunc("multiply", build.as_real(build.value(common_factor)), inner)
 
 
 #: Operations whose rule takes a factor as one more parameter.
@@ -74,13 +83,17 @@ _SCALABLE = {("along", ("softmax",)), ("reduce", ("sum",)), ("reduce", ("mean",)
 def mul(build: Builder, node: Array, factor: float = 1.0) -> Value:
     """Lower a product with divisors."""
     count: int = node.params[0]  # type: ignore[assignment]
-    above, below = node.args[:count], node.args[count:]
-    if sum(a.op != "number" for a in above) == 1 and all(b.op == "number" for b in below):
-        return scaled(build, next(a for a in above if a.op != "number"), factor * _coefficient(node))
+    factor *= _coefficient(node)
+    above = [a for a in node.args[:count] if a.op != "number"]
+    below = [b for b in node.args[count:] if b.op != "number" or not _float(b)]
+    if len(above) == 1 and not below:
+        return scaled(build, above[0], factor)
+    taker = next((a for a in above if opened(build, a) is not None), None) if factor != 1 else None
     arrays: list[Value] = []
     divisors: list[Value] = []
     for arg in above:
-        value = build.value(arg)
+        value = scaled(build, arg, factor if arg is taker else 1.0)
+        factor = 1.0 if arg is taker else factor
         if value.is_number:
             factor *= value.number
         else:
@@ -97,11 +110,11 @@ def mul(build: Builder, node: Array, factor: float = 1.0) -> Value:
 
 
 def _coefficient(node: Array) -> float:
-    """Return the number that a product multiplies by."""
+    """Return the number that a product multiplies by; a divisor 0 stays where it is."""
     count: int = node.params[0]  # type: ignore[assignment]
     factor = 1.0
     for n, each in enumerate(node.args):
-        if each.op == "number":
+        if each.op == "number" and (n < count or _float(each)):
             factor = factor * _float(each) if n < count else factor / _float(each)
     return factor
 
