@@ -7,7 +7,7 @@ has the memory of one block.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from derivkit.numeric.codegen.builder import LARGE
 from derivkit.numeric.codegen.instructions import BUFFER, FRESH, Instruction, Storage
@@ -37,6 +37,7 @@ def blocked(instructions: Sequence[Instruction], returned: Sequence[Storage]) ->
     while left:
         run, later = _run(left)
         if run and (rows := _rows(run)):
+            run = _once(run, later)
             loops.append(Loop(len(order), len(order) + len(run), rows, _count(run[0])))
             order += run
             left = later
@@ -68,6 +69,21 @@ def _run(instructions: Sequence[Instruction]) -> tuple[list[Instruction], list[I
     return run, later
 
 
+def _once(run: Sequence[Instruction], later: Sequence[Instruction]) -> list[Instruction]:
+    """Return the instructions of a loop without the panels that are there already, which is what all read then."""
+    panels: dict[tuple[object, ...], Storage] = {}
+    same: dict[Storage | None, Storage] = {}
+    for each in run:
+        first = panels.setdefault((each.text, each.reads), each.out) if each.block else each.out
+        if first is not each.out:
+            same[each.out] = first
+    if not same:
+        return list(run)
+    for each in (*run, *later):
+        each.reads = tuple(replace(v, storage=same[v.storage]) if v.storage in same else v for v in each.reads)
+    return [each for each in run if each.out not in same]
+
+
 def _in_step(each: Instruction, made: set[Storage]) -> bool:
     """Return whether an instruction reads of what the run has made the same rows only, and cuts what stays in its place."""
     if any(cut and v.storage is not None and v.storage.place == FRESH for v, cut in zip(each.reads, each.rows, strict=True)):
@@ -94,7 +110,7 @@ def _rows(run: Sequence[Instruction]) -> int:
     again = any(v.storage in made for i in run for v in i.reads)
     if largest <= LARGE or not again or count < 2:
         return 0
-    rows = max(1, BLOCK * count // largest)
+    rows = max(1, max(BLOCK, *(i.block for i in run)) * count // largest)
     return rows if rows < count else 0
 
 

@@ -182,7 +182,8 @@ class _Text:
             if each.adding:
                 self.body.append(f"{out}.fill(0)")
             text = each.adding or each.text
-            lines += self.written(each, text, reads, self.part(cut, out, each.out) if "{out}" in text and not each.adding else out)
+            own = self.part(cut, out, each.out) if "{out}" in text and not each.adding else out
+            lines += self.written(each, text, reads, own)
         word = self.new("blocks")
         parts = ", ".join(cut.values())
         spans = f"for begin in range(0, {loop.count}, {loop.rows}) for end in [min(begin + {loop.rows}, {loop.count})]"

@@ -37,7 +37,8 @@ class Storage:
 class Value:
     """A view of a storage, written by filling its name into ``path``; or a number, which has no storage.
 
-    ``whole``: all entries of a storage that is contiguous, in their order, so that it may be read flat.
+    ``whole``: all entries of a storage that is contiguous, in their order, so that it may be read flat.  ``by_rows``: the
+    rows of the view (its first axis) are those of the storage, whatever the path says.
     """
 
     shape: tuple[int, ...]
@@ -46,6 +47,7 @@ class Value:
     path: str = "{}"
     whole: bool = True
     number: float = 0.0
+    by_rows: bool = False
 
     @property
     def entries(self) -> int:
@@ -60,11 +62,11 @@ class Value:
     @property
     def has_rows(self) -> bool:
         """Whether the rows of the view (its first axis) are those of the storage."""
-        return self.path == "{}" or self.path.startswith("{}[:,")
+        return self.by_rows or self.path == "{}" or self.path.startswith("{}[:,")
 
-    def view(self, path: str, shape: tuple[int, ...], *, whole: bool = False) -> Value:
+    def view(self, path: str, shape: tuple[int, ...], *, whole: bool = False, by_rows: bool = False) -> Value:
         """Return a view of this value, ``path`` saying how it is written after it."""
-        return Value(shape, self.holds, self.storage, path.replace("{}", self.path), whole)
+        return Value(shape, self.holds, self.storage, path.replace("{}", self.path), whole, by_rows=by_rows)
 
     def reshaped(self, *shape: int) -> Value:
         """Return the entries of a whole value in another shape."""
@@ -95,7 +97,8 @@ class Instruction:
     take that of the first operand, which is copied when somebody still reads it.  ``early``: it reads much and writes
     little, and is done as soon as it can be.  ``rows``: which operands are cut when it is done for some rows of the output
     (the first axis) alone, empty when it cannot be; ``None`` for one that is read flat, at places of these rows.
-    ``adding``: the text that adds the part of some rows to an output that is a sum over the first axis.
+    ``adding``: the text that adds the part of some rows to an output that is a sum over the first axis.  ``block``: the
+    entries of a block that suit it best, if it wants more than the usual number.
     """
 
     text: str
@@ -107,6 +110,7 @@ class Instruction:
     rows: tuple[bool | None, ...] = ()
     adding: str = ""
     comment: str = ""
+    block: int = 0
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.numeric.codegen import elementwise, labels, products
+from derivkit.numeric.codegen import convolution, elementwise, labels, products, windows
 from derivkit.numeric.codegen.builder import Builder, Rule, plain
 from derivkit.numeric.codegen.emit import Assignment
 from derivkit.numeric.codegen.instructions import BUFFER, INPUT, KEPT, PLACE, REAL, Instruction, Lowered, Storage, Value
@@ -19,12 +19,15 @@ RULES: dict[str, Rule] = {
     "ones": products.ones,
     "zeros": products.ones,
     "eye": products.eye,
-    "transpose": products.transpose,
+    "transpose": convolution.transpose,
     "expand": products.expand,
     "broadcast": products.broadcast,
     "reshape": products.reshape,
     "index": products.index,
-    "window": products.window,
+    "window": windows.window,
+    "scatter": windows.scatter,
+    "tensordot": convolution.dot,
+    "window_dot": convolution.dot,
     "diagonal": products.diagonal,
     "matmul": products.matmul,
     "outer": products.outer,
