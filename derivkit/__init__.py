@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from derivkit.checking.check import assert_gradient, check_gradient, check_jacobian, check_jvp, check_vjp
     from derivkit.checking.many import check_many
     from derivkit.checking.report import Report
+    from derivkit.checking.structured import check_kernel
     from derivkit.errors import DerivationError, DerivkitError
     from derivkit.numeric.cost import cost as cost
     from derivkit.numeric.data import load_digits
@@ -38,6 +39,7 @@ __all__ = [
     "check_gradient",
     "check_jacobian",
     "check_jvp",
+    "check_kernel",
     "check_many",
     "check_vjp",
     "compile",
@@ -66,6 +68,7 @@ _HOME: dict[str, str] = {
     "check_jvp": "derivkit.checking.check",
     "check_jacobian": "derivkit.checking.check",
     "check_many": "derivkit.checking.many",
+    "check_kernel": "derivkit.checking.structured",
     "assert_gradient": "derivkit.checking.check",
     "Report": "derivkit.checking.report",
     "DerivkitError": "derivkit.errors",

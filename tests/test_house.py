@@ -100,7 +100,16 @@ ROOMS = [
         ),
         rooms(3, "checking", NUMPY | {"hypothesis"}, "strategies"),
         rooms(4, "both", SYMPY, "verify verify.*"),
-        rooms(4, "checking", NUMPY, "structured"),
+        rooms(
+            4,
+            "both",
+            NUMPY,
+            "structured.columns",
+            "structured.routes",
+            "structured.measured",
+            "structured.verdict",
+            "structured structured.door",
+        ),
     ),
 ]
 #: The doors see everything; only what each may load from outside is limited.  The front door is ``derivkit`` itself.

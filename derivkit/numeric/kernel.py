@@ -215,6 +215,12 @@ class Kernel:
 
         return sgd(self, arrays, **options)
 
+    def check(self, arrays: Mapping[str, Any] | None = None, /, grads: Mapping[str, Any] | None = None, **named: Any) -> Any:
+        """Check every entry of the gradients at a point: a forward to :func:`derivkit.check_kernel`."""
+        from derivkit.checking.structured import check_kernel
+
+        return check_kernel(self, arrays, grads, **named)
+
     def fit(self, **options: Any) -> Any:
         """Train with this kernel: a forward to :func:`derivkit.fit`."""
         from derivkit.numeric.train import fit

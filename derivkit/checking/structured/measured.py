@@ -1,0 +1,137 @@
+"""Every entry of every gradient of a kernel, measured: columns of what the leaves enter linearly, pulled back and certified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.checking.structured.columns import Columns, Slopes, typical
+from derivkit.checking.structured.routes import Array, Routes, Run, Share, behind, compiled
+from derivkit.numeric.codegen.cuts import valued
+from derivkit.numeric.codegen.lift import Program
+from derivkit.symbolic.expr import Name
+
+Floats = NDArray[np.float64]
+
+#: Identities that are linear hold to this share of their addends: rounding of long sums.
+CERTAIN = 1e-9
+#: Beyond this, a value that is amplified no more is likelier than one that is.
+LARGEST = 100.0
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What was measured of one leaf; ``mass`` are the sums of the addends' absolute values: rounding is in proportion."""
+
+    value: Floats
+    bar: Floats
+    gap: Floats
+    mass: Floats
+
+
+@dataclass(slots=True)
+class Measurement:
+    """The values at the point, the columns measured of each cut, and how they go back to the leaves."""
+
+    routes: Routes
+    sizes: Mapping[str, int]
+    values: dict[Name, Array]
+    blur: float = 0.0
+    columns: dict[Name, Columns] = field(init=False, default_factory=dict)
+    _runs: dict[int, Run] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Evaluate the program once, and measure every cut."""
+        program = self.routes.program
+        self.values |= {alias: self.values[leaf] for alias, leaf in self.routes.aliases.items()}
+        names = [d.name for d in program.definitions]
+        found = compiled(valued(program, names), self.sizes)(self.values)
+        self.values |= {name: np.asarray(v) for name, v in zip(names, found, strict=True)}
+        for name, cut in self.routes.cuts.items():
+            point = np.array(self.values[name], dtype=np.float64)
+            self.columns[name] = Columns(behind(cut, self.sizes, self.values), point, cut.kept, self.blur)
+            self.columns[name].measure()
+
+    @property
+    def loss(self) -> float:
+        """The value of the program."""
+        return float(self.values[self.routes.program.value])
+
+    @property
+    def calls(self) -> int:
+        """How often a loss was evaluated."""
+        return 1 + sum(c.calls for c in self.columns.values())
+
+    @property
+    def amplification(self) -> float:
+        """By how much the rounding of an argument of an exponential, say, is more than that of its value: its size."""
+        sizes = [float(np.max(np.abs(c.point), initial=0.0)) for c in self.columns.values()]
+        return 1.0 + min(max(sizes, default=0.0), LARGEST)
+
+    def leaf(self, leaf: Name) -> Leaf:
+        """Return what is known of a leaf: the sum of its shares."""
+        shape = np.shape(self.values[leaf])
+        total = Leaf(*(np.zeros(shape) for _ in range(4)))
+        for share in self.routes.shares[leaf] or ():
+            slopes = self.columns[share.cut].slopes
+            one = self._through(share, slopes)
+            total = Leaf(total.value + one.value, total.bar + one.bar, total.gap + one.gap, total.mass + one.mass)
+        return total
+
+    def _through(self, share: Share, slopes: Slopes) -> Leaf:
+        if share.pull is None or share.absolute is None:
+            return Leaf(slopes.value, slopes.bar, slopes.gap, np.abs(slopes.value))
+        bar, gap, mass = (self._run(share.absolute, share, a) for a in (slopes.bar, slopes.gap, np.abs(slopes.value)))
+        return Leaf(self._run(share.pull, share, slopes.value), bar, gap, mass)
+
+    def _run(self, program: Program, share: Share, bar: Floats) -> Floats:
+        """Return the pullback of ``bar``, which is the first input of its program."""
+        run = self._compiled(program)
+        return np.asarray(run({**self.values, program.inputs[0].name: bar}), dtype=np.float64)
+
+    def sharpen(self, leaf: Name, mask: NDArray[np.bool_]) -> int:
+        """Measure closely what moves the masked entries of a leaf; return how many columns there were left to measure."""
+        count = 0
+        for share in self.routes.shares[leaf] or ():
+            columns = self.columns[share.cut]
+            reached = mask if share.site is None else self._reached(share, leaf, mask)
+            chosen = [c for c in columns.columns_of(reached) if c not in columns.sharp]
+            columns.sharpen(chosen)
+            count += len(chosen)
+        return count
+
+    def _reached(self, share: Share, leaf: Name, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return the entries of the cut that the masked entries of the leaf move: NaN spreads to all of them."""
+        marked = np.where(mask, np.nan, self.values[leaf])
+        return np.isnan(self._at_site(share, leaf, marked))
+
+    def _at_site(self, share: Share, leaf: Name, value: Array) -> Floats:
+        if share.site is None:
+            raise AssertionError("a leaf that is cut itself has no site")
+        return np.asarray(self._compiled(share.site)({**self.values, leaf: value}), dtype=np.float64)
+
+    def certified(self, leaf: Name, rng: np.random.Generator) -> bool:
+        """Return whether every pullback to a leaf keeps ⟨B, D V⟩ = ⟨pull(B), V⟩ for a random B and V, D by differences."""
+        for share in self.routes.shares[leaf] or ():
+            if share.pull is None or share.absolute is None or share.site is None:
+                continue
+            here = self.values[leaf]
+            move = (typical(here) or 1.0) * rng.normal(size=here.shape)
+            cotangent = rng.normal(size=np.shape(self.values[share.cut]))
+            step = 2.0**-14
+            difference = self._at_site(share, leaf, here + step * move) - self._at_site(share, leaf, here - step * move)
+            there = float(np.sum(cotangent * difference)) / (2 * step)
+            back = float(np.sum(self._run(share.pull, share, cotangent) * move))
+            size = float(np.sum(np.abs(self._run(share.absolute, share, np.abs(cotangent)) * move)))
+            size += float(np.sum(np.abs(cotangent * self.values[share.cut])))
+            if not abs(there - back) <= CERTAIN * size:
+                return False
+        return True
+
+    def _compiled(self, program: Program) -> Run:
+        if id(program) not in self._runs:
+            self._runs[id(program)] = compiled(program, self.sizes)
+        return self._runs[id(program)]
