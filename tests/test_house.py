@@ -77,8 +77,8 @@ ROOMS = [
         ),
     ),
     *rooms(3, "symbolic", SYMPY, "symbolic.render symbolic.render.*", "numeric.codegen numeric.codegen.*", *KERNEL),
-    *rooms(4, "symbolic", NUMPY, "numeric.train"),
-    *rooms(1, "shared", NUMPY, "numeric.finite_difference", "numeric.data"),
+    *rooms(4, "symbolic", NUMPY, "numeric.train_check", "numeric.train"),
+    *rooms(1, "shared", NUMPY, "numeric.finite_difference", "numeric.data_files", "numeric.data"),
     *in_folder(
         "checking",
         rooms(1, "checking", NUMPY, "report trees"),

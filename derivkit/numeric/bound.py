@@ -154,6 +154,7 @@ class Sgd:
         check_trainable(kernel)
         self._kernel = kernel
         self._arrays = given = _held(kernel, arrays)
+        self.samples = len(given[kernel.batch[0]]) if kernel.batch else 1
         self._planned = kernel.planned(self.lr)
         dtype = precision(given.values())
         words = list(kernel.program.gradients)
@@ -210,13 +211,12 @@ class Sgd:
             places = np.asarray(indices)
         except (ValueError, TypeError, OverflowError, RuntimeError):
             places = np.empty(0)
-        count = len(self._arrays[self._kernel.batch[0]])
         if places.ndim != 1 or places.dtype.kind not in "iu" or not places.size or isinstance(indices, np.ma.MaskedArray):
             raise DerivkitError("indices are the numbers of some rows", code="DK040", hint="step(order[:64])")
         if self.rows is not None and len(places) > self.rows:
             raise DerivkitError(f"{len(places)} rows, and there is room for {self.rows}", code="DK040", hint="give rows=...")
-        if np.maximum.reduce(_unsigned(places)) >= count:
-            raise DerivkitError(f"a row outside of 0..{count - 1}", code="DK040")
+        if np.maximum.reduce(_unsigned(places)) >= self.samples:
+            raise DerivkitError(f"a row outside of 0..{self.samples - 1}", code="DK040")
         return places
 
     def _bound(self, count: int) -> Step:

@@ -253,15 +253,20 @@ def precision(values: Iterable[Any]) -> np.dtype[Any]:
     return np.result_type(*floats) if floats else np.dtype(float)
 
 
-def _numbers(word: str, value: Any, declared: Input) -> Array:
+def plain_array(word: str, value: Any) -> Array:
+    """Return what is given as an array, without a class of its own; one clear error for what is none."""
     if isinstance(value, np.ma.MaskedArray):  # its mask would be lost without a word
-        raise DerivkitError(f"'{word}' is a masked array", code="DK040", hint=f"say what the gaps are: {word}.filled(0)")
+        raise DerivkitError(f"'{echo(word)}' is a masked array", code="DK040", hint="fill its gaps: .filled(0)")
     try:
         array = np.asarray(value)
-        if declared.kind != "label" and array.dtype == object and all(type(v) is int for v in array.flat):
-            array = array.astype(float)  # integers beyond 64 bits
+        whole = array.dtype == object and array.size and all(type(v) is int for v in array.flat)
+        return array.astype(float) if whole else array  # integers beyond 64 bits
     except (ValueError, TypeError, OverflowError, RuntimeError):
-        raise DerivkitError(f"'{word}' is no array of numbers", code="DK040") from None
+        raise DerivkitError(f"'{echo(word)}' is no array of numbers", code="DK040") from None
+
+
+def _numbers(word: str, value: Any, declared: Input) -> Array:
+    array = plain_array(word, value)
     if declared.kind == "label":
         return _labels(word, array)
     if array.dtype.kind not in "fiub":

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.errors import DerivationError, DerivkitError, did_you_mean, echo
+from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.bound import Sgd, check_trainable, learning_rate, whole_number
 from derivkit.numeric.codegen import generate, scores_of
-from derivkit.numeric.kernel import Kernel, checked, load
+from derivkit.numeric.kernel import Kernel, checked, load, plain_array
+from derivkit.numeric.train_check import CHECKED, check, check_finite, check_steps
 from derivkit.symbolic.given import by_name
 
 Array = NDArray[Any]
 
-#: Progress is shown on a terminal once training has taken this long, in seconds.
-PATIENCE = 1.0
-#: How many samples the gradients are checked on, and how far they may be from differences (relative).
-CHECKED, TOLERANCE = 8, 1e-3
-#: How far the check moves off a point that may be at a kink (relative to the largest entry), and how often it tries.
-ASIDE, MOVES = 0.05, 3
+#: Progress is shown on a terminal once training has taken this long, and again after so long, in seconds.
+PATIENCE, AGAIN = 1.0, 0.1
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,8 @@ class History:
 
     ``loss`` and ``accuracy`` have one entry an epoch; the loss is that of the minibatches as they were met.  ``accuracy`` is
     the part of samples (of the held-out ones, where there are any) whose class has the highest score; it is empty when
-    the program has no softmax over classes.  ``checked`` says what was checked before the first step.
+    the program has no softmax over classes.  ``checked`` says what was checked before the first step; ``interrupted``
+    whether Ctrl-C ended the training, and then everything is as after the last epoch that was finished.
     """
 
     loss: tuple[float, ...] = ()
@@ -40,6 +39,17 @@ class History:
     params: Mapping[str, Array] = field(default_factory=dict)
     checked: str = ""
     seconds: float = 0.0
+    interrupted: bool = False
+
+
+class TrainingError(DerivkitError):
+    """A loss, a gradient or a parameter is no longer finite; ``history`` is that of the epochs finished before."""
+
+    history = History()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the history."""
+        return (*super().__reduce__(), {"history": self.history})
 
 
 def fit(
@@ -62,8 +72,10 @@ def fit(
     the full batch.  Each epoch visits every sample once, in an order shuffled from ``seed``, the last smaller minibatch
     included; the same seed gives the same bits.  ``test`` are held-out samples for the accuracy, ``progress`` a stream for a
     progress line (used when it is a terminal), ``callback(epoch, loss, params)`` is called after each epoch and ends the
-    training by returning ``False``.  Raises :class:`DerivationError` when a gradient is not that of the data, and
-    :class:`DerivkitError` when the loss or a parameter is no longer finite: ``lr`` is too large.
+    training by returning ``False``.  Ctrl-C ends it as after the last finished epoch, ``interrupted`` then being true.
+
+    Raises :class:`DerivationError` when a gradient is not that of the data, and :class:`DerivkitError` for data that are not
+    finite and when a loss, a gradient or a parameter becomes so (then ``error.history`` is that of the finished epochs).
 
     >>> import numpy as np
     >>> import derivkit as dk
@@ -75,8 +87,8 @@ def fit(
     """
     if not hasattr(kernel, "derivation"):
         raise DerivkitError(f"a kernel is trained, not a {type(kernel).__name__}", code="DK010", hint="fit(compile(...), ...)")
-    trained = _trained(kernel, by_name(params))
-    inputs = by_name(data)
+    trained = _trained(kernel, params)
+    inputs, held_out = _arrays(data), _held_out(kernel, test)
     count = _samples(kernel, inputs)
     size = _batch_size(kernel, batch_size, count)
     epochs, seed = whole_number("epochs", epochs, 1), whole_number("seed", seed, 0)
@@ -85,86 +97,165 @@ def fit(
         raise DerivkitError("callback is a function of the epoch, the loss and the parameters", code="DK010")
     if progress is not None and not hasattr(progress, "isatty"):
         raise DerivkitError("progress is a stream", code="DK010", hint="progress=sys.stderr")
+    check_finite(kernel, inputs, trained, held_out)
     evidence = check(kernel, inputs, trained, seed)
-    predict = _accuracy(kernel, {**inputs, **by_name(test)})
-    meter = _Progress(progress, epochs)
     step = kernel.sgd({**inputs, **trained}, lr=lr, rows=max(min(size, count), min(CHECKED, count)))
-    _same_steps(kernel, inputs, step, min(CHECKED, count))
-    trained = step.params
+    check_steps(kernel, inputs, step, min(CHECKED, count))
+    predict = _accuracy(kernel, {**inputs, **held_out})
+    if predict is not None:
+        predict(step.params)  # held-out samples that do not fit are told now, not after an epoch
+    run = _Run(kernel, step, _Progress(progress, epochs), evidence)
     random = np.random.default_rng(seed)
-    loss: list[float] = []
-    accuracy: list[float] = []
-    for epoch in range(epochs):
+    try:
+        for epoch in range(epochs):
+            run.epoch(_minibatches(random, count, size), predict)
+            if callback is not None:
+                going = callback(epoch, run.loss[-1], step.params)
+                run.keep()  # the parameters are live: it may have changed them
+                if going is False:
+                    break
+    except KeyboardInterrupt:
+        return run.history(interrupted=True)
+    finally:
+        run.meter.close()
+    return run.history()
+
+
+class _Run:
+    """A training: the losses and accuracies so far, and the parameters as they were after the last finished epoch."""
+
+    def __init__(self, kernel: Kernel, step: Sgd, meter: _Progress, evidence: str) -> None:
+        self.means = kernel.program.reduce == "mean"
+        self.batched = kernel.batch
+        self.step = step
+        self.meter = meter
+        self.evidence = evidence
+        self.loss: list[float] = []
+        self.accuracy: list[float] = []
+        self.keep()
+
+    def keep(self) -> None:
+        """Keep the parameters, in one assignment: an interruption finds those of one epoch or of the other."""
+        self.kept = len(self.loss), {name: array.copy() for name, array in self.step.params.items()}
+
+    def epoch(self, minibatches: Sequence[Array | None], predict: Callable[[Mapping[str, Array]], float] | None) -> None:
+        """Do one epoch in place on the parameters, and note its loss and the accuracy after it."""
         with np.errstate(all="ignore"):  # what overflows is told in a sentence
-            loss.append(_epoch(kernel, step, count, size, random))
-        _stop_when_lost(epoch, lr, loss, trained)
-        if predict is not None:
-            accuracy.append(predict(trained))
-        meter.show(epoch, loss, accuracy)
-        if callback is not None and callback(epoch, loss[-1], trained) is False:
-            break
-    meter.close()
-    return History(tuple(loss), tuple(accuracy), trained, evidence, time.perf_counter() - meter.start)
+            loss = self._descend(minibatches)
+            if not (isfinite(loss) and all(np.isfinite(array).all() for array in self.step.params.values())):
+                raise self._lost(minibatches)
+            right = None if predict is None else predict(self.step.params)
+        self.loss.append(loss)
+        if right is not None:
+            self.accuracy.append(right)
+        self.keep()
+        self.meter.show(self.loss, self.accuracy)
+
+    def _descend(self, minibatches: Sequence[Array | None]) -> float:
+        """Return the mean loss of the samples as they were met; where one step's is not finite, that one at once."""
+        step, means, total, count = self.step, self.means, 0.0, 0
+        for rows in minibatches:
+            loss = step(rows)
+            if rows is None or not isfinite(loss):
+                return loss
+            total += loss * (len(rows) if means else 1)
+            count += len(rows)
+        return total / count
+
+    def history(self, interrupted: bool = False) -> History:
+        """Return what happened; all of it as after the last finished epoch."""
+        epochs, kept = self.kept
+        _put(self.step, kept)
+        seconds = time.perf_counter() - self.meter.start
+        losses, accuracies = tuple(self.loss[:epochs]), tuple(self.accuracy[:epochs])
+        return History(losses, accuracies, self.step.params, self.evidence, seconds, interrupted)
+
+    def _lost(self, minibatches: Sequence[Array | None]) -> TrainingError:
+        """Return the error for an epoch in which something is no longer finite: its steps are done again, looking at each."""
+        history = self.history()
+        number, what, hint = _first_lost(self.step, minibatches)
+        _put(self.step, self.kept[1])
+        if self.kept[0] == 0 and (sample := self._lost_sample(minibatches[number - 1])) is not None:
+            hint = f"sample {sample} has no finite loss and gradient at the given params: a logarithm, a root, a division by 0?"
+        before = f"; the losses before: {', '.join(f'{loss:.3g}' for loss in history.loss[-3:])}" if history.loss else ""
+        where = f"in epoch {len(history.loss) + 1} at lr={self.step.lr:g}: in step {number} {what}"
+        error = TrainingError(f"training diverged {where}{before}", code="DK010", hint=hint)
+        error.history = history
+        return error
+
+    def _lost_sample(self, rows: Array | None) -> int | None:
+        """Return the first of these samples with which loss or gradient is not finite where the epoch began, if there is any."""
+        params = self.kept[1]
+        if not self.batched or _is_finite(self.step, rows, params):
+            return None
+        samples = range(self.step.samples) if rows is None else map(int, rows)
+        return next((n for n in samples if not _is_finite(self.step, np.array([n]), params)), None)
 
 
-def _epoch(kernel: Kernel, step: Sgd, count: int, size: int, random: np.random.Generator) -> float:
-    """Do one epoch in place on the parameters of ``step``; return the mean loss of its samples."""
-    if size >= count:
-        return step()
-    order = random.permutation(count)
-    total = 0.0
-    for first in range(0, count, size):
-        chosen = order[first : first + size]
-        total += step(chosen) * (len(chosen) if kernel.program.reduce == "mean" else 1)
-    return total / count
+def _first_lost(step: Sgd, minibatches: Sequence[Array | None]) -> tuple[int, str, str]:
+    """Return the first step in which something is not finite, what it is, and what to do about it."""
+    for number, rows in enumerate(minibatches, 1):
+        gradients = step.gradients(rows)
+        loss = step(rows)
+        if not isfinite(loss):
+            return number, f"the loss is {loss}", "a smaller lr"
+        for name, gradient in gradients.items():
+            if not np.isfinite(gradient).all():
+                hint = "a smaller lr, or a loss whose derivative has a value there (sqrt at 0 has none)"
+                return number, f"the gradient by '{name}' is not finite, the loss being {loss:.3g}", hint
+        for name, array in step.params.items():
+            if not np.isfinite(array).all():
+                return number, f"'{name}' is not finite after it", "a smaller lr"
+    return len(minibatches), "something is not finite", "a smaller lr"
 
 
-def _same_steps(kernel: Kernel, inputs: Mapping[str, Any], step: Sgd, count: int) -> None:
-    """Refuse to train when the steps would not go along the gradients that were checked."""
-    rows = {name: np.asarray(inputs[name])[:count] for name in kernel.batch}
-    with np.errstate(all="ignore"):
-        checked = kernel({**inputs, **rows, **step.params})[1]
-        found = step.gradients(np.arange(count) if rows else None)
-    for name, gradient in checked.items():
-        scale = float(np.max(np.abs(gradient), initial=0.0))
-        if np.isfinite(scale) and not np.max(np.abs(found[name] - gradient), initial=0.0) <= TOLERANCE * scale:
-            raise DerivationError(f"the step along '{name}' is not its gradient; nothing trained", code="DK033")
+def _is_finite(step: Sgd, rows: Array | None, params: Mapping[str, Array]) -> bool:
+    """Return whether loss and gradients of these samples are finite at ``params``, and leave the step there."""
+    finite = all(np.isfinite(gradient).all() for gradient in step.gradients(rows).values()) and isfinite(step(rows))
+    _put(step, params)
+    return finite
 
 
-def _stop_when_lost(epoch: int, lr: float, loss: list[float], params: Mapping[str, Array]) -> None:
-    """Refuse to go on from a loss or a parameter that is not finite: no later epoch mends it."""
-    lost = next((name for name, array in params.items() if not np.all(np.isfinite(array))), None)
-    if lost is None and np.isfinite(loss[-1]):
-        return
-    seen = f"the loss is {loss[-1]}" if lost is None or not np.isfinite(loss[-1]) else f"'{lost}' is not finite"
-    finite = [f"{value:.3g}" for value in loss if np.isfinite(value)]
-    before = f"; the losses before: {', '.join(finite[-3:])}" if finite else ""
-    raise DerivkitError(f"training diverged in epoch {epoch + 1} at lr={lr:g}: {seen}{before}", code="DK010", hint="a smaller lr")
+def _put(step: Sgd, params: Mapping[str, Array]) -> None:
+    for name, array in params.items():
+        step.params[name][...] = array
 
 
 # -- arguments ------------------------------------------------------------------------------------------------------------
 
 
+def _arrays(given: Mapping[str, Any] | None) -> dict[str, Array]:
+    return {name: plain_array(name, value) for name, value in by_name(given).items()}
+
+
 def _trained(kernel: Kernel, params: Mapping[str, Any]) -> dict[str, Array]:
     """Return copies of the parameters: those that the kernel has gradients for."""
     check_trainable(kernel)
-    for name in params:
+    arrays = _arrays(params)
+    for name in arrays:
         if name not in kernel.program.gradients:
             known = tuple(kernel.program.gradients)
             hint = did_you_mean(str(name), known) or f"the gradients are {', '.join(known)}"
             raise DerivkitError(f"the kernel has no gradient by '{echo(name)}'", code="DK041", hint=hint)
-    copies = {name: np.array(value) for name, value in params.items()}
-    return {name: a if a.dtype.kind == "f" else a.astype(float) for name, a in copies.items()}
+    return {name: a.astype(float) if a.dtype.kind in "iub" else a.copy() for name, a in arrays.items()}
 
 
-def _samples(kernel: Kernel, inputs: Mapping[str, Any]) -> int:
-    counts = {name: len(np.atleast_1d(np.asarray(inputs[name]))) for name in kernel.batch if name in inputs}
-    missing = [name for name in kernel.batch if name not in inputs]
-    if missing:
-        raise DerivkitError(f"no data for '{missing[0]}'", code="DK041", hint=f"data={{'{missing[0]}': ...}}")
-    for name in counts:
-        if np.ndim(inputs[name]) == 0:
+def _held_out(kernel: Kernel, test: Mapping[str, Any] | None) -> dict[str, Array]:
+    held_out = _arrays(test)
+    for name in held_out:
+        if name not in kernel.batch:
+            hint = did_you_mean(name, kernel.batch) or f"the batched inputs are {', '.join(kernel.batch) or 'none'}"
+            raise DerivkitError(f"'{echo(name)}' of test is no batched input of this kernel", code="DK041", hint=hint)
+    return held_out
+
+
+def _samples(kernel: Kernel, inputs: Mapping[str, Array]) -> int:
+    for name in kernel.batch:
+        if name not in inputs:
+            raise DerivkitError(f"no data for '{name}'", code="DK041", hint=f"data={{'{name}': ...}}")
+        if inputs[name].ndim == 0:
             raise DerivkitError(f"'{name}' is one number, and the kernel is batched over it", code="DK040", hint="samples first")
+    counts = {name: len(inputs[name]) for name in kernel.batch}
     if len(set(counts.values())) > 1:
         said = ", ".join(f"{name} has {n}" for name, n in counts.items())
         raise DerivkitError(f"the data have different numbers of samples: {said}", code="DK040")
@@ -180,102 +271,12 @@ def _batch_size(kernel: Kernel, batch_size: int | None, count: int) -> int:
     return size
 
 
-# -- the check before the first step --------------------------------------------------------------------------------------
-
-
-def check(kernel: Kernel, inputs: Mapping[str, Any], params: Mapping[str, Array], seed: int = 0) -> str:
-    """Compare each gradient with central differences of the kernel's value, on the first samples; a wrong one never trains.
-
-    The differences run along random directions, in double precision.  At a kink (zero biases and a blank sample put every
-    relu at its own) differences decide nothing: what disagrees there is compared again beside it, at moved numbers, and is
-    refused only when it disagrees there too.
-    """
-    rows = {name: np.asarray(inputs[name])[:CHECKED] for name in kernel.batch}
-    fixed = {name: _double(value) for name, value in {**inputs, **rows}.items()}
-    point = {name: _double(value) for name, value in params.items()}
-    random = np.random.default_rng(seed)
-    gaps = _gaps(kernel, fixed, point, list(point), random)
-    if gaps is None:
-        value = kernel({**fixed, **point})[0]
-        raise DerivkitError(f"the loss of the first samples is {value}", code="DK040", hint="look at the data and params")
-    doubted = {name: gap for name, gap in gaps.items() if gap >= TOLERANCE}
-    for _ in range(MOVES if doubted else 0):
-        both = _moved(kernel, fixed, random), _moved(kernel, point, random)
-        for data, start in (both, (fixed, both[1])):  # a logarithm may have no value beside the data
-            found = _gaps(kernel, data, start, list(doubted), random)
-            if found is not None:
-                doubted = {name: min(gap, doubted[name]) for name, gap in found.items() if gap >= TOLERANCE}
-                break
-    for name, gap in doubted.items():
-        raise DerivationError(
-            f"the kernel's gradient by '{name}' is not that of the data (relative error {gap:.1e}); nothing trained",
-            code="DK033",
-        )
-    beside = ", beside a kink" if any(gap >= TOLERANCE for gap in gaps.values()) else ""
-    return f"gradients by {', '.join(point)} agree with differences on {len(next(iter(rows.values()), [0]))} samples{beside}"
-
-
-def _gaps(
-    kernel: Kernel, fixed: Mapping[str, Array], point: Mapping[str, Array], names: list[str], random: np.random.Generator
-) -> dict[str, float] | None:
-    """Return how far each gradient is from differences, the median of three directions; ``None`` where the loss is not finite.
-
-    One direction may be nearly orthogonal to a wrong gradient, or cross a kink of a right one: two must agree.
-    """
-    with np.errstate(all="ignore"):
-        value, gradients = kernel({**fixed, **point})
-        if not np.isfinite(value):
-            return None
-        found: dict[str, float] = {}
-        for name in names:
-            directions = [random.normal(size=point[name].shape) for _ in range(3)]
-            gaps = sorted(_gap(kernel, fixed, point, name, gradients[name], d, abs(value)) for d in directions[:2])
-            if gaps[0] < TOLERANCE <= gaps[1]:
-                gaps = sorted([*gaps, _gap(kernel, fixed, point, name, gradients[name], directions[2], abs(value))])
-            found[name] = gaps[1] if np.all(np.isfinite(gaps)) else np.inf
-    return found
-
-
-def _moved(kernel: Kernel, arrays: Mapping[str, Array], random: np.random.Generator) -> dict[str, Array]:
-    """Return the arrays with their real numbers moved a little; what is declared positive stays so."""
-    kinds = {str(name): given.kind for name, given in kernel.derivation.primal.inputs.items()}
-    found = dict(arrays)
-    for name, array in arrays.items():
-        noise = ASIDE * random.normal(size=array.shape)
-        if array.dtype.kind == "f" and kinds.get(name) == "real":
-            found[name] = array + (float(np.max(np.abs(array), initial=0.0)) or 1.0) * noise
-        elif array.dtype.kind == "f" and kinds.get(name) == "positive":
-            found[name] = array * np.exp(noise)
-    return found
-
-
-def _double(value: Any) -> Array:
-    array = np.asarray(value)
-    return array.astype(float) if array.dtype.kind == "f" else array
-
-
-def _gap(
-    kernel: Kernel,
-    fixed: Mapping[str, Array],
-    point: Mapping[str, Array],
-    name: str,
-    gradient: Array,
-    direction: Array,
-    level: float,
-) -> float:
-    """Return the relative difference of the slope along ``direction`` and the measured one."""
-    length = float(np.linalg.norm(direction)) or 1.0
-    direction = direction / length
-    step = 1e-5 * max(1.0, float(np.max(np.abs(point[name]), initial=0.0)))
-
-    def at(t: float) -> float:
-        return float(kernel({**fixed, **point, name: point[name] + t * direction})[0])
-
-    measured = (8 * (at(step) - at(-step)) - (at(2 * step) - at(-2 * step))) / (12 * step)
-    claimed = float(np.sum(gradient * direction))
-    noise = 1e-15 * max(level, 1e-300) / step  # what rounding of the loss does to a difference
-    scale = max(abs(measured), abs(claimed), float(np.linalg.norm(gradient)) / np.sqrt(max(gradient.size, 1)))
-    return max(0.0, abs(measured - claimed) - 10 * noise) / scale if scale else 0.0
+def _minibatches(random: np.random.Generator, count: int, size: int) -> list[Array | None]:
+    """Return the samples of an epoch's steps in a new order; ``None`` is all of them, as they lie."""
+    if size >= count:
+        return [None]
+    order = random.permutation(count)
+    return [order[first : first + size] for first in range(0, count, size)]
 
 
 # -- accuracy -------------------------------------------------------------------------------------------------------------
@@ -317,17 +318,17 @@ class _Progress:
         self.stream = stream if stream is not None and stream.isatty() else None
         self.epochs = epochs
         self.start = time.perf_counter()
-        self.shown = False
+        self.told = 0.0
 
-    def show(self, epoch: int, loss: list[float], accuracy: list[float]) -> None:
-        if self.stream is None or time.perf_counter() - self.start < PATIENCE:
+    def show(self, loss: list[float], accuracy: list[float]) -> None:
+        if self.stream is None or (now := time.perf_counter()) - self.start < PATIENCE or now - self.told < AGAIN:
             return
         right = f"   accuracy {100 * accuracy[-1]:.1f} %" if accuracy else ""
-        self.stream.write(f"\repoch {epoch + 1}/{self.epochs}   loss {loss[-1]:.4f}{right}   ")
+        self.stream.write(f"\repoch {len(loss)}/{self.epochs}   loss {loss[-1]:.4g}{right}   ")
         self.stream.flush()
-        self.shown = True
+        self.told = now
 
     def close(self) -> None:
-        if self.stream is not None and self.shown:
+        if self.stream is not None and self.told:
             self.stream.write("\n")
             self.stream.flush()
