@@ -7,46 +7,63 @@ from __future__ import annotations
 
 from math import sqrt
 
-from derivkit.numeric.codegen.builder import SMALL, Builder
+from derivkit.numeric.codegen.builder import Builder
 from derivkit.numeric.codegen.instructions import ONE, Value, literal
 from derivkit.symbolic.arrays import Array
-from derivkit.symbolic.arrays.nodes import mul, number
+from derivkit.symbolic.arrays.nodes import fn, mul, number
 
 #: e^x is finite up to here, and 1 / (1 + e^x) no larger than the smallest normal number.
 _LIMIT = {"float32": 87.5}
 _LIMIT_OF_DOUBLE = 709.0
 
 
-def sigmoid(build: Builder, x: Value) -> Value:
-    """E / (1 + e) with e = exp(min(x, limit)): nothing overflows, and no branch."""
+def sigmoid(build: Builder, node: Array) -> Value | None:
+    """Return e / (1 + e) with e = exp(min(x, limit)): nothing overflows, and no branch.
+
+    Where sigmoid(-x) is there, that from 1; where the slope is read too, by a reciprocal, which gives both.
+    """
+    other = build.values.get(build.numbers(mul([number(-1), node.args[0]])))
+    if other is not None and (known := build.notes.get(("sigmoid", other))) is not None:
+        return complement(build, known) or known
+    x = build.as_real(build.value(node.args[0]))
+    if x.is_number:
+        return None
     limit = _LIMIT.get(build.precision, _LIMIT_OF_DOUBLE)
-    e = build.ufunc("exp", build.ufunc("minimum", x, build.filled(limit, x.shape, always=x.entries <= 64 * SMALL)))
+    e = build.ufunc("exp", build.ufunc("minimum", x, build.filled(limit, x.shape, always=True)))
     below = build.ufunc("add", e, ONE)
-    made = build.ufunc("divide", e, below)
-    build.notes["sigmoid", x] = made, below
-    build.notes["complement", made] = below
+    if build.uses[build.numbers(fn("sigmoid_slope", *node.args))]:
+        share = build.ufunc("reciprocal", below)
+        made = build.ufunc("multiply", e, share)
+        build.notes["slope", x] = "multiply", made, share
+        build.notes["complement", made] = share
+    else:
+        made = build.ufunc("divide", e, below)
+        build.notes["slope", x] = "divide", made, below
+        build.notes["below", made] = below
+    build.notes["sigmoid", x] = made
     return made
-
-
-def of_opposite(build: Builder, node: Array) -> Value | None:
-    """Return sigmoid(-z) where sigmoid(z) is there: 1 - sigmoid(z)."""
-    other = mul([number(-1), node.args[0]])
-    z = build.values.get(build.numbers(other))
-    known = None if z is None else build.notes.get(("sigmoid", z))
-    return None if known is None else build.ufunc("reciprocal", known[1])
 
 
 def complement(build: Builder, value: Value) -> Value | None:
     """Return 1 - value where the value is a sigmoid."""
-    below = build.notes.get(("complement", value))
-    return None if below is None else build.ufunc("reciprocal", below)
+    below = build.notes.get(("below", value))
+    return build.notes.get(("complement", value)) if below is None else build.ufunc("reciprocal", below)
+
+
+def factors(build: Builder, node: Array) -> tuple[Value, ...]:
+    """Return the values whose product ``node`` is: the slope of a sigmoid that is there has two, and may share a product."""
+    if node.op == "fn" and node.params == ("sigmoid_slope",) and not build.is_shared(node):
+        known = build.notes.get(("slope", build.value(node.args[0])))
+        if known is not None and known[0] == "multiply":
+            return known[1], known[2]
+    return (build.value(node),)
 
 
 def sigmoid_slope(build: Builder, x: Value) -> Value:
-    """sigmoid(x) (1 - sigmoid(x)): the sigmoid by what it was divided by, or e / (1 + e)² with e = exp(-|x|)."""
-    known = build.notes.get(("sigmoid", x))
+    """sigmoid(x) (1 - sigmoid(x)): from the sigmoid where it is there, or e / (1 + e)² with e = exp(-|x|)."""
+    known = build.notes.get(("slope", x))
     if known is not None:
-        return build.ufunc("divide", *known)
+        return build.ufunc(*known)
     e = build.ufunc("exp", build.ufunc("negative", build.ufunc("absolute", x)))
     below = build.ufunc("add", e, ONE)
     return build.ufunc("divide", e, build.ufunc("multiply", below, below))

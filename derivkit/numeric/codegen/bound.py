@@ -33,6 +33,7 @@ _WORDS = tuple(
     """absolute add arctan copyto cos cosh divide dot equal exp expm1 greater greater_equal less less_equal log log1p maximum
     minimum multiply negative not_equal power reciprocal rint sign sin sinh sqrt subtract tan tanh vecdot""".split()
 )
+_REPEATED = ("np.full((", "np.zeros((")
 _WORD = re.compile(r"(?<![.\w])[A-Za-z_]\w*")
 _POOLS = {REAL: ("pool", "dtype"), FLAG: ("flags", "bool"), PLACE: ("places", "np.intp")}
 _PLAIN = frozenset(
@@ -77,7 +78,7 @@ class _Text:
 
     def module(self, title: str, instructions: Sequence[Instruction], loops: Sequence[Loop]) -> BoundModule:
         """Return the text: what is imported, the memory, the views, the step."""
-        self.inner = {s: loop for loop in loops for s in loop.inner}
+        self.inner = {s: loop for loop in loops for s in (*loop.inner, *_repeated(instructions, loop))}
         inputs = [self.name(s) for s in self.lowered.inputs.values()]
         results = [self.name(s) for s in self.results]
         starts = {loop.start: loop for loop in loops}
@@ -138,7 +139,7 @@ class _Text:
     def memory(self, storage: Storage) -> str:
         """Return the text that lays a storage out, empty for what is given or made on each call."""
         if storage.place == CONSTANT:
-            return storage.made
+            return self.constant(storage)
         if storage in self.layout.results:
             return self.name(self.layout.results[storage])
         if storage.place != BUFFER:
@@ -148,6 +149,11 @@ class _Text:
         start, count = self.layout.offsets[storage], prod(lengths)
         shape = f".reshape({', '.join(map(str, lengths))})" if len(lengths) > 1 else ""
         return f"{_POOLS[storage.holds][0]}[{start}:{start + count}]{shape}"
+
+    def constant(self, storage: Storage) -> str:
+        """Return the text that makes a constant: what one loop alone reads is as long as a block."""
+        loop = self.inner.get(storage)
+        return storage.made if loop is None else storage.made.replace(str(storage.shape), str((loop.rows, *storage.shape[1:])))
 
     def new(self, hint: str) -> str:
         """Return a variable that is not taken."""
@@ -212,6 +218,17 @@ class _Text:
         comment = [f"# {each.comment}"] if each.comment else []
         flat = self.operand(_flat(each.out)) if "{out_flat}" in text else ""
         return [*copied, *comment, *text.format(*reads, out=out, out_flat=flat).split("; ")]
+
+
+def _repeated(instructions: Sequence[Instruction], loop: Loop) -> set[Storage]:
+    """Return the constants of one number that only the loop reads, block by block: any rows of them are as good as others."""
+    cut: set[Storage] = set()
+    whole: set[Storage] = set()
+    for n, each in enumerate(instructions):
+        for value, is_cut in zip(each.reads, each.rows or (False,) * len(each.reads), strict=True):
+            if value.storage is not None and value.storage.place == CONSTANT and value.storage.made.startswith(_REPEATED):
+                (cut if is_cut and loop.start <= n < loop.stop else whole).add(value.storage)
+    return cut - whole
 
 
 def _flat(storage: Storage) -> Value:

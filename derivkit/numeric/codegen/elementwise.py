@@ -92,12 +92,13 @@ def mul(build: Builder, node: Array, factor: float = 1.0) -> Value:
     arrays: list[Value] = []
     divisors: list[Value] = []
     for arg in above:
-        value = scaled(build, arg, factor if arg is taker else 1.0)
+        values = (scaled(build, arg, factor),) if arg is taker else accurate.factors(build, arg)
         factor = 1.0 if arg is taker else factor
-        if value.is_number:
-            factor *= value.number
-        else:
-            arrays.append(value)
+        for value in values:
+            if value.is_number:
+                factor *= value.number
+            else:
+                arrays.append(value)
     for arg in below:
         value = build.as_real(build.value(arg))
         if value.is_number and value.number:
@@ -186,8 +187,8 @@ def pow_(build: Builder, node: Array) -> Value | None:
 def fn(build: Builder, node: Array) -> Value | None:
     """Lower a function of the elementwise table."""
     word = str(node.params[0])
-    if word == "sigmoid" and (other := accurate.of_opposite(build, node)) is not None:
-        return other
+    if word == "sigmoid":
+        return accurate.sigmoid(build, node)
     args = [build.value(a) for a in node.args]
     if all(a.is_number for a in args):
         return None
@@ -240,7 +241,6 @@ _UFUNCS = {
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "relu": _relu,
     "step": _step,
-    "sigmoid": accurate.sigmoid,
     "sigmoid_slope": accurate.sigmoid_slope,
     "exp_square": accurate.exp_square,
     "normal_cdf": accurate.normal_cdf,
