@@ -107,7 +107,14 @@ def _own(given: Any, array: Array) -> Array:
 
 def _unsigned(whole: Array) -> Array:
     """Return a view in which numbers below 0 are larger than all others, so that one pass finds what is out of range."""
-    return whole.view(whole.dtype.str.replace("i", "u")) if whole.dtype.kind == "i" else whole  # in its own order of bytes
+    if whole.dtype.kind != "i":
+        return whole
+    return whole.view(_UNSIGNED if whole.dtype is _PLACES else whole.dtype.str.replace("i", "u"))  # in its own order of bytes
+
+
+#: The type that NumPy counts places in.
+_PLACES = np.dtype(np.intp)
+_UNSIGNED = np.dtype(np.uintp)
 
 
 def bind(kernel: Kernel, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> Step:
@@ -154,7 +161,8 @@ class Sgd:
         check_trainable(kernel)
         self._kernel = kernel
         self._arrays = given = _held(kernel, arrays)
-        self.samples = len(given[kernel.batch[0]]) if kernel.batch else 1
+        self._batch = kernel.batch
+        self.samples = len(given[self._batch[0]]) if self._batch else 1
         self._planned = kernel.planned(self.lr)
         dtype = precision(given.values())
         words = list(kernel.program.gradients)
@@ -167,7 +175,7 @@ class Sgd:
         self._momentum, self._decay = momentum, weight_decay
         self._speed = np.zeros_like(self._flat) if momentum else None
         self._full: Step | None = None
-        self._steps: dict[int, Step] = {}
+        self._steps: dict[int, tuple[Step, list[tuple[Callable[..., Any], Array]]]] = {}
         self._buffers: dict[str, Array] = {}
         self.value: float | None = None
 
@@ -199,39 +207,46 @@ class Sgd:
 
     def _gathered(self, indices: Any) -> float:
         places = self._places(indices)
-        step = self._steps.get(len(places)) or self._bound(len(places))
-        for word, buffer in self._buffers.items():
-            self._arrays[word].take(places, 0, buffer[: len(places)], "clip")
+        step, takes = self._steps.get(len(places)) or self._bound(len(places))
+        for take, rows in takes:
+            take(places, 0, rows, "clip")
         return float(step.run())
 
     def _places(self, indices: Any) -> Array:
-        if not self._kernel.batch:
+        """Return the numbers of rows, all of them in range."""
+        if not self._batch:
             raise DerivkitError("the kernel has no batch to take rows of", code="DK010", hint="compile it with batch=(...)")
-        try:
-            places = np.asarray(indices)
-        except (ValueError, TypeError, OverflowError, RuntimeError):
-            places = np.empty(0)
-        if places.ndim != 1 or places.dtype.kind not in "iu" or not places.size or isinstance(indices, np.ma.MaskedArray):
+        places = indices if type(indices) is np.ndarray else _array(indices)
+        if places.ndim != 1 or places.dtype.kind not in "iu" or not places.size:
             raise DerivkitError("indices are the numbers of some rows", code="DK040", hint="step(order[:64])")
         if self.rows is not None and len(places) > self.rows:
             raise DerivkitError(f"{len(places)} rows, and there is room for {self.rows}", code="DK040", hint="give rows=...")
-        if np.maximum.reduce(_unsigned(places)) >= self.samples:
+        whole = _unsigned(places)
+        if whole[whole.argmax()] >= self.samples:
             raise DerivkitError(f"a row outside of 0..{self.samples - 1}", code="DK040")
         return places
 
-    def _bound(self, count: int) -> Step:
-        """Return the step over ``count`` gathered rows, made once; larger buffers than before are new to all."""
+    def _bound(self, count: int) -> tuple[Step, list[tuple[Callable[..., Any], Array]]]:
+        """Return the step over ``count`` gathered rows and how they are gathered, made once; larger buffers are new to all."""
         if not self._buffers or count > len(next(iter(self._buffers.values()))):
             room = max(count, self.rows or 0)
-            self._buffers = {w: np.zeros((room, *self._arrays[w].shape[1:]), self._arrays[w].dtype) for w in self._kernel.batch}
+            self._buffers = {w: np.zeros((room, *self._arrays[w].shape[1:]), self._arrays[w].dtype) for w in self._batch}
             self._steps = {}
         rows = {w: b[:count] for w, b in self._buffers.items()}
-        self._steps[count] = Step(self._kernel, {**self._arrays, **rows, **self.params}, self._planned, self._slots)
+        step = Step(self._kernel, {**self._arrays, **rows, **self.params}, self._planned, self._slots)
+        self._steps[count] = step, [(self._arrays[w].take, r) for w, r in rows.items()]
         return self._steps[count]
 
     def __repr__(self) -> str:
         """Say what is trained."""
         return f"<Sgd lr={self.lr:g} {', '.join(f'{w}: {a.shape}' for w, a in self.params.items())}>"
+
+
+def _array(indices: Any) -> Array:
+    try:
+        return np.empty(0) if isinstance(indices, np.ma.MaskedArray) else np.asarray(indices)
+    except (ValueError, TypeError, OverflowError, RuntimeError):
+        return np.empty(0)
 
 
 def check_trainable(kernel: Kernel) -> None:
