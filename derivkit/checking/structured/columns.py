@@ -25,6 +25,8 @@ UNEVEN = 1e-3
 NEARER = (0.1, 0.01)
 #: The steps of a closer look, not dyadic: they must not alias with the periods of test functions.
 RUNGS = tuple(1e-2 * 0.19**k for k in range(10))
+#: Full-size moves, as shares of an entry's scale; a larger growth from one to the other is a runaway.
+FULL, RUNAWAY = (0.1, 0.36), 1e5
 #: An entry is moved by at least this share of a typical one.
 SMALLEST = 1e-2
 _EPS = float(np.finfo(np.float64).eps)
@@ -32,11 +34,15 @@ _EPS = float(np.finfo(np.float64).eps)
 
 @dataclass(frozen=True, slots=True)
 class Slopes:
-    """Measured slopes with their error bars; ``gap`` is how far the one-sided slopes differ at a kink, else 0."""
+    """Measured slopes with their error bars; ``gap`` is how far the one-sided slopes differ at a kink, else 0.
+
+    ``reach`` is what the loss does over a full-size move, as a slope: a slope far below it has lost digits to it.
+    """
 
     value: Array
     bar: Array
     gap: Array
+    reach: Array
 
 
 @dataclass(slots=True)
@@ -65,7 +71,10 @@ class Columns:
         self._scales = self._sizes()
         self._base = self._at()
         self._noise = self._scatter()
-        self.slopes = Slopes(*(np.zeros(self.point.shape) for _ in range(3)))
+        value, bar, gap = (np.zeros(self.point.shape) for _ in range(3))
+        behind = tuple(range(-len(self.kept), 0))
+        reach = np.moveaxis(self._reach() / np.moveaxis(self._scales, self.kept, behind), behind, self.kept)
+        self.slopes = Slopes(value, bar, gap, reach)
 
     def columns(self) -> Iterable[Column]:
         """Return every column: a position on the axes that are not kept."""
@@ -183,7 +192,10 @@ class Columns:
 
     def _at(self) -> Array:
         self.calls += 1
-        return np.asarray(self.losses(self._work), dtype=np.float64)
+        try:
+            return np.asarray(self.losses(self._work), dtype=np.float64)
+        except (ArithmeticError, ValueError):  # a singular matrix, say: there is nothing to measure there
+            return np.full([self.point.shape[axis] for axis in self.kept], np.nan)
 
     def _scatter(self) -> Array:
         """Return the absolute error of each loss: third differences at neighbouring points leave nothing else."""
@@ -197,6 +209,19 @@ class Columns:
         rough = np.median(np.abs(np.diff(np.array(values), 3, axis=0)), axis=0) / 2
         rough = np.where(np.isfinite(rough), rough, 0.0)
         return np.maximum(np.maximum(rough, typical(rough)), _EPS * (np.abs(self._base) + 1e-300))
+
+    def _reach(self) -> Array:
+        """Return by how much each loss moves over a full-size move: to zero, or to all sides unless it runs away there (exp)."""
+        signs = np.random.default_rng(1).choice([-1.0, 1.0], self.point.shape)
+        moves = [share * signs * self._scales for share in FULL]
+        found = []
+        for move, share in ((-self.point, 1.0), *zip(moves, FULL, strict=True)):
+            self._work[...] = self.point + move
+            moved = np.abs(self._at() - self._base) / share
+            found.append(np.where(np.isfinite(moved), moved, 0.0))
+        self._work[...] = self.point
+        home, small, large = found
+        return np.maximum(home, np.where((small > 0) & (large > RUNAWAY * small), small, np.maximum(small, large)))
 
 
 def _place(column: Column) -> tuple[Any, ...]:

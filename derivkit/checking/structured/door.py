@@ -15,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.checking.check import check_gradient
-from derivkit.checking.problem import COARSE
+from derivkit.checking.line import Line, rung
+from derivkit.checking.problem import COARSE, SLACK, Point, norm
 from derivkit.checking.report import Report
+from derivkit.checking.residual import measure
 from derivkit.checking.structured.columns import typical
 from derivkit.checking.structured.measured import Measurement
 from derivkit.checking.structured.routes import compiled, routes
-from derivkit.checking.structured.verdict import Judged, cause, judge, misfit
+from derivkit.checking.structured.verdict import BARS, Judged, cause, judge, misfit
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen.cuts import objective
+from derivkit.numeric.finite_difference import scales
 from derivkit.numeric.kernel import Kernel, precision
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.given import by_name, fix_sizes
@@ -33,6 +36,8 @@ Array = NDArray[Any]
 #: The kinds whose results are slopes of one number.
 KINDS = ("gradient", "vjp")
 SEED = 0
+#: The whole gradient is held against the loss at these steps, to this share of its size: a missing part is more.
+NEAR, CLOSE = (1e-6, 1e-7), 1e-5
 
 
 def check_kernel(
@@ -87,11 +92,13 @@ class _Check:
         sizes = fix_sizes(Graph({i.name: i for i in self.program.inputs}, (), self.program.value), self._words(), {})
         self.sizes = {**kernel.sizes(words), **sizes}
         self.leaves = {word: next(i.name for i in self.program.inputs if str(i.name) == word) for word in self.claims}
+        self._whole = compiled(replace(self.program, kind="value"), self.sizes)
         self.calls = 0
         blur = 0.0 if self.eps <= COARSE else 64 * self.eps
         self.measured = Measurement(routes(self.program, self.leaves.values(), self.sizes), self.sizes, dict(self.values), blur)
         if not math.isfinite(self.measured.loss):
             raise DerivkitError(f"the loss is {self.measured.loss} at the point: nothing can be measured", code="DK050")
+        self.measured.measure()
 
     def _words(self) -> dict[str, Array]:
         return {str(name): a for name, a in self.values.items()}
@@ -101,33 +108,60 @@ class _Check:
         early = self._misfits()
         if early is not None:
             return early
-        judged = self._judged(self.claims, self.eps)
-        wrong = [j for j in judged if np.any(j.wrong) and not j.blunt]
-        if wrong:
+        judged = self._judged()
+        trusted = [j for j in judged if not j.blunt and self.measured.certified(self.leaves[j.name], np.random.default_rng(SEED))]
+        if not self._adds_up(trusted):
+            trusted = []
+        if wrong := [j for j in trusted if np.any(j.wrong)]:
             return self._wrong(wrong)
-        doubtful = [j for j in judged if np.any(j.unclear) and not j.blunt]
-        again = [word for word in self.claims if self._by_directions(word, judged)]
-        if again:
-            verdict = self._directions(again)
-            if not verdict.ok:
-                return verdict
-        if doubtful:
+        again = [word for word in self.claims if word not in {j.name for j in trusted}]
+        if again and not (verdict := self._directions(again)).ok:
+            return verdict
+        if doubtful := [j for j in trusted if np.any(j.unclear)]:
             return self._undecided(doubtful)
-        return self._ok(judged, again)
+        return self._ok(trusted, again)
 
-    def _judged(self, claims: Mapping[str, Array], eps: float) -> list[Judged]:
+    def _judged(self) -> list[Judged]:
         found = []
-        for position, (word, claim) in enumerate(claims.items()):
+        for position, (word, claim) in enumerate(self.claims.items()):
             leaf = self.leaves[word]
             if self.measured.routes.shares[leaf] is not None:
-                found.append(judge(self.measured, leaf, position, claim.astype(float), eps))
+                found.append(judge(self.measured, leaf, position, claim.astype(float), self.eps))
         return found
 
-    def _by_directions(self, word: str, judged: Sequence[Judged]) -> bool:
-        """Return whether a leaf is too large, its bars too wide, or its identity not certified."""
-        mine = next((j for j in judged if j.name == word), None)
-        rng = np.random.default_rng(SEED)
-        return mine is None or mine.blunt or not self.measured.certified(self.leaves[word], rng)
+    def _adds_up(self, judged: Sequence[Judged]) -> bool:
+        """Return whether the measured gradients predict the loss itself along one random direction of all leaves together.
+
+        Each step from a column to an entry is certified by itself; this is the proof that no step is missing.
+        """
+        if not judged:
+            return True
+        rng = np.random.default_rng([SEED, 1])
+        names = [self.leaves[j.name] for j in judged]
+        direction = tuple(np.asarray(scales(j.point) * rng.choice([-1.0, 1.0], j.point.shape)) for j in judged)
+        slopes = [j.found.value for j in judged]
+
+        def predict(moved: Point) -> float:
+            return float(sum(np.sum(g * m) for g, m in zip(slopes, moved, strict=True)))
+
+        def value(reached: Point) -> float:
+            self.calls += 1
+            return self._loss(names, reached)
+
+        line = Line(
+            value, predict, tuple(j.point for j in judged), direction, self.measured.loss, float(np.finfo(float).eps), 0.0
+        )
+        size = norm(np.concatenate([(g * u).ravel() for g, u in zip(slopes, direction, strict=True)]))
+        bars = [(BARS * j.found.bar + j.found.gap) * np.abs(u) for j, u in zip(judged, direction, strict=True)]
+        bar = float(sum(np.sum(b) for b in bars))
+        quick = (rung(line, step).central for step in NEAR)  # the residual, where no kink is that near
+        return any(abs(r) <= CLOSE * size + bar for r in quick) or measure(line, size, SLACK * size + bar).verdict != "wrong"
+
+    def _loss(self, names: Sequence[Name], arrays: Sequence[Array]) -> float:
+        try:
+            return float(self._whole({**self.values, **dict(zip(names, arrays, strict=True))}))
+        except (ArithmeticError, ValueError):  # a singular matrix, say
+            return math.nan
 
     def _report(self, **fields: Any) -> Report:
         claims = "" if self.own else ", grads"
@@ -194,11 +228,10 @@ class _Check:
 
     def _directions(self, words: Sequence[str]) -> Report:
         """Return the verdict of :func:`check_gradient` on some leaves: along random directions, to any number of entries."""
-        run = compiled(replace(self.program, kind="value"), self.sizes)
         names = [self.leaves[word] for word in words]
 
         def loss(*arrays: Array) -> float:
-            return float(run({**self.values, **dict(zip(names, arrays, strict=True))}))
+            return self._loss(names, arrays)
 
         loss.__name__ = str(self.kernel.derivation.primal.output)
         kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +24,20 @@ LARGEST = 100.0
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """What was measured of one leaf; ``mass`` are the sums of the addends' absolute values: rounding is in proportion."""
+    """What was measured of one leaf; ``mass`` are the sums of the addends' absolute values: rounding is in proportion.
+
+    ``reach`` are those of the slopes of full-size moves.
+    """
 
     value: Floats
     bar: Floats
     gap: Floats
     mass: Floats
+    reach: Floats
+
+    def __add__(self, other: Leaf) -> Leaf:
+        """Return what is known of the sum of two shares."""
+        return Leaf(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
 
 @dataclass(slots=True)
@@ -44,12 +52,15 @@ class Measurement:
     _runs: dict[int, Run] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Evaluate the program once, and measure every cut."""
+        """Evaluate the program once."""
         program = self.routes.program
         self.values |= {alias: self.values[leaf] for alias, leaf in self.routes.aliases.items()}
         names = [d.name for d in program.definitions]
         found = compiled(valued(program, names), self.sizes)(self.values)
         self.values |= {name: np.asarray(v) for name, v in zip(names, found, strict=True)}
+
+    def measure(self) -> None:
+        """Measure every cut."""
         for name, cut in self.routes.cuts.items():
             point = np.array(self.values[name], dtype=np.float64)
             self.columns[name] = Columns(behind(cut, self.sizes, self.values), point, cut.kept, self.blur)
@@ -74,20 +85,18 @@ class Measurement:
     def leaf(self, leaf: Name) -> Leaf:
         """Return what is known of a leaf: the sum of its shares."""
         shape = np.shape(self.values[leaf])
-        total = Leaf(*(np.zeros(shape) for _ in range(4)))
+        total = Leaf(*(np.zeros(shape) for _ in fields(Leaf)))
         for share in self.routes.shares[leaf] or ():
-            slopes = self.columns[share.cut].slopes
-            one = self._through(share, slopes)
-            total = Leaf(total.value + one.value, total.bar + one.bar, total.gap + one.gap, total.mass + one.mass)
+            total = total + self._through(share, self.columns[share.cut].slopes)
         return total
 
     def _through(self, share: Share, slopes: Slopes) -> Leaf:
         if share.pull is None or share.absolute is None:
-            return Leaf(slopes.value, slopes.bar, slopes.gap, np.abs(slopes.value))
-        bar, gap, mass = (self._run(share.absolute, share, a) for a in (slopes.bar, slopes.gap, np.abs(slopes.value)))
-        return Leaf(self._run(share.pull, share, slopes.value), bar, gap, mass)
+            return Leaf(slopes.value, slopes.bar, slopes.gap, np.abs(slopes.value), slopes.reach)
+        bounds = (slopes.bar, slopes.gap, np.abs(slopes.value), slopes.reach)
+        return Leaf(self._run(share.pull, slopes.value), *(self._run(share.absolute, a) for a in bounds))
 
-    def _run(self, program: Program, share: Share, bar: Floats) -> Floats:
+    def _run(self, program: Program, bar: Floats) -> Floats:
         """Return the pullback of ``bar``, which is the first input of its program."""
         run = self._compiled(program)
         return np.asarray(run({**self.values, program.inputs[0].name: bar}), dtype=np.float64)
@@ -124,8 +133,8 @@ class Measurement:
             step = 2.0**-14
             difference = self._at_site(share, leaf, here + step * move) - self._at_site(share, leaf, here - step * move)
             there = float(np.sum(cotangent * difference)) / (2 * step)
-            back = float(np.sum(self._run(share.pull, share, cotangent) * move))
-            size = float(np.sum(np.abs(self._run(share.absolute, share, np.abs(cotangent)) * move)))
+            back = float(np.sum(self._run(share.pull, cotangent) * move))
+            size = float(np.sum(np.abs(self._run(share.absolute, np.abs(cotangent)) * move)))
             size += float(np.sum(np.abs(cotangent * self.values[share.cut])))
             if not abs(there - back) <= CERTAIN * size:
                 return False

@@ -93,10 +93,11 @@ def judge(m: Measurement, leaf: Name, position: int, claim: Floats, eps: float) 
 def _granted(found: Leaf, eps: float, amplification: float) -> Floats:
     """Return how far a right claim of this epsilon may be off.
 
-    The addends of an entry are rounded in proportion to themselves, and each has errors from the values before it.
+    The addends of an entry are rounded in proportion to themselves, and each has errors from the values before it; a slope
+    that is the small difference of large ones (y - t where y is nearly t) from those.
     """
-    share = np.abs(found.value) + typical(found.value)
-    return np.asarray(max(SLACK, 128 * eps) * share + 32 * eps * amplification * (found.mass + typical(found.mass)))
+    share = max(SLACK, 128 * eps) * (np.abs(found.value) + typical(found.value))
+    return np.asarray(share + 32 * eps * amplification * (found.mass + typical(found.mass)) + 8 * eps * found.reach)
 
 
 def _worst(ratio: Floats, doubted: Mask) -> Mask:
