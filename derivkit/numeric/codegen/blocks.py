@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from derivkit.numeric.codegen.builder import LARGE
-from derivkit.numeric.codegen.instructions import BUFFER, FRESH, Instruction, Storage
+from derivkit.numeric.codegen.instructions import BUFFER, FRESH, PADDED, Instruction, Storage
 
 #: Entries of a block (measured: with fewer the calls cost more than the cache saves).
 BLOCK = 32_768
@@ -39,6 +39,9 @@ def blocked(instructions: Sequence[Instruction], returned: Sequence[Storage]) ->
         if run and (rows := _rows(run)):
             run = _once(run, later)
             loops.append(Loop(len(order), len(order) + len(run), rows, _count(run[0])))
+            order += run
+            left = later
+        elif any(i.block for i in run):  # one block is enough
             order += run
             left = later
         else:
@@ -117,7 +120,7 @@ def _rows(run: Sequence[Instruction]) -> int:
 def _inner(order: Sequence[Instruction], loop: Loop, returned: Sequence[Storage]) -> set[Storage]:
     """Return the arrays that nobody reads outside of the loop, nor flat."""
     inside = order[loop.start : loop.stop]
-    found = {i.out for i in inside if i.out.place == BUFFER and not i.adding} - set(returned)
+    found = {i.out for i in inside if i.out.place in (BUFFER, PADDED) and not i.adding} - set(returned)
     for n, each in enumerate(order):
         for value, cut in zip(each.reads, each.rows or (False,) * len(each.reads), strict=True):
             if not (loop.start <= n < loop.stop) or not cut:

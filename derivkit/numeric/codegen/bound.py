@@ -18,6 +18,7 @@ from derivkit.numeric.codegen.instructions import (
     FLAG,
     FRESH,
     KEPT,
+    PADDED,
     PLACE,
     REAL,
     Instruction,
@@ -142,10 +143,12 @@ class _Text:
             return self.constant(storage)
         if storage in self.layout.results:
             return self.name(self.layout.results[storage])
-        if storage.place != BUFFER:
+        if storage.place not in (BUFFER, PADDED):
             return ""
         loop = self.inner.get(storage)
         lengths = storage.shape if loop is None else (loop.rows, *storage.shape[1:])
+        if storage.place == PADDED:
+            return f"np.zeros({lengths}, dtype)"
         start, count = self.layout.offsets[storage], prod(lengths)
         shape = f".reshape({', '.join(map(str, lengths))})" if len(lengths) > 1 else ""
         return f"{_POOLS[storage.holds][0]}[{start}:{start + count}]{shape}"

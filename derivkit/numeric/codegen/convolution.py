@@ -13,7 +13,7 @@ from math import prod
 from derivkit.numeric.codegen import products
 from derivkit.numeric.codegen.builder import Builder, lengths
 from derivkit.numeric.codegen.instructions import BUFFER, CONSTANT, REAL, Instruction, Storage, Value
-from derivkit.numeric.codegen.windows import source, viewed
+from derivkit.numeric.codegen.windows import side_by_side, source
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.arrays.nodes import expand, tensordot
 from derivkit.symbolic.arrays.transposes import transpose as transposed
@@ -161,7 +161,7 @@ def _multiplied(build: Builder, operands: tuple[Value, Value], shape: tuple[int,
     if a.shape[-1] == 1:
         text = "multiply({0}, {1}, {2})"
     cut = (len(a.shape) > 2, len(b.shape) > 2, True) if rows else ()
-    build.instructions.append(Instruction(text, (a, b, into), storage, inplace=False, rows=cut))
+    build.instructions.append(Instruction(text, (a, b, into), storage, inplace=False, rows=cut, block=PANEL if rows else 0))
     return out
 
 
@@ -196,9 +196,12 @@ def _matrix(build: Builder, side: _Side, kept: Sequence[int], gone: Sequence[int
     axes = (*first, *gone, *kept) if turned else (*first, *kept, *gone)
     if value is None:
         return _folded(_panel(build, side.node, axes), sizes, turned, rows, has_rows=True)
-    view = value.view(f"np.transpose({{}}, {axes})", tuple(shape[n] for n in axes), by_rows=rows and value.has_rows)
-    made = build.emit("copyto({out}, {0})", (view,), view.shape, early=not rows, rows=(True,) if rows and view.has_rows else ())
-    return _folded(made, sizes, turned, rows, has_rows=True)
+    key = ("turned", value, axes, rows)
+    if key not in build.notes:
+        view = value.view(f"np.transpose({{}}, {axes})", tuple(shape[n] for n in axes), by_rows=rows and value.has_rows)
+        cut = (True,) if rows and view.has_rows else ()
+        build.notes[key] = build.emit("copyto({out}, {0})", (view,), view.shape, early=not rows, rows=cut)
+    return _folded(build.notes[key], sizes, turned, rows, has_rows=True)
 
 
 def _panel(build: Builder, node: Array, axes: Sequence[int]) -> Value:
@@ -208,7 +211,7 @@ def _panel(build: Builder, node: Array, axes: Sequence[int]) -> Value:
         found: Value = build.notes[key]
         return found
     starts, views = _starts(node), [_views(node)[n] for n in axes]
-    view = viewed(build, build.as_real(build.value(source(node))), starts, views)
+    view = side_by_side(build, build.as_real(build.value(source(node))), starts, views)
     made = build.emit("copyto({out}, {0})", (view,), view.shape, hint="panel", rows=(view.has_rows,) if view.has_rows else ())
     build.instructions[-1].block = PANEL
     if made.entries <= PANEL:

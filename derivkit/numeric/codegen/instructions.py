@@ -11,9 +11,9 @@ from math import prod
 #: What an array holds: real numbers of the kernel's precision, flags, positions.
 REAL, FLAG, PLACE = "real", "flag", "place"
 
-#: Where an array is: an ``input``, a ``constant`` made once, a ``buffer`` of the pool, ``kept`` (a result), or ``fresh`` on
-#: every call (a number, or what NumPy allocates itself).
-INPUT, CONSTANT, BUFFER, KEPT, FRESH = "input", "constant", "buffer", "kept", "fresh"
+#: Where an array is: an ``input``, a ``constant`` made once, a ``buffer`` of the pool, ``padded`` (zeros made once, of which
+#: steps fill the same part), ``kept`` (a result), or ``fresh`` on every call (a number, or what NumPy allocates itself).
+INPUT, CONSTANT, BUFFER, PADDED, KEPT, FRESH = "input", "constant", "buffer", "padded", "kept", "fresh"
 
 
 @dataclass(eq=False, slots=True)
