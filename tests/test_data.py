@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from derivkit.errors import DerivkitError
-from derivkit.numeric import data
+from derivkit.numeric import data_files
 from derivkit.numeric.data import load_digits, load_file, one_hot, split
 
 
@@ -49,17 +49,17 @@ def test_npz_files(images: str, labels: str, tmp_path: Path) -> None:
     np.savez_compressed(
         tmp_path / "a.npz", **{images: np.arange(24, dtype=np.uint8).reshape(3, 2, 4), labels: np.array([0, 2, 1])}
     )
-    samples, classes = load_file(tmp_path / "a.npz")
-    np.testing.assert_array_equal(samples, np.arange(24).reshape(3, 8) / 23)
-    assert classes.tolist() == [0, 2, 1]
+    found = load_file(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found.samples, (np.arange(24).reshape(3, 2, 4) / 23).astype(np.float32))
+    assert (found.labels.tolist(), found.held_out, found.scale) == ([0, 2, 1], None, 23)
 
 
 @pytest.mark.parametrize("head", ["", "a,b,label\n", "\ufeff", "NaN_count,x,y\n"])
 def test_csv_files(head: str, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(head + "0.5,1e-1,0\n-4,2,1\n", encoding="utf-8")
-    samples, classes = load_file(tmp_path / "a.csv")
-    np.testing.assert_array_equal(samples, np.array([[0.5, 0.1], [-4, 2]]) / 4)
-    assert classes.tolist() == [0, 1]
+    found = load_file(tmp_path / "a.csv")
+    np.testing.assert_array_equal(found.samples, np.array([[0.5, 0.1], [-4, 2]], np.float32) / 4)
+    assert (found.labels.tolist(), found.scale) == ([0, 1], 4)
 
 
 def lying_npz(path: Path) -> None:
@@ -105,6 +105,6 @@ def test_hostile_files_are_refused_in_one_line(tmp_path: Path, monkeypatch: pyte
         assert "\n" not in str(caught.value)
     np.savez(tmp_path / "good.npz", x=np.ones((2, 2)), y=labels)
     load_file(tmp_path / "good.npz")
-    monkeypatch.setattr(data, "DATA_BYTES", 10)
+    monkeypatch.setattr(data_files, "DATA_BYTES", 10)
     with pytest.raises(DerivkitError, match="more than the limit of 10"):
         load_file(tmp_path / "good.npz")

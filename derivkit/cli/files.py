@@ -103,17 +103,17 @@ def check_output(path: str) -> None:
         raise DerivkitError(f"cannot write '{echo(path)}': not a regular file", code="DK042", hint="without -o, it is printed")
 
 
-def write_output(path: str, text: str) -> None:
-    """Write ``text`` to a temporary neighbour of ``path`` and rename it: the old file stays until the new one is whole."""
+def write_output(path: str, content: str | bytes) -> None:
+    """Write to a temporary neighbour of ``path`` and rename it: the old file stays until the new one is whole."""
     target = os.path.realpath(path)
     neighbour = os.path.join(os.path.dirname(target), f".derivkit-{os.getpid()}.tmp")
     try:
         handle = os.open(neighbour, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            with os.fdopen(handle, "wb") as file:
                 if os.path.exists(target):
                     os.chmod(neighbour, stat.S_IMODE(os.stat(target).st_mode))
-                file.write(text)
+                file.write(content if isinstance(content, bytes) else content.encode("utf-8"))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(neighbour, target)

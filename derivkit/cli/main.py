@@ -33,8 +33,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             _print(text)
         else:
             write_output(path, text)
-    except KeyboardInterrupt:
-        return _complain("derivkit: interrupted", INTERRUPTED)
+    except KeyboardInterrupt as stop:
+        return _complain(" ".join(["derivkit: interrupted", *map(str, stop.args)]), INTERRUPTED)
     except Exception as error:
         if "--debug" in tokens and sys.stderr is not None:
             sys.excepthook(type(error), error, error.__traceback__)

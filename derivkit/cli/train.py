@@ -3,86 +3,125 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
 from derivkit.cli.commands import BATCH_SIZE, EPOCHS, NET, RATE, SEED
-from derivkit.cli.files import helped
+from derivkit.cli.files import check_output, helped, write_output
 from derivkit.cli.gallery import program
-from derivkit.errors import DerivkitError, did_you_mean, echo
-from derivkit.numeric.data import Floats, Split, load_digits, load_file, one_hot, split
+from derivkit.cli.train_plot import check_plot, drawn
+from derivkit.cli.train_start import WIDEST, archive, check_shapes, check_sizes, initial, lengths, resumed, shaped, shapes_of
+from derivkit.errors import DerivkitError, echo
+from derivkit.numeric.data import Samples, Split, load_digits, load_file, one_hot, split
+from derivkit.numeric.train import History
 from derivkit.symbolic.graph import Input
-from derivkit.symbolic.index import Size
 from derivkit.symbolic.parse import read_program
 
 N = TypeVar("N", int, float)
+Array = NDArray[Any]
 
 #: What a net calls the samples and their targets.
 DATA = ("x", "t")
 
-#: The width given to a hidden layer when ``--sizes`` does not fix it.
-WIDTH = 64
-WIDEST = 100_000
+
+class Options(NamedTuple):
+    """The numbers of a training."""
+
+    epochs: int
+    batch_size: int
+    rate: float
+    seed: int
 
 
 def run(arguments: Arguments) -> tuple[str, int]:
     """Return what was trained, on what, and how well it does on samples that it never saw."""
-    epochs = _number(arguments, "--epochs", int, EPOCHS, "a whole number from 1 to 100000", lambda n: 0 < n <= 100_000)
-    batch_size = _number(arguments, "--batch-size", int, BATCH_SIZE, "a whole number from 1", lambda n: n > 0)
-    rate = _number(arguments, "--lr", float, RATE, "a positive number", lambda x: math.isfinite(x) and x > 0)
-    seed = _number(arguments, "--seed", int, SEED, "a whole number from 0", lambda n: 0 <= n < 2**63)
+    options = _options(arguments)
     sizes = arguments.sizes(WIDEST)
+    _check_files(arguments)
     given = arguments.get("--net") or NET
     text = program(given) if given.isidentifier() else given
-    source = arguments.get("--data") or "digits"
-    parts, classes = _data(source)
     with helped(None if given.isidentifier() else given, "train --net"):
         inputs = _inputs(text)
-        _check_sizes(sizes, (size for given in inputs.values() for size in (*given.shape, given.range) if size is not None))
-        kernel = dk.compile(text, wrt=[name for name in inputs if name not in DATA], batch=DATA, reduce="mean")
-    if any(str(inputs["t"].range) in map(str, shape) for shape in kernel.shapes.values()):
-        sizes.setdefault(str(inputs["t"].range), classes)
-    targets = (lambda t: one_hot(t, classes)) if kernel.shapes["t"] else (lambda t: t)
-    train = {"x": parts.train_images, "t": targets(parts.train_labels)}
-    test = {"x": parts.test_images, "t": targets(parts.test_labels)}
-    start = initial(kernel.shapes, train, sizes, seed)
-    with np.errstate(all="ignore"):  # a rate that is too large is told below, in a sentence
-        history = dk.fit(
-            kernel,
-            data=train,
-            test=test,
-            params=start,
-            epochs=epochs,
-            batch_size=batch_size,
-            lr=rate,
-            seed=seed,
-            progress=sys.stderr,
-        )
+        check_sizes(sizes, inputs)
+        learned = {name: declared for name, declared in inputs.items() if name not in DATA}
+        start = _resumed(arguments, learned, sizes)
+        kernel = dk.compile(text, wrt=list(learned), batch=DATA, reduce="mean")
+    source = arguments.get("--data") or "digits"
+    parts, classes, scale = _data(source, arguments.get("--labels"))
+    train = _named(parts.train_images, parts.train_labels, inputs, classes, sizes)
+    test = _named(parts.test_images, parts.test_labels, inputs, classes, sizes)
+    before = None if start is None else "the parameters of --resume are of other data"
+    shapes = shapes_of(learned, lengths(inputs, train, sizes, before))
+    if start is not None:
+        check_shapes(arguments.get("--resume") or "", start, shapes)
+    history = dk.fit(
+        kernel,
+        data=train,
+        test=test,
+        params=initial(shapes, options.seed) if start is None else start,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        lr=options.rate,
+        seed=options.seed,
+        progress=sys.stderr,
+    )
+    if scale > 1 and not history.interrupted:
+        _tell(f"the samples were divided by {scale:g}, the largest number in them")
+    written = _written(arguments, history, f"{given if given.isidentifier() else 'net'} on {echo(source)}")
     lines = [
-        f"net:   {given if given.isidentifier() else 'as given'}, {sum(p.size for p in start.values())} parameters",
+        f"net:   {given if given.isidentifier() else 'as given'}, {sum(map(math.prod, shapes.values()))} parameters",
         f"data:  {echo(source)}, {len(train['x'])} samples to learn from, {len(test['x'])} held out, {classes} classes",
         f"check: {history.checked}",
-        f"steps: {_count(epochs, 'epoch')}, {_count(batch_size, 'sample')} a step, learning rate {rate:g}, seed {seed}",
+        f"steps: {_count(options.epochs, 'epoch')}, {_count(options.batch_size, 'sample')} a step,"
+        f" learning rate {options.rate:g}, seed {options.seed}",
         f"loss:  {' -> '.join(map(_short, dict.fromkeys((history.loss[0], history.loss[-1]))))}{_rising(history.loss)}",
         _accuracy(history.accuracy),
+        *written,
     ]
     return "\n".join(lines), 0
 
 
-def _data(source: str) -> tuple[Split, int]:
-    """Return the samples to learn from and those held out, and how many classes there are."""
-    samples, labels = load_digits() if source == "digits" else load_file(source)
-    parts, seen = split(samples, labels), len(np.unique(labels))
-    if not len(parts.test_labels) or seen < 2:
-        hint = "two classes at least, and five samples of one: every fifth sample of a class is held out"
-        message = f"cannot train on '{echo(source)}': {_count(len(labels), 'sample')}, {seen} class{'es' * (seen != 1)}"
-        raise DerivkitError(message, code="DK040", hint=hint)
-    return parts, int(labels.max()) + 1
+# -- what is given --------------------------------------------------------------------------------------------------------
+
+
+def _options(arguments: Arguments) -> Options:
+    return Options(
+        _number(arguments, "--epochs", int, EPOCHS, "a whole number from 1 to 100000", lambda n: 0 < n <= 100_000),
+        _number(arguments, "--batch-size", int, BATCH_SIZE, "a whole number from 1", lambda n: n > 0),
+        _number(arguments, "--lr", float, RATE, "a positive number", lambda x: math.isfinite(x) and x > 0),
+        _number(arguments, "--seed", int, SEED, "a whole number from 0", lambda n: 0 <= n < 2**63),
+    )
+
+
+def _check_files(arguments: Arguments) -> None:
+    """Ask whether everything can be written, before anything is read or trained."""
+    names = [name for name in ("--save", "--plot", "--output") if arguments.get(name) not in (None, "-")]
+    paths = [arguments.get(name) or "" for name in names]
+    if "--plot" in names:
+        check_plot(arguments.get("--plot") or "")
+    save = arguments.get("--save")
+    if save is not None and not save.lower().endswith(".npz"):
+        raise usage(f"--save needs a name that ends in .npz, not '{echo(save)}'", "--save params.npz")
+    for path in paths:
+        check_output(path)
+    real = [os.path.realpath(path) for path in paths]
+    given = [arguments.get(name) or "" for name in ("--data", "--labels")]
+    read = [os.path.realpath(path) for path in given if path and "\0" not in path]
+    for name, path, target in zip(names, paths, real, strict=True):
+        if real.count(target) > 1 or target in read:
+            raise usage(f"{name} would overwrite '{echo(path)}', which is used for something else", f"another name for {name}")
+
+
+def _resumed(arguments: Arguments, learned: Mapping[str, Input], sizes: dict[str, int]) -> dict[str, Array] | None:
+    path = arguments.get("--resume")
+    return None if path is None else resumed(path, learned, sizes)
 
 
 def _inputs(text: str) -> dict[str, Input]:
@@ -101,13 +140,62 @@ def _inputs(text: str) -> dict[str, Input]:
     return inputs
 
 
-def _check_sizes(given: Iterable[str], sizes: Iterable[Size]) -> None:
-    """Refuse a size that the net has not, before any work is done."""
-    known = sorted({name for size in sizes for name in size.names()})
-    for name in given:
-        if name not in known:
-            hint = did_you_mean(name, known) or (f"its sizes are {', '.join(known)}" if known else "its sizes are all numbers")
-            raise DerivkitError(f"the net has no size '{echo(name)}'", code="DK008", hint=hint)
+# -- data -----------------------------------------------------------------------------------------------------------------
+
+
+def _data(source: str, labels: str | None) -> tuple[Split, int, float]:
+    """Return the samples to learn from and those held out, how many classes there are, and what the samples were divided by."""
+    found = _digits() if source == "digits" and labels is None else load_file(source, labels)
+    apart = found.held_out
+    parts = split(found.samples, found.labels) if apart is None else Split(found.samples, found.labels, *apart)
+    seen = len(np.unique(found.labels))
+    if not len(parts.test_labels) or seen < 2:
+        hint = "two classes at least, and five samples of one: every fifth sample of a class is held out"
+        message = f"cannot train on '{echo(source)}': {_count(len(found.labels), 'sample')}, {seen} class{'es' * (seen != 1)}"
+        raise DerivkitError(message, code="DK040", hint=hint)
+    return parts, 1 + int(max(parts.train_labels.max(), parts.test_labels.max())), found.scale
+
+
+def _digits() -> Samples:
+    images, labels = load_digits()
+    return Samples(images.reshape(-1, 8, 8).astype(np.float32), labels, None, 1.0)
+
+
+def _named(samples: Array, labels: Array, inputs: Mapping[str, Input], classes: int, sizes: dict[str, int]) -> dict[str, Array]:
+    """Return samples and targets as the net declares them: labels stay so, or become rows with a one."""
+    target = inputs["t"]
+    if target.range is not None and target.range.name is not None:
+        sizes.setdefault(target.range.name, classes)
+    if len(target.shape) > 1:
+        raise DerivkitError("the net's 't' has more than one axis", code="DK040", hint="t: onehot K, or t: label K")
+    if not target.shape:
+        return {"x": shaped(samples, inputs["x"]), "t": labels if target.kind == "label" else labels.astype(np.float32)}
+    width = target.shape[0].literal or sizes.get(str(target.shape[0]), classes)
+    return {"x": shaped(samples, inputs["x"]), "t": one_hot(labels, max(width, classes)).astype(np.float32)}
+
+
+# -- results --------------------------------------------------------------------------------------------------------------
+
+
+def _written(arguments: Arguments, history: History, title: str) -> list[str]:
+    """Write what was asked for, and return the lines that say so; an interrupted training ends here."""
+    save, plot = arguments.get("--save"), arguments.get("--plot")
+    epochs = len(history.loss)
+    if save is not None and epochs:
+        write_output(save, archive(history.params))
+    if history.interrupted:
+        if not epochs:
+            raise KeyboardInterrupt("before an epoch was finished: nothing is kept")
+        kept = f"its parameters are in {echo(save)}" if save is not None else "nothing is kept without --save"
+        raise KeyboardInterrupt(f"after epoch {epochs}, loss {_short(history.loss[-1])}: {kept}")
+    if plot is not None:
+        write_output(plot, drawn(history, plot, title))
+    return [f"{word} {echo(path)}" for word, path in (("saved:", save), ("plot: ", plot)) if path is not None]
+
+
+def _tell(note: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(f"derivkit: {note}\n")
 
 
 def _count(number: int, noun: str) -> str:
@@ -115,7 +203,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _short(loss: float) -> str:
-    return f"{loss:.4f}" if loss < 1e4 else f"{loss:.3g}"
+    return f"{loss:.4f}" if 1e-2 <= loss < 1e4 else f"{loss:.3g}"
 
 
 def _rising(losses: tuple[float, ...]) -> str:
@@ -128,31 +216,6 @@ def _accuracy(accuracies: tuple[float, ...]) -> str:
     if not accuracies:
         return "held-out accuracy: not measured; it needs a target declared onehot or label, and a softmax over its classes"
     return f"held-out accuracy: {100 * accuracies[-1]:.1f} %"
-
-
-def initial(
-    shapes: Mapping[str, tuple[str | int, ...]], data: Mapping[str, Floats], sizes: Mapping[str, int], seed: int
-) -> dict[str, Floats]:
-    """Return first values for every parameter: normal with variance 1 / fan-in for matrices, zero for the rest.
-
-    A size is read off the data where the data fix it, then from ``sizes``, and is :data:`WIDTH` otherwise.
-
-    >>> start = initial({"x": ("D",), "t": ("K",), "W": ("K", "D")}, {"x": np.ones((5, 3)), "t": np.ones((5, 2))}, {}, 0)
-    >>> start["W"].shape
-    (2, 3)
-    """
-    known = dict(sizes)
-    for name, array in data.items():
-        for size, length in zip(shapes.get(name, ()), array.shape[1:], strict=False):
-            if known.setdefault(str(size), length) != length:
-                raise DerivkitError(f"size {size} is {known[str(size)]}, but the data's {name} has {length}", code="DK040")
-    random = np.random.default_rng(seed)
-    start: dict[str, Floats] = {}
-    for name, shape in shapes.items():
-        if name not in data:
-            lengths = tuple(size if isinstance(size, int) else known.get(size, WIDTH) for size in shape)
-            start[name] = random.normal(size=lengths) / math.sqrt(lengths[-1]) if len(lengths) > 1 else np.zeros(lengths)
-    return start
 
 
 def _number(arguments: Arguments, name: str, kind: type[N], default: N, what: str, fits: Callable[[N], bool]) -> N:

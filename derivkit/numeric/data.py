@@ -2,43 +2,64 @@
 
 from __future__ import annotations
 
-import codecs
 import gzip
 import io
 import os
 import re
-import stat
-import zipfile
-from itertools import chain
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
+from derivkit.numeric.data_files import (
+    NUMBERS,
+    bad_file,
+    is_idx,
+    kind_of,
+    names_of,
+    opened,
+    read_archive,
+    read_array,
+    read_idx,
+    read_table,
+)
 
+Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 DIGITS = Path(__file__).with_name("digits.csv.gz")
 BRIGHTEST = 16
 
-#: The largest data file that is read, and the largest sum of the arrays in it.
-DATA_BYTES = 100_000_000
 #: More classes than this in labels are a mistake (a column of numbers taken for labels), and one-hot would fill the memory.
 CLASSES = 10_000
 
-#: The names under which a ``.npz`` file may hold the samples and their labels.
-SAMPLES, LABELS = ("x", "images", "data", "x_train"), ("labels", "y", "target", "y_train")
+#: The names under which a ``.npz`` file may hold the samples and their labels, and those held out.
+SAMPLES = ("x_train", "x", "X", "images", "data", "X_train", "train_images")
+LABELS = ("y_train", "labels", "y", "target", "train_labels")
+TEST_SAMPLES, TEST_LABELS = ("x_test", "X_test", "test_images"), ("y_test", "test_labels")
+#: What the files of held-out samples of MNIST begin with, in place of ``train``.
+TESTS = ("t10k", "test")
+
+
+class Samples(NamedTuple):
+    """What a file holds: samples (N, ...) in float32, labels (N,), perhaps a pair of both held out, and the divisor of all."""
+
+    samples: NDArray[np.float32]
+    labels: Ints
+    held_out: tuple[NDArray[np.float32], Ints] | None
+    scale: float
 
 
 class Split(NamedTuple):
     """Samples to learn from and samples held out, with their labels."""
 
-    train_images: Floats
+    train_images: Array
     train_labels: Ints
-    test_images: Floats
+    test_images: Array
     test_labels: Ints
 
 
@@ -56,7 +77,7 @@ def load_digits() -> tuple[Floats, Ints]:
     return table[:, :-1] / BRIGHTEST, np.ascontiguousarray(table[:, -1])
 
 
-def split(images: Floats, labels: Ints, every: int = 5) -> Split:
+def split(images: Array, labels: Ints, every: int = 5) -> Split:
     """Hold out every fifth sample of each class (the 5th, the 10th, ... in the order of the file).
 
     It needs no seed and never changes: the same samples are held out on every machine and with every version of NumPy,
@@ -96,96 +117,135 @@ def one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     return rows
 
 
-def load_file(path: str | os.PathLike[str]) -> tuple[Floats, Ints]:
-    """Return samples (N, D) and labels (N,) of a ``.npz`` or ``.csv`` file, the samples scaled into [-1, 1].
+def load_file(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None) -> Samples:
+    """Return the samples and labels of a file, and those that it keeps apart for testing, divided by the largest number.
 
-    A ``.npz`` file holds the samples as ``x`` and the labels as ``labels`` (or under another name of :data:`SAMPLES` and
-    :data:`LABELS`); samples with more axes are flattened.  A ``.csv`` file has one sample a line, its label last, and
-    perhaps a first line with names.  Only regular files are read, sizes are checked first, nothing is unpickled.
+    - ``.npz``: samples and labels under names of :data:`SAMPLES` and :data:`LABELS`, and perhaps those of a test;
+    - ``.csv``: a sample a line, the label last or in a column that is called ``label``;
+    - ``.npy``: the same as an array, or samples alone with ``labels`` in a file of their own;
+    - IDX, as MNIST comes: ``train-images-idx3-ubyte`` finds its labels and the ``t10k-`` files beside it, so does their folder.
+
+    All may be compressed (``.gz``).  Only regular files are read, sizes are checked first, nothing is unpickled.
     """
-    readers = {".npz": _read_npz, ".csv": _read_csv}
-    suffix = Path(path).suffix.lower()
-    if suffix not in readers:
-        hint = did_you_mean(os.fspath(path), ["digits"]) or "one of .npz, .csv"
-        raise DerivkitError(f"cannot tell what '{echo(os.fspath(path))}' holds", code="DK042", hint=hint)
-    try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise _bad_file(path, "not a regular file")
-            if status.st_size > DATA_BYTES:
-                raise _bad_file(path, f"{status.st_size} bytes are more than the limit of {DATA_BYTES}")
-            samples, labels = readers[suffix](file)
-    except DerivkitError as error:
-        raise error if error.code == "DK042" else _bad_file(path, error.message) from error
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise _bad_file(path, getattr(error, "strerror", None) or str(error)) from error
-    return _clean(path, samples, labels)
+    if os.path.isdir(path):
+        path = _images_in(path)
+    if labels is not None:
+        return _clean(path, (_read_numbers(path), _read_numbers(labels)), None)
+    kind = kind_of(path)
+    if kind == ".npz":
+        with opened(path) as file:
+            return _clean(path, *_named(read_archive(file, _known(names_of(file)))))
+    if kind in (".csv", ".npy"):
+        with opened(path) as file:
+            table = read_table(file) if kind == ".csv" else _columns(read_array(file))
+        return _clean(path, table, None)
+    images = _read_numbers(path)
+    partner = _beside(path, "images", "labels")
+    if partner is None:
+        hint = "--labels FILE, or beside it under the name that it has in MNIST: train-labels-idx1-ubyte"
+        raise bad_file(path, "it has no labels", hint)
+    tests = [(found, _beside(found, "images", "labels")) for word in TESTS if (found := _beside(path, "train", word))]
+    held_out = next(((_read_numbers(a), _read_numbers(b)) for a, b in tests if b is not None), None)
+    return _clean(path, (images, _read_numbers(partner)), held_out)
 
 
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a pipe put in a file's place at once, to be refused; opened as usual it would be waited for."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def _read_numbers(path: str | os.PathLike[str]) -> Array:
+    """Return the array of an IDX or ``.npy`` file."""
+    if kind_of(path) == ".npy":
+        with opened(path) as file:
+            return read_array(file)
+    if kind_of(path) == ".csv":
+        raise bad_file(path, "a table has its labels in it", "leave --labels out")
+    if not kind_of(path) and not os.path.lexists(path) and (meant := did_you_mean(os.fspath(path), ["digits"])):
+        raise DerivkitError(f"cannot tell what '{echo(os.fspath(path))}' holds", code="DK042", hint=meant)
+    with opened(path) as file:
+        if not is_idx(file.read(4)):
+            hint = "one of .npz, .csv, .npy or IDX, each also with .gz"
+            raise DerivkitError(f"cannot tell what '{echo(os.fspath(path))}' holds", code="DK042", hint=hint)
+        file.seek(0)
+        return read_idx(file)
 
 
-def _bad_file(path: str | os.PathLike[str], why: str) -> DerivkitError:
-    return DerivkitError(f"cannot use '{echo(os.fspath(path))}': {echo(why)}", code="DK042")
+def _beside(path: str | os.PathLike[str], word: str, other: str) -> Path | None:
+    """Return the file beside an IDX file whose name has ``other`` in place of ``word``, compressed or not."""
+    name = Path(path).name
+    if word not in name:
+        return None
+    name = name.replace(word, other, 1)
+    if word == "images":
+        name = re.sub(r"idx\d", "idx1", name)
+    names = [name, name.removesuffix(".gz") if name.endswith(".gz") else f"{name}.gz"]
+    return next((found for n in names if (found := Path(path).with_name(n)).is_file()), None)
 
 
-def _clean(path: str | os.PathLike[str], samples: NDArray[np.generic], labels: NDArray[np.generic]) -> tuple[Floats, Ints]:
-    """Return finite float64 samples (N, D) in [-1, 1] and integer labels (N,), or raise."""
-    if not (samples.dtype.kind in "iuf" and labels.dtype.kind in "iuf"):
-        raise _bad_file(path, f"samples and labels must be numbers, not {samples.dtype} and {labels.dtype}")
-    if samples.ndim < 2 or labels.ndim != 1 or len(samples) != len(labels) or not samples.size:
-        raise _bad_file(path, f"samples of shape {samples.shape} do not fit labels of shape {labels.shape}")
-    flat = samples.reshape(len(samples), -1).astype(np.float64)
-    numbers = labels.astype(np.float64)
-    if not (np.isfinite(flat).all() and np.isfinite(numbers).all()):
-        raise _bad_file(path, "it holds NaN or infinity")
-    whole = numbers.astype(np.int64) if np.abs(numbers).max() < 2**53 else np.full(len(numbers), -1)
-    if (whole != numbers).any() or whole.min() < 0 or whole.max() >= CLASSES:
-        raise _bad_file(path, f"labels must be integers in range({CLASSES})")
-    return flat / max(1.0, float(np.abs(flat).max())), whole
+def _images_in(folder: str | os.PathLike[str]) -> Path:
+    """Return the file of images to learn from in a folder with the files of MNIST."""
+    names = [f"train-images{mark}idx3-ubyte{end}" for mark in "-." for end in ("", ".gz")]
+    found = next((path for n in names if (path := Path(folder, n)).is_file()), None)
+    if found is None:
+        raise bad_file(folder, "a folder without train-images-idx3-ubyte[.gz]")
+    return found
 
 
-def _read_csv(file: IO[bytes]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    first = file.readline()
-    names = (
-        re.search(rb"[a-z_]", re.sub(rb"nan|inf(inity)?|\de[+-]?\d", b"", first.removeprefix(codecs.BOM_UTF8).lower()))
-        is not None
-    )
-    # NumPy only warns about a file without data, so that is asked first.
-    if not any(line.strip() for line in chain([] if names else [first], file)):
-        raise ValueError("it holds no samples")
-    file.seek(0)
-    text = io.TextIOWrapper(file, encoding="utf-8-sig")
-    try:
-        table = np.loadtxt(text, delimiter=",", skiprows=int(names), comments=None, ndmin=2)
-    finally:
-        text.detach()
+def _known(names: Collection[str]) -> list[str]:
+    """Return which of the arrays of an archive are read."""
+    return [name for table in (SAMPLES, LABELS, TEST_SAMPLES, TEST_LABELS) for name in table if name in names]
+
+
+def _named(arrays: Mapping[str, Array]) -> tuple[tuple[Array, Array], tuple[Array, Array] | None]:
+    """Return samples and labels to learn from, and those held out."""
+
+    def first(names: tuple[str, ...]) -> Array | None:
+        return next((arrays[name] for name in names if name in arrays), None)
+
+    samples, labels = first(SAMPLES), first(LABELS)
+    if samples is None or labels is None:
+        raise ValueError(f"it has none of the arrays {', '.join(SAMPLES if samples is None else LABELS)}")
+    test = first(TEST_SAMPLES), first(TEST_LABELS)
+    if test[0] is None and test[1] is None:
+        return (samples, labels), None
+    if test[0] is None or test[1] is None:
+        raise ValueError("it has samples or labels of a test, not both")
+    return (samples, labels), (test[0], test[1])
+
+
+def _columns(table: Array) -> tuple[Array, Array]:
+    if table.ndim != 2 or table.shape[1] < 2:
+        hint = "a sample a row, its label last; or --labels FILE"
+        raise DerivkitError(f"a table has two axes, not shape {table.shape}: {hint}", code="DK042")
     return table[:, :-1], table[:, -1]
 
 
-def _read_npz(file: IO[bytes]) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    with zipfile.ZipFile(file) as archive:
-        found = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-        if sum(info.file_size for info in found.values()) > DATA_BYTES:
-            raise ValueError(f"its arrays have more than {DATA_BYTES} bytes")
-        arrays = [_read_npy(archive, found, names) for names in (SAMPLES, LABELS)]
-    return arrays[0], arrays[1]
+# -- what is read is checked ----------------------------------------------------------------------------------------------
 
 
-def _read_npy(archive: zipfile.ZipFile, found: dict[str, zipfile.ZipInfo], names: tuple[str, ...]) -> NDArray[np.generic]:
-    """Return the first of ``names`` in the archive; its header must not promise more than the member holds."""
-    info = next((found[name] for name in names if name in found), None)
-    if info is None:
-        raise ValueError(f"it has none of the arrays {', '.join(names)}")
-    with archive.open(info) as member:
-        version = np.lib.format.read_magic(member)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(member)
-    if dtype.hasobject or dtype.itemsize * int(np.prod(shape, dtype=object)) > info.file_size:
-        raise ValueError(f"the array {info.filename} is not what its header says")
-    with archive.open(info) as member:
-        array: NDArray[np.generic] = np.lib.format.read_array(member, allow_pickle=False)
-    return array
+def _clean(path: str | os.PathLike[str], given: tuple[Array, Array], test: tuple[Array, Array] | None) -> Samples:
+    """Return finite samples in float32, divided by the largest number where that is beyond 1, and integer labels."""
+    learned, kept = _fitting(path, *given), None if test is None else _fitting(path, *test)
+    scale = max(1.0, float(learned[0].max()), -float(learned[0].min()))
+    if kept is not None and kept[0].shape[1:] != learned[0].shape[1:]:
+        raise bad_file(path, f"samples of shape {learned[0].shape[1:]}, and held out are some of shape {kept[0].shape[1:]}")
+    apart = None if kept is None else (_divided(kept[0], scale), kept[1])
+    return Samples(_divided(learned[0], scale), learned[1], apart, scale)
+
+
+def _divided(samples: Array, scale: float) -> Array:
+    found = np.empty(samples.shape, np.float32)
+    np.divide(samples, scale, out=found, casting="unsafe")  # a piece at a time: no array of float64
+    return found
+
+
+def _fitting(path: str | os.PathLike[str], samples: Array, labels: Array) -> tuple[Array, Ints]:
+    """Return finite samples and their labels as integers, or say what is wrong with them."""
+    if not (samples.dtype.kind in "iufb" and labels.dtype.kind in "iuf"):
+        raise bad_file(path, f"samples and labels must be numbers, not {samples.dtype} and {labels.dtype}")
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if samples.ndim < 2 or labels.ndim != 1 or len(samples) != len(labels) or not samples.size:
+        raise bad_file(path, f"samples of shape {samples.shape} do not fit labels of shape {labels.shape}")
+    if samples.size > NUMBERS:
+        raise bad_file(path, f"{samples.size} numbers are more than the limit of {NUMBERS}")
+    if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in (samples, labels)):
+        raise bad_file(path, "it holds NaN or infinity")
+    if labels.min() < 0 or labels.max() >= CLASSES or (labels != np.trunc(labels)).any():
+        raise bad_file(path, f"labels must be integers in range({CLASSES})")
+    return samples, labels.astype(np.int64)

@@ -301,11 +301,13 @@ def _accuracy(kernel: Kernel, inputs: Mapping[str, Any]) -> Callable[[Mapping[st
     wanted = truth if target.kind == "label" else truth.argmax(axis=-1)
 
     def measure(params: Mapping[str, Array]) -> float:
-        given = checked(lifted, {str(n): {**inputs, **params}[str(n)] for n in module.inputs})
-        scores = function(*given)
+        values = {**inputs, **params}
+        given = checked(lifted, {str(name): values[str(name)] for name in module.inputs})
+        known = kernel.sizes({str(i.name): values[str(i.name)] for i in kernel.inputs}) if module.sizes else {}
+        scores = function(*given, *(known[size] for size in module.sizes))
         return float(np.mean(np.argmax(scores, axis=-1) == wanted))
 
-    return measure if not module.sizes else None
+    return measure
 
 
 # -- progress -------------------------------------------------------------------------------------------------------------
