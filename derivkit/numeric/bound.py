@@ -16,7 +16,7 @@ from derivkit.numeric.codegen.bound import write_bound
 from derivkit.numeric.codegen.fixed import at_sizes
 from derivkit.numeric.codegen.instructions import KEPT
 from derivkit.numeric.codegen.lower import lower
-from derivkit.numeric.kernel import Kernel, load, precision
+from derivkit.numeric.kernel import Kernel, computed_in, load, precision
 from derivkit.symbolic.given import by_name
 
 Array = NDArray[Any]
@@ -37,7 +37,8 @@ class Step:
     ) -> None:
         """Bind what a kernel computes, as ``planned``; its gradients come into the arrays ``grads``, else into new ones."""
         held = _held(kernel, arrays)
-        dtype = precision(held.values())
+        real = precision(held.values())
+        dtype = computed_in(real)
         sizes = kernel.sizes(held)
         program = kernel.program
         returned = {program.value, *program.gradients.values()}
@@ -51,6 +52,10 @@ class Step:
         if (value := lowered.value.storage) is not None and value.place == KEPT:
             made.insert(0, np.empty(value.shape, dtype))
         self._run: Callable[[], Any] = load(module)(*held.values(), *made)
+        if real != dtype and grads is None:
+            pairs = [(np.empty(a.shape, real), a) for a in made]
+            self._run = _narrowed(self._run, pairs)
+            self.grads = dict(zip(lowered.results, [half for half, _ in pairs][-len(self.grads) :], strict=True))
         labels = [i for i in kernel.program.inputs if i.kind == "label" and i.range is not None]
         self._labels = [_Labels(str(i.name), held[str(i.name)], i.range.evaluate(sizes)) for i in labels]  # type: ignore[union-attr]
         self._is_number = not lowered.value.shape
@@ -88,6 +93,18 @@ class _Labels:
         if np.maximum.reduce(self._labels, None) >= self._top:
             raise DerivkitError(f"'{self._word}' has a label outside of 0..{self._top - 1}", code="DK040")
         self._seen = now
+
+
+def _narrowed(run: Callable[[], Any], pairs: Sequence[tuple[Array, Array]]) -> Callable[[], Any]:
+    """Return ``run`` with its results copied into arrays of fewer digits: (array, what was computed)."""
+
+    def narrow() -> Any:
+        value = run()
+        for half, wide in pairs:
+            np.copyto(half, wide, "same_kind")
+        return next((half for half, wide in pairs if wide is value), value)
+
+    return narrow
 
 
 def _held(kernel: Kernel, arrays: Mapping[str, Any]) -> dict[str, Array]:
@@ -164,7 +181,7 @@ class Sgd:
         self._batch = kernel.batch
         self.samples = len(given[self._batch[0]]) if self._batch else 1
         self._planned = kernel.planned(self.lr)
-        dtype = precision(given.values())
+        dtype = computed_in(precision(given.values()))
         words = list(kernel.program.gradients)
         if moving := [w for w in words if w in kernel.batch]:
             raise DerivkitError(f"'{moving[0]}' is batched: its rows are data", code="DK010", hint="train what is not batched")

@@ -162,7 +162,9 @@ class Kernel:
         """Return the value (a float, or an array for an array output) and the gradients by name."""
         given = self.arguments(arrays, named)
         dtype = precision(given)
-        value, gradients = self._function(*given, *self._sizes(given))
+        wide = computed_in(dtype)
+        reals = given if wide == dtype else [a.astype(wide) if a.dtype == dtype else a for a in given]
+        value, gradients = self._function(*reals, *self._sizes(given))
         made = {word: np.asarray(g, dtype=dtype) for word, g in gradients.items()}
         return (float(value) if np.ndim(value) == 0 else np.asarray(value, dtype=dtype)), made
 
@@ -248,9 +250,18 @@ def checked(program: Program, given: Mapping[str, Any]) -> list[Array]:
 
 
 def precision(values: Iterable[Any]) -> np.dtype[Any]:
-    """Return the type that is computed in: that of the floating-point arrays; Python's numbers follow, integers are float64."""
+    """Return the type of the results: the widest of the floating-point arrays, which integers follow; float64 without one.
+
+    >>> precision([np.zeros(2, np.float32), np.zeros(3, int)]), precision([np.zeros(2, np.float32), np.zeros(3)])
+    (dtype('float32'), dtype('float64'))
+    """
     floats = [v.dtype for v in values if isinstance(v, np.ndarray | np.generic) and v.dtype.kind == "f"]
     return np.result_type(*floats) if floats else np.dtype(float)
+
+
+def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the type in which results of ``dtype`` are computed: those of float16 in float32, for sums soon exceed it."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
 def plain_array(word: str, value: Any) -> Array:
