@@ -32,7 +32,7 @@ def sigmoid(build: Builder, node: Array) -> Value | None:
     e = build.ufunc("exp", build.ufunc("minimum", x, build.filled(limit, x.shape, always=True)))
     below = build.ufunc("add", e, ONE)
     if build.uses[build.numbers(fn("sigmoid_slope", *node.args))]:
-        share = build.ufunc("reciprocal", below)
+        share = build.ufunc("divide", ONE, below)
         made = build.ufunc("multiply", e, share)
         build.notes["slope", x] = "multiply", made, share
         build.notes["complement", made] = share
@@ -47,7 +47,7 @@ def sigmoid(build: Builder, node: Array) -> Value | None:
 def complement(build: Builder, value: Value) -> Value | None:
     """Return 1 - value where the value is a sigmoid."""
     below = build.notes.get(("below", value))
-    return build.notes.get(("complement", value)) if below is None else build.ufunc("reciprocal", below)
+    return build.notes.get(("complement", value)) if below is None else build.ufunc("divide", ONE, below)
 
 
 def factors(build: Builder, node: Array) -> tuple[Value, ...]:

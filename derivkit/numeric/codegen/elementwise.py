@@ -104,7 +104,7 @@ def mul(build: Builder, node: Array, factor: float = 1.0) -> Value:
         if value.is_number and value.number:
             factor /= value.number
         elif not value.is_number and arrays and value.entries * _SMALLER <= max(a.entries for a in arrays):
-            arrays.append(build.ufunc("reciprocal", value))
+            arrays.append(build.ufunc("divide", ONE, value))
         else:
             divisors.append(value)
     return _divided(build, _product(build, arrays, factor), divisors)
@@ -159,7 +159,7 @@ def _divided(build: Builder, total: Value | None, divisors: list[Value]) -> Valu
     below = divisors[0]
     for each in divisors[1:]:
         below = build.ufunc("multiply", below, each)
-    return build.ufunc("reciprocal", below) if total is None else build.ufunc("divide", total, below)
+    return build.ufunc("divide", ONE if total is None else total, below)
 
 
 def _float(node: Array) -> float:
