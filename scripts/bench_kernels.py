@@ -11,13 +11,14 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
-from side_by_side import Run, Work, report
+# isort: off
+from side_by_side import Run, Work, report  # it sets the number of threads, before NumPy loads
 
-import numpy as np  # noqa: I001  -- after side_by_side, which sets the number of threads
-
-import derivkit as dk
 import experts
+import numpy as np
+import derivkit as dk
 
+# isort: on
 
 try:
     import torch
@@ -246,7 +247,6 @@ def works() -> Iterator[Work]:
     yield digits(rng)
     yield gelu(rng)
     yield layer_norm(rng)
-
 
 
 if __name__ == "__main__":

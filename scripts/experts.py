@@ -1,5 +1,7 @@
-"""The same work by hand, in NumPy as fast as its author could write it: buffers made once, ``out=`` everywhere, no sum that
-a product can do.  Nothing here is generated; ``idiomatic`` is what one writes without thinking of speed.
+"""The same work by hand, in NumPy as fast as its author could write it.
+
+Buffers are made once, ``out=`` is everywhere, no sum is taken that a product can do.  Nothing here is generated; what is
+called idiomatic is what one writes without thinking of speed.
 """
 
 from __future__ import annotations
@@ -215,7 +217,7 @@ def tanh_epoch(x: Array, t: Array, flat: Array, hidden: int, rate: float, rows: 
 # -- layers ---------------------------------------------------------------------------------------------------------------
 
 
-def gelu(x: Array, seed: Array, y: Array, back: Array, part: int = 32_768) -> Callable[[], None]:
+def gelu(x: Array, seed: Array, y: Array, back: Array, part: int = 262_144) -> Callable[[], None]:
     """Return the tanh form of gelu and its pullback, in blocks that stay in the cache."""
     q, u, v = (np.empty(part, x.dtype) for _ in range(3))
     c = float(np.sqrt(2 / np.pi))
@@ -244,7 +246,7 @@ def gelu(x: Array, seed: Array, y: Array, back: Array, part: int = 32_768) -> Ca
     return step
 
 
-def layer_norm(x: Array, seed: Array, g: Array, b: Array, made: Sequence[Array], part: int = 64) -> Callable[[], None]:
+def layer_norm(x: Array, seed: Array, g: Array, b: Array, made: Sequence[Array], part: int = 512) -> Callable[[], None]:
     """Return layer normalisation with its pullback; ``made`` are y and the cotangents of x, g and b."""
     (rows, width), real = x.shape, x.dtype
     y, back, dg, db = made

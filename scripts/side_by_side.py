@@ -63,7 +63,11 @@ def report(works: Iterable[Work], *, table: bool = False) -> int:
             target = work.targets.get(name)
             short = target is not None and ratio < target
             missed += short
-            told.append(f"{name} {ratio:.2f}" + (f" ({target:g}{', missed' if short else ''})" if target is not None else ""))
-        line = f"| {work.what} | {ours:.1f} | {', '.join(told)} |" if table else f"{work.what:44} {ours:10.1f} us   {'  '.join(told)}"
-        print(line, flush=True)
+            told.append(f"{name} {ratio:.2f}" + ("" if target is None else f" ({target:g}{', missed' if short else ''})"))
+        row = (
+            f"| {work.what} | {ours:.1f} | {', '.join(told)} |"
+            if table
+            else f"{work.what:48} {ours:10.1f} us   {'  '.join(told)}"
+        )
+        print(row, flush=True)
     return min(missed, 1)

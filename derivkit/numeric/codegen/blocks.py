@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from derivkit.numeric.codegen.builder import LARGE
 from derivkit.numeric.codegen.instructions import BUFFER, FRESH, PADDED, Instruction, Storage
 
-#: Entries of a block (measured: with fewer the calls cost more than the cache saves).
-BLOCK = 32_768
+#: Entries of a block (measured beside 1 MB of cache: with 32,768 steps take 10 to 20 % longer, and with 10^6 up to 20 %).
+BLOCK = 262_144
 
 
 @dataclass(eq=False, slots=True)

@@ -104,10 +104,15 @@ class Exponentials:
         return made.reshaped(*self.shape)
 
     def distance_of_label(self, label: Array) -> Value:
-        """Return how far the labelled entry of each row is from the largest: read before the exponentials are taken."""
+        """Return how far the labelled entry of each row is from the largest.
+
+        Few distances are read before the exponentials are taken; of many no array is kept for it.
+        """
+        few = self.distance.entries <= SMALL
         place = places(self.build, label, self.shape[-1])
-        reads = (self.distance.flat(), place)
-        return self.build.emit(_TAKE, reads, place.shape, hint="own", early=True, rows=(None, True))
+        reads = ((self.distance if few else self.z).flat(), place)
+        own = self.build.emit(_TAKE, reads, place.shape, hint="own", early=True, rows=(None, True))
+        return own if few else self.build.ufunc("subtract", own, self.largest)
 
 
 def exponentials(build: Builder, node: Array) -> Exponentials:
