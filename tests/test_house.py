@@ -108,6 +108,7 @@ ROOMS = [
             "structured.routes",
             "structured.measured",
             "structured.verdict",
+            "structured.paths",
             "structured structured.door",
         ),
     ),

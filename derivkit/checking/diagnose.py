@@ -32,7 +32,7 @@ def diagnose(evidence: Evidence) -> tuple[str, str]:
         detail = suspect.hypothesis(evidence)
         if detail is not None:
             code = f"{suspect.code}:{detail}" if suspect.code == "scale" else suspect.code
-            inverse = f"{1 / float(detail):.10g}" if suspect.code == "scale" else ""
+            inverse = f"{1 / float(detail):.9g}" if suspect.code == "scale" else ""
             of = "times" if inverse and abs(float(detail)) > 1 else "of"
             return code, suspect.sentence.format(name=evidence.name, detail=detail, inverse=inverse, of=of)
     raise AssertionError("the last suspect explains everything")

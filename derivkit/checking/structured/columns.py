@@ -105,8 +105,13 @@ class Columns:
         for kept, new in ((self.slopes.value, central), (self.slopes.bar, 3 * noise / width)):
             self._sorted(kept)[...] = new
         level = UNEVEN * (np.abs(central) + typical(central)) + 20 * noise / width
-        for column in self.columns_of(self._unsorted(~(uneven <= level))):
-            self._nearer(column, ~(uneven <= level)[_place(column)])
+        near = ~(uneven <= level) & np.isfinite(central)
+        for column in self.columns_of(self._unsorted(near)):
+            self._nearer(column, near[_place(column)])
+        outside = self._unsorted(~np.isfinite(central)) & (self.point != 0)
+        if np.any(outside):  # of a small positive number even a short step leaves the domain: in its own unit it does not
+            self._scales = np.where(outside, np.abs(self.point), self._scales)
+            self.sharpen(self.columns_of(outside))
 
     def sharpen(self, columns: Iterable[Column]) -> None:
         """Measure these columns on a whole ladder of steps."""
@@ -152,7 +157,6 @@ class Columns:
             value, bar = np.where(fine, central, value), np.where(fine, 3 * self._noise / width, bar)
             left = left & ~(uneven <= self._even(central, width))
             gap = np.where(fine, np.where(left, uneven, 0.0), gap)
-        bar = np.where(np.isfinite(value), bar, np.inf)
         self._keep(column, value, bar, np.where(np.isfinite(gap), gap, np.inf))
 
     def _even(self, central: Array, width: Array) -> Array:
@@ -200,7 +204,7 @@ class Columns:
     def _scatter(self) -> Array:
         """Return the absolute error of each loss: third differences at neighbouring points leave nothing else."""
         rng = np.random.default_rng(0)
-        unit = np.maximum(np.abs(self.point), typical(self.point) or 1.0) * rng.uniform(-1, 1, self.point.shape)
+        unit = np.where(self.point == 0, typical(self.point) or 1.0, np.abs(self.point)) * rng.uniform(-1, 1, self.point.shape)
         values = []
         for k in range(8):  # from the point on to one side: a kink at the point is not crossed
             self._work[...] = self.point + 1e-10 * k * unit

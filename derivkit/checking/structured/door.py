@@ -21,6 +21,7 @@ from derivkit.checking.report import Report
 from derivkit.checking.residual import measure
 from derivkit.checking.structured.columns import typical
 from derivkit.checking.structured.measured import Measurement
+from derivkit.checking.structured.paths import explained
 from derivkit.checking.structured.routes import compiled, routes
 from derivkit.checking.structured.verdict import BARS, Judged, cause, judge, misfit
 from derivkit.errors import DerivkitError, did_you_mean, echo
@@ -80,17 +81,17 @@ class _Check:
         self.kernel = kernel
         self.own = grads is None
         self.dtype = precision(found)
-        self.value, claims = kernel({str(i.name): a for i, a in zip(kernel.program.inputs, found, strict=True)})
+        claims = kernel({str(i.name): a for i, a in zip(kernel.program.inputs, found, strict=True)})[1]
+        unread = {word: np.zeros(c.shape) for word, c in claims.items()}
         self.claims = {word: _claim(word, c) for word, c in (claims if grads is None else _known(kernel, grads)).items()}
         self.eps = max([float(np.finfo(self.dtype).eps), *(_eps(c) for c in self.claims.values())])
         self.program = objective(kernel.derivation, kernel.program)
-        words = {
+        words = unread | {
             str(i.name): a if i.kind == "label" else a.astype(float) for i, a in zip(kernel.program.inputs, found, strict=True)
         }
-        self.wide = words
         self.values: dict[Name, Array] = {i.name: words[str(i.name)] for i in self.program.inputs}
         sizes = fix_sizes(Graph({i.name: i for i in self.program.inputs}, (), self.program.value), self._words(), {})
-        self.sizes = {**kernel.sizes(words), **sizes}
+        self.sizes = {**kernel.sizes({str(i.name): words[str(i.name)] for i in kernel.program.inputs}), **sizes}
         self.leaves = {word: next(i.name for i in self.program.inputs if str(i.name) == word) for word in self.claims}
         self._whole = compiled(replace(self.program, kind="value"), self.sizes)
         self.calls = 0
@@ -204,7 +205,12 @@ class _Check:
     def _wrong(self, wrong: Sequence[Judged]) -> Report:
         claims = [(word, c.astype(float)) for word, c in self.claims.items()]
         found = [cause(j, [c for word, c in claims if word != j.name]) for j in wrong]
-        code, sentence = found[0]
+        for n, (j, told) in enumerate(zip(wrong, found, strict=True)):
+            why = explained(self.measured, j, self.leaves[j.name]) if told[0] == "dense" else None
+            if why is not None:  # the leaf does not tell by itself, but a line of the program does
+                found[n] = why
+                break
+        code, sentence = next((told for told in found if told[0] != "dense"), found[0])
         entries = sorted((e for j in wrong for e in j.entries()), key=lambda e: -abs(e.yours - e.measured))
         share = [f"{j.name}: {int(j.wrong.sum())} of {j.claim.size} entries are wrong" for j in wrong]
         others = [f"{line}; {c}" for line, (c, _) in zip(share, found, strict=True)] if len(wrong) > 1 else share
@@ -253,8 +259,9 @@ class _Check:
 def _relative(judged: Judged) -> tuple[float, float]:
     """Return the largest difference and its bar, relative to a typical entry."""
     size = max(typical(judged.found.value), typical(judged.claim)) or 1.0
-    worst = int(np.argmax(judged.off))
-    return float(judged.off.ravel()[worst]) / size, float(judged.found.bar.ravel()[worst]) / size
+    off = np.maximum(judged.off - judged.found.gap, 0.0)
+    worst = int(np.argmax(off))
+    return float(off.ravel()[worst]) / size, float(judged.found.bar.ravel()[worst]) / size
 
 
 def _claim(word: str, value: Any) -> Array:

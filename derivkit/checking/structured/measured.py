@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.structured.columns import Columns, Slopes, typical
+from derivkit.checking.structured.columns import Columns, typical
 from derivkit.checking.structured.routes import Array, Routes, Run, Share, behind, compiled
-from derivkit.numeric.codegen.cuts import valued
+from derivkit.numeric.codegen.cuts import alone, cut, renamed, valued
 from derivkit.numeric.codegen.lift import Program
 from derivkit.symbolic.expr import Name
+from derivkit.symbolic.graph import Definition
 
 Floats = NDArray[np.float64]
 
@@ -49,6 +50,7 @@ class Measurement:
     values: dict[Name, Array]
     blur: float = 0.0
     columns: dict[Name, Columns] = field(init=False, default_factory=dict)
+    others: int = field(init=False, default=0)
     _runs: dict[int, Run] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -61,9 +63,9 @@ class Measurement:
 
     def measure(self) -> None:
         """Measure every cut."""
-        for name, cut in self.routes.cuts.items():
+        for name, made in self.routes.cuts.items():
             point = np.array(self.values[name], dtype=np.float64)
-            self.columns[name] = Columns(behind(cut, self.sizes, self.values), point, cut.kept, self.blur)
+            self.columns[name] = Columns(behind(made, self.sizes, self.values), point, made.kept, self.blur)
             self.columns[name].measure()
 
     @property
@@ -74,7 +76,7 @@ class Measurement:
     @property
     def calls(self) -> int:
         """How often a loss was evaluated."""
-        return 1 + sum(c.calls for c in self.columns.values())
+        return 1 + self.others + sum(c.calls for c in self.columns.values())
 
     @property
     def amplification(self) -> float:
@@ -87,14 +89,35 @@ class Measurement:
         shape = np.shape(self.values[leaf])
         total = Leaf(*(np.zeros(shape) for _ in fields(Leaf)))
         for share in self.routes.shares[leaf] or ():
-            total = total + self._through(share, self.columns[share.cut].slopes)
+            total = total + self.through(share)
         return total
 
-    def _through(self, share: Share, slopes: Slopes) -> Leaf:
+    def through(self, share: Share) -> Leaf:
+        """Return what goes to a leaf through one cut."""
+        slopes = self.columns[share.cut].slopes
         if share.pull is None or share.absolute is None:
             return Leaf(slopes.value, slopes.bar, slopes.gap, np.abs(slopes.value), slopes.reach)
         bounds = (slopes.bar, slopes.gap, np.abs(slopes.value), slopes.reach)
         return Leaf(self._run(share.pull, slopes.value), *(self._run(share.absolute, a) for a in bounds))
+
+    def pulled(self, share: Share, slopes: Floats) -> Floats:
+        """Return what the leaf gets of ``slopes`` of the cut."""
+        return slopes if share.pull is None else self._run(share.pull, slopes)
+
+    def slopes(self, name: Name, reader: Name | None = None) -> Floats:
+        """Measure the slopes of any definition; those through one ``reader`` of it alone, when that is given."""
+        program, alias = renamed(self.routes.program, name, [reader]) if reader is not None else (self.routes.program, name)
+        point = np.array(self.values[name], dtype=np.float64)
+        made = cut(program, alias)
+        columns = Columns(behind(made, self.sizes, self.values), point, made.kept)
+        columns.measure()
+        self.others += columns.calls
+        return columns.slopes.value
+
+    def at(self, definition: Definition, name: Name) -> Callable[[Floats], Floats]:
+        """Return a definition as a function of one name that it reads."""
+        run = compiled(alone(self.routes.program, definition), self.sizes)
+        return lambda array: np.asarray(run({**self.values, name: array}), dtype=np.float64)
 
     def _run(self, program: Program, bar: Floats) -> Floats:
         """Return the pullback of ``bar``, which is the first input of its program."""

@@ -15,8 +15,10 @@ from derivkit.symbolic.expr import (
     Delta,
     Expr,
     Fn,
+    Inside,
     Mul,
     Name,
+    Prim,
     Ref,
     Sum,
     bare,
@@ -50,7 +52,9 @@ def objective(derivation: Derivation, lifted: Program) -> Program:
     made = lift(program, [str(n) for n in lifted.batched], lifted.reduce if derivation.kind == "gradient" else None)
     if derivation.kind == "vjp":
         made = _contracted(made, next(i.name for i in made.inputs if str(i.name) == f"{primal.output}_bar"))
-    return stabilise(made)
+    wanted = {*lifted.gradients, *(str(i.name) for i in lifted.inputs)}
+    told = tuple(i for i in made.unread if str(i.name) in wanted)  # its gradient is zero, or it alone tells a size
+    return stabilise(replace(made, inputs=(*made.inputs, *told)))
 
 
 def _contracted(program: Program, cotangent: Name) -> Program:
@@ -320,5 +324,13 @@ def renamed(program: Program, name: Name, places: Iterable[Name]) -> tuple[Progr
         return Ref(alias, node.subs) if isinstance(node, Ref) and node.name == name else None
 
     definitions = tuple(replace(d, rhs=replaced(d.rhs, other, {name})) if d.name in chosen else d for d in program.definitions)
-    mine = next(i for i in program.inputs if i.name == name)
-    return replace(program, inputs=(*program.inputs, replace(mine, name=alias)), definitions=definitions), alias
+    mine = replace(next((i for i in program.inputs if i.name == name), _held(program, name)), name=alias)
+    return replace(program, inputs=(*program.inputs, mine), definitions=definitions), alias
+
+
+def elementwise(definition: Definition, name: Name) -> bool:
+    """Return whether a definition is a function of ``name`` entry by entry, and of nothing else."""
+    own = tuple(Affine.of(0 if i is None else i) for i in definition.indices)
+    return set(references(definition.rhs)) == {name} and all(
+        not isinstance(n, Sum | Prim | Delta | Inside) and (not isinstance(n, Ref) or n.subs == own) for n in walk(definition.rhs)
+    )
