@@ -151,6 +151,8 @@ three_layer_relu                 | W1    | outer(step(W1 @ x)*(W2.T @ (step(W2 @
 three_layer_relu                 | W3    | outer(y - t, h2)
 three_layer_relu_biases          | b2    | step(W2 @ h1 + b2)*(W3.T @ (y - t))
 three_layer_relu_biases          | b3    | y - t
+sigmoid_mlp                      | b2    | (W3.T @ (y - t))*h2*(1 - h2)
+sigmoid_mlp                      | b3    | y - t
 relu_residual                    | x0    | step(y1 + x0)*(1 + w1*step(y0)*w0)
 relu_residual                    | w0    | step(y1 + x0)*w1*step(y0)*x0
 deep_linear                      | W2    | outer(W3.T @ (y - t), W1 @ x)

@@ -62,6 +62,21 @@ h2 = relu(W2 @ h1 + b2)
 y = softmax(W3 @ h2 + b3)
 E = cross_entropy(t, y)
 
+== sigmoid_mlp  wrt W1 b1 W2 b2 W3 b3
+# three-layer sigmoid network with biases
+x: D
+W1: M, D
+b1: M
+W2: L, M
+b2: L
+W3: K, L
+b3: K
+t: onehot K
+h1 = sigmoid(W1 @ x + b1)
+h2 = sigmoid(W2 @ h1 + b2)
+y = softmax(W3 @ h2 + b3)
+E = cross_entropy(t, y)
+
 == relu_residual  wrt x0 w0 b0 w1 b1
 # a ReLU residual block of scalars, node by node
 x0:
