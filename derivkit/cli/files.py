@@ -93,14 +93,14 @@ def _why(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
-def check_output(path: str) -> None:
+def check_output(path: str, hint: str | None = None) -> None:
     """Raise :class:`DerivkitError` (DK042) when ``path`` cannot become a file: asked before the work is done."""
     target = "" if "\0" in path else os.path.realpath(path)
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         raise DerivkitError(f"cannot write '{echo(path)}': its folder does not exist", code="DK042")
     if os.path.lexists(target) and not os.path.isfile(target):
-        raise DerivkitError(f"cannot write '{echo(path)}': not a regular file", code="DK042", hint="without -o, it is printed")
+        raise DerivkitError(f"cannot write '{echo(path)}': not a regular file", code="DK042", hint=hint)
 
 
 def write_output(path: str, content: str | bytes) -> None:

@@ -60,7 +60,7 @@ def _run(tokens: list[str]) -> tuple[str, str | None, int]:
     if path == "-":
         path = None
     if path is not None:
-        check_output(path)
+        check_output(path, "without -o, it is printed")
     text, status = _handler(command, arguments)
     return text if text.endswith("\n") else text + "\n", path, status
 

@@ -102,6 +102,8 @@ def _options(arguments: Arguments) -> Options:
 
 def _check_files(arguments: Arguments) -> None:
     """Ask whether everything can be written, before anything is read or trained."""
+    if arguments.has("--labels") and not arguments.has("--data"):
+        raise usage("--labels without --data", "--data train-images-idx3-ubyte --labels train-labels-idx1-ubyte")
     names = [name for name in ("--save", "--plot", "--output") if arguments.get(name) not in (None, "-")]
     paths = [arguments.get(name) or "" for name in names]
     if "--plot" in names:

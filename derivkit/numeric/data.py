@@ -154,8 +154,8 @@ def _read_numbers(path: str | os.PathLike[str]) -> Array:
     if kind_of(path) == ".npy":
         with opened(path) as file:
             return read_array(file)
-    if kind_of(path) == ".csv":
-        raise bad_file(path, "a table has its labels in it", "leave --labels out")
+    if kind_of(path) in (".csv", ".npz"):
+        raise bad_file(path, "a table or an archive has its labels in it", "leave --labels out")
     if not kind_of(path) and not os.path.lexists(path) and (meant := did_you_mean(os.fspath(path), ["digits"])):
         raise DerivkitError(f"cannot tell what '{echo(os.fspath(path))}' holds", code="DK042", hint=meant)
     with opened(path) as file:
@@ -211,8 +211,7 @@ def _named(arrays: Mapping[str, Array]) -> tuple[tuple[Array, Array], tuple[Arra
 
 def _columns(table: Array) -> tuple[Array, Array]:
     if table.ndim != 2 or table.shape[1] < 2:
-        hint = "a sample a row, its label last; or --labels FILE"
-        raise DerivkitError(f"a table has two axes, not shape {table.shape}: {hint}", code="DK042")
+        raise ValueError(f"an array of shape {table.shape}, not of a sample a row with its label last")
     return table[:, :-1], table[:, -1]
 
 

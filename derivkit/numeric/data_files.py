@@ -8,6 +8,7 @@ import io
 import os
 import re
 import stat
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -54,8 +55,8 @@ def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise error if error.code == "DK042" else bad_file(path, error.message) from error
     except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
         raise bad_file(path, getattr(error, "strerror", None) or str(error) or type(error).__name__) from error
-    except (RuntimeError, SyntaxError) as error:  # an encrypted archive; a header that is no Python
-        raise bad_file(path, str(error)) from error
+    except RuntimeError as error:
+        raise bad_file(path, "it is encrypted") from error
 
 
 def bad_file(path: str | os.PathLike[str], why: str, hint: str | None = None) -> DerivkitError:
@@ -144,10 +145,14 @@ def read_array(file: IO[bytes]) -> Array:
 
 def _check_header(file: IO[bytes], length: int, name: str) -> None:
     """Refuse a header that promises more than there is: NumPy takes the memory first."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
-    if dtype.hasobject or min(shape, default=0) < 0 or dtype.itemsize * prod(shape) > length:
+    try:
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+    except (TypeError, OverflowError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError) as error:  # it is Python
+        raise ValueError(f"the header of the array {name} cannot be read") from error
+    whole = all(type(n) is int and 0 <= n <= NUMBERS for n in shape)
+    if dtype.hasobject or not whole or dtype.itemsize * prod(shape) > length:
         raise ValueError(f"the array {name} is not what its header says")
 
 
@@ -169,6 +174,8 @@ def read_idx(file: IO[bytes]) -> Array:
     if not is_idx(data[:4]):
         raise ValueError("it does not begin as an IDX file does")
     kind, start = np.dtype(IDX_TYPES[data[2]]), 4 + 4 * data[3]
+    if len(data) < start:
+        raise ValueError("it ends within its header")
     shape = [int.from_bytes(data[n : n + 4], "big") for n in range(4, start, 4)]
     if len(data) != start + kind.itemsize * prod(shape):
         promised = "×".join(map(str, shape))
@@ -240,5 +247,7 @@ def _numbers(lines: list[str], before: int) -> Array:
     try:
         return np.loadtxt(lines, delimiter=",", comments=None, ndmin=2)
     except ValueError as error:
-        told = re.sub(r"\brow (\d+)", lambda match: f"row {int(match[1]) + before}", str(error).partition(";")[0])
+        why = str(error).partition(";")[0]
+        start = before + ("convert" in why)  # there NumPy counts rows from 0, elsewhere from 1
+        told = re.sub(r"\brow (\d+)", lambda match: f"row {int(match[1]) + start}", why)
         raise ValueError(told) from error
