@@ -3,6 +3,8 @@
 Alone: ``python scripts/bench_conv.py``, with ``--table`` for Markdown; see ``scripts/bench_kernels.py`` for the words.
 """
 
+# ruff: noqa: I001  -- side_by_side sets the number of threads, before NumPy is imported
+
 from __future__ import annotations
 
 import sys
@@ -11,7 +13,7 @@ from typing import Any
 
 from side_by_side import Run, Work, report
 
-import numpy as np  # noqa: I001  -- after side_by_side, which sets the number of threads
+import numpy as np
 from numpy import add, copyto, matmul
 from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import derivkit as dk
-from derivkit.numeric.codegen import blocks, convolution
+from derivkit.numeric.codegen import blocks, convolution, pooling
 
 IMAGES = "x: N, C, H, W\nw: K, C, P, Q\n"
 SIGNALS = "x: N, C, L\nw: K, C, P\n"
@@ -55,6 +55,8 @@ POOLS = [
     ("x: N, C, H, W\ny = avg_pool2d(x, 3, stride=1)", (3, 2, 9, 8)),
     ("x: C, L\ny = max_pool1d(x, 3, stride=3)", (4, 9)),
     ("x: C, L\ny = avg_pool1d(x, 2, stride=1)", (4, 9)),
+    ("x: H, W, 3\ny = mean(x, axis=(0, 2))", (4, 600)),
+    ("x: M, 3, N\ny = min(x, axis=1)*sum(x, axis=1)", (40, 20)),
 ]
 
 NET = """x: C, H, W
@@ -68,9 +70,14 @@ E = cross_entropy(onehot(t, M), softmax(V @ mean(h, axis=(1, 2))))"""
 
 @pytest.fixture(params=["whole", "in blocks"])
 def pieces(request, monkeypatch):
-    """Panels of all images; and of one image at a time, as large ones are made."""
+    """Panels of all images; and of one image at a time, as large ones are made, and pooled as large images are."""
     if request.param == "in blocks":
-        for module, word, value in ((blocks, "LARGE", 8), (blocks, "BLOCK", 6), (convolution, "PANEL", 6)):
+        for module, word, value in (
+            (blocks, "LARGE", 8),
+            (blocks, "BLOCK", 6),
+            (convolution, "PANEL", 6),
+            (pooling, "ENTRIES", 1),
+        ):
             monkeypatch.setattr(module, word, value)
     return request.param
 
@@ -114,6 +121,18 @@ def test_values_and_gradients_are_those_in_double_precision(text, lengths, batch
             array[...] = rng.normal(size=array.shape)
 
 
+@pytest.mark.usefixtures("pieces")
+def test_of_equal_entries_the_first_is_the_largest_one():
+    k = kernel("x: N, C, H, W\ny = max_pool2d(x, 3, stride=2)")
+    rng = np.random.default_rng(1)
+    arrays = arrays_for(k, (3, 2, 9, 8), np.float64, rng)
+    arrays["x"][...] = rng.integers(0, 3, arrays["x"].shape)
+    step = k.bind(arrays)
+    value, grads = k(arrays)
+    np.testing.assert_array_equal(step(), value)
+    np.testing.assert_allclose(step.grads["x"], grads["x"], rtol=1e-12)
+
+
 def allocated(step):
     """Return the most bytes that a call has allocated at a time."""
     step()
@@ -136,6 +155,8 @@ LARGE = [
     ("x: C, H, W\nw: K, C, P, Q\nb: K\ny = relu(conv2d(x, w, padding=1) + b[:, None, None])", (8, 3, 40, 40, 4, 3, 3), ("x",)),
     ("x: N, C, H, W\ny = avg_pool2d(x, 3, stride=1)", (8, 4, 40, 40), ()),
     ("x: N, C, 2*H, 2*W\ny = avg_pool2d(x, 2)", (8, 4, 20, 20), ()),
+    ("x: N, C, 2*H, 2*W\ny = max_pool2d(x, 2)", (8, 4, 20, 20), ()),
+    ("x: N, C, H, W\ny = max_pool2d(x, 3, stride=2)", (8, 4, 41, 41), ()),
 ]
 
 

@@ -114,7 +114,7 @@ def _rows(run: Sequence[Instruction]) -> int:
     if largest <= LARGE or not again or count < 2:
         return 0
     rows = max(1, max(BLOCK, *(i.block for i in run)) * count // largest)
-    return rows if rows < count else 0
+    return -(-count // -(-count // rows)) if rows < count else 0  # blocks of about the same size
 
 
 def _inner(order: Sequence[Instruction], loop: Loop, returned: Sequence[Storage]) -> set[Storage]:

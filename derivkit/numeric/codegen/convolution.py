@@ -13,7 +13,7 @@ from math import prod
 from derivkit.numeric.codegen import products
 from derivkit.numeric.codegen.builder import Builder, lengths
 from derivkit.numeric.codegen.instructions import BUFFER, CONSTANT, REAL, Instruction, Storage, Value
-from derivkit.numeric.codegen.windows import side_by_side, source
+from derivkit.numeric.codegen.windows import side_by_side, source, starts_of, views_of
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.arrays.nodes import expand, tensordot
 from derivkit.symbolic.arrays.transposes import transpose as transposed
@@ -95,8 +95,8 @@ def _lowered(build: Builder, node: Array, order: tuple[int, ...]) -> Value | Non
 
 def _is_rows(v: Array) -> bool:
     """Return whether the first axis of an operand is the first one of what it is a window of."""
-    views = _views(v)
-    return not views or (views[0] == (0, 1, lengths(source(v))[0]) and all(n for n, _, _ in views[1:]) and not _starts(v)[0])
+    views = views_of(v)
+    return not views or (views[0] == (0, 1, lengths(source(v))[0]) and all(n for n, _, _ in views[1:]) and not starts_of(v)[0])
 
 
 def _of_rows(build: Builder, left: _Side, right: _Side, order: Sequence[int], count: int) -> Value:
@@ -187,7 +187,7 @@ def _matrix(build: Builder, side: _Side, kept: Sequence[int], gone: Sequence[int
     shape = lengths(side.node)
     first = (0,) if rows else ()
     sizes = [prod(shape[n] for n in axes) for axes in (kept, gone)]
-    value = None if _views(side.node) else build.as_real(build.value(side.node))
+    value = None if views_of(side.node) else build.as_real(build.value(side.node))
     for turned, axes in ((False, (*first, *kept, *gone)), (True, (*first, *gone, *kept))):
         long = [n for n in axes if shape[n] > 1]
         if value is not None and value.whole and long == sorted(long):
@@ -210,7 +210,7 @@ def _panel(build: Builder, node: Array, axes: Sequence[int]) -> Value:
     if key in build.notes:
         found: Value = build.notes[key]
         return found
-    starts, views = _starts(node), [_views(node)[n] for n in axes]
+    starts, views = starts_of(node), [views_of(node)[n] for n in axes]
     view = side_by_side(build, build.as_real(build.value(source(node))), starts, views)
     made = build.emit("copyto({out}, {0})", (view,), view.shape, hint="panel", rows=(view.has_rows,) if view.has_rows else ())
     build.instructions[-1].block = PANEL
@@ -248,33 +248,17 @@ def _as_vector(x: Value) -> Value:
     return x.view("{}.reshape(-1)", (x.entries,), whole=True)
 
 
-def _starts(node: Array) -> tuple[int, ...]:
-    """Return where a window, also a transposed one, starts."""
-    window = node.args[0] if node.op == "transpose" else node
-    return tuple(int(s.literal or 0) for s in window.params[0])  # type: ignore[attr-defined]
-
-
-def _views(node: Array) -> list[tuple[int, int, int]]:
-    """Return the axis of the source, the step and the length of each axis of a window, also a transposed one, else nothing."""
-    if node.op == "transpose" and node.args[0].op == "window":
-        inner = _views(node.args[0])
-        return [inner[int(n)] for n in node.params]  # type: ignore[call-overload]
-    if node.op != "window":
-        return []
-    return [(n, int(step.literal or 0), int(count.literal or 0)) for n, step, count in node.params[1]]  # type: ignore[attr-defined]
-
-
 # -- the other way round --------------------------------------------------------------------------------------------------
 
 
 def _by_adding(node: Array) -> Array | None:
     """Return a sum of products with windows as products at all places, added up where they belong, if those are fewer."""
     v, a = node.args
-    views = _views(v)
+    views = views_of(v)
     if not views:
         return None
     over_v, over_a = (tuple(int(n) for n in over) for over in node.params)  # type: ignore[attr-defined]
-    x, starts = source(v), _starts(v)
+    x, starts = source(v), starts_of(v)
     of = [[n for n, view in enumerate(views) if view[0] == axis] for axis in range(x.rank)]
     whole = [
         len(own) == 1 and views[own[0]] == (n, 1, length) and not starts[n]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.numeric.codegen import convolution, elementwise, labels, products, windows
+from derivkit.numeric.codegen import convolution, elementwise, labels, pooling, products, windows
 from derivkit.numeric.codegen.builder import Builder, Rule, plain
 from derivkit.numeric.codegen.emit import Assignment
 from derivkit.numeric.codegen.instructions import BUFFER, INPUT, KEPT, PLACE, REAL, Instruction, Lowered, Storage, Value
@@ -31,12 +31,12 @@ RULES: dict[str, Rule] = {
     "diagonal": products.diagonal,
     "matmul": products.matmul,
     "outer": products.outer,
-    "reduce": products.reduce,
+    "reduce": pooling.reduce,
     "add": elementwise.add,
     "mul": elementwise.mul,
     "pow": elementwise.pow_,
     "fn": elementwise.fn,
-    "along": labels.along,
+    "along": pooling.along,
     "gather": labels.gather,
 }
 

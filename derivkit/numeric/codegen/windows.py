@@ -26,6 +26,22 @@ def source(node: Array) -> Array:
     return window.args[0] if window.op == "window" else node
 
 
+def starts_of(node: Array) -> tuple[int, ...]:
+    """Return where a window, also a transposed one, starts."""
+    window = node.args[0] if node.op == "transpose" else node
+    return tuple(int(s.literal or 0) for s in window.params[0])  # type: ignore[attr-defined]
+
+
+def views_of(node: Array) -> list[tuple[int, int, int]]:
+    """Return the axis of the source, the step and the length of each axis of a window, also a transposed one, else nothing."""
+    if node.op == "transpose" and node.args[0].op == "window":
+        inner = views_of(node.args[0])
+        return [inner[int(n)] for n in node.params]  # type: ignore[call-overload]
+    if node.op != "window":
+        return []
+    return [(n, int(step.literal or 0), int(count.literal or 0)) for n, step, count in node.params[1]]  # type: ignore[attr-defined]
+
+
 def window(build: Builder, node: Array) -> Value | None:
     """Lower a window: a slice, or a view of the operand between zeros."""
     sliced = products.window(build, node)
@@ -75,7 +91,7 @@ def _filled(build: Builder, shape: tuple[int, ...], parts: Sequence[tuple[Sequen
     """Return an array of zeros in which a step fills some parts, each cut by what stands between the brackets."""
     storage = Storage("padded", shape, REAL, PADDED)
     whole = Value(shape, REAL, storage)
-    reads = [v for items, x in parts for v in (_part(whole, items, x.shape, rows), x)]
+    reads = [v for items, x in parts for v in (part_of(whole, items, x.shape, rows), x)]
     text = "; ".join(f"copyto({{{2 * n}}}, {{{2 * n + 1}}})" for n in range(len(parts)))
     build.instructions.append(Instruction(text, tuple(reads), storage, inplace=False, rows=(True,) * len(reads) if rows else ()))
     return whole
@@ -102,7 +118,7 @@ def side_by_side(build: Builder, x: Value, starts: Sequence[int], axes: Sequence
         rows = bool(put) and not before[0] and not after[0] and x.has_rows
         for (k,), into, read in _lines((count, taps), (0, 1), (step, tap), starts[-1], x.shape[-1]):
             items = [*inner[:put], str(k), *inner[put:last], _slice(into, count)]
-            part = _part(x, [*[":"] * last, _slice(read, x.shape[-1])], (*x.shape[:-1], len(into)), rows)
+            part = part_of(x, [*[":"] * last, _slice(read, x.shape[-1])], (*x.shape[:-1], len(into)), rows)
             parts.append((items, part))
         build.notes[key] = _filled(build, (*high[:put], taps, *high[put:last], count), parts, rows)
     begin = [s + b for s, b in zip(starts[:-1], before, strict=False)]
@@ -138,7 +154,7 @@ def _added(build: Builder, node: Array, inplace: bool = False) -> Value | None:
     def taken_of(x: Value, place: Sequence[int], taken: range) -> Value:
         at = {**dict(zip(axes[1:], map(str, place), strict=True)), axes[0]: _slice(taken, v.shape[axes[0]])}
         left = [len(taken) if k == axes[0] else n for k, n in enumerate(v.shape) if k not in axes[1:]]
-        return _part(x, [at.get(k, ":") for k in range(len(v.shape))], tuple(left), rows)
+        return part_of(x, [at.get(k, ":") for k in range(len(v.shape))], tuple(left), rows)
 
     fills, places = len(lines[0][2]) == shape[axis], [n for _, _, into in lines for n in into]
     own = inplace and fills and len(lines) > 1 and v.path == "{}" and v.storage is not None and v.storage.place == BUFFER
@@ -152,7 +168,7 @@ def _added(build: Builder, node: Array, inplace: bool = False) -> Value | None:
         if own and not n:
             continue
         size = (*shape[:axis], len(into), *shape[axis + 1 :])
-        mine = _part(out, [_slice(into, shape[axis]) if k == axis else ":" for k in range(len(shape))], size, rows)
+        mine = part_of(out, [_slice(into, shape[axis]) if k == axis else ":" for k in range(len(shape))], size, rows)
         word = "copyto({0}, {1})" if apart or (fills and not n) else "add({0}, {1}, {0})"
         text.append(word.format(f"{{{len(reads)}}}", f"{{{len(reads) + 1}}}"))
         reads += [mine, taken_of(whole if own else v, place, taken)]
@@ -175,7 +191,7 @@ def _lines(
     return lines
 
 
-def _part(x: Value, items: Sequence[str], shape: tuple[int, ...], rows: bool) -> Value:
+def part_of(x: Value, items: Sequence[str], shape: tuple[int, ...], rows: bool) -> Value:
     """Return a part of an array, cut by what stands between the brackets."""
     while items and items[-1] == ":":
         items = items[:-1]
