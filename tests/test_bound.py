@@ -123,6 +123,28 @@ def test_random_programs_are_bound_likewise(program):
         close(step.grads[word], grad)
 
 
+@pytest.mark.usefixtures("pieces")
+def test_what_a_loop_reads_whole_is_not_overwritten_in_it():
+    k = dk.compile("x: M\ny: B, N, M\nz:\nv = z + y/(1 + x**2)\nE = sum(v**2)", ["x", "y", "z"])
+    rng = np.random.default_rng(0)
+    values = {"x": rng.normal(size=3), "y": rng.normal(size=(3, 5, 3)), "z": 0.3}  # as many rows as x has entries
+    value, grads = k(values)
+    step = k.bind(values)
+    close(step(), value)
+    for word, grad in grads.items():
+        close(step.grads[word], grad)
+
+
+@pytest.mark.usefixtures("pieces")
+def test_what_is_read_before_and_after_labels_are_taken_off_is_kept():
+    k = dk.compile("z: K\nt: label K\ny = softmax(z)\nd = y - onehot(t, K)\nE = sum(d**2*y)", "z", batch=("z", "t"))
+    values = {"z": np.random.default_rng(0).normal(size=(7, 3)), "t": np.arange(7) % 3}
+    value, grads = k(values)
+    step = k.bind(values)
+    close(step(), value)
+    close(step.grads["z"], grads["z"])
+
+
 @pytest.mark.parametrize("kind", ["jacobian", "vjp", "jvp", "hessian", "hvp"])
 def test_other_kinds_are_bound_too(kind):
     text = "x: N\nA: N, N\ny = tanh(A @ x)" if kind in ("jacobian", "vjp", "jvp") else "x: N\nA: N, N\ny = sum(tanh(A @ x))"

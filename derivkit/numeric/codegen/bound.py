@@ -191,7 +191,8 @@ class _Text:
             if each.adding:
                 self.body.append(f"{out}.fill(0)")
             text = each.adding or each.text
-            own = self.part(cut, out, each.out) if "{out}" in text and not each.adding else out
+            is_cut = not each.adding and ("{out}" in text or each in self.layout.copied)
+            own = self.part(cut, out, each.out) if is_cut else out
             lines += self.written(each, text, reads, own)
         word = self.new("blocks")
         parts = ", ".join(cut.values())

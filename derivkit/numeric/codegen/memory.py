@@ -36,13 +36,14 @@ def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage]
     for storage in returned:
         last[storage] = len(instructions)
     layout = Layout()
+    uncut = _uncut(instructions, loops)
     for each in reversed(instructions):
         if each.out.may_view:
             for value in each.reads:
                 if value.storage is not None:
                     last[value.storage] = max(last[value.storage], last[each.out])
     for n in reversed(range(len(instructions))):
-        _begin_in_result(instructions[n], n, last, layout)
+        _begin_in_result(instructions[n], n, last, layout, uncut[n])
     free: dict[str, list[tuple[int, int]]] = {}
     held: dict[Storage, tuple[int, int]] = {}
     ends = {n: loop.stop - 1 for loop in loops for n in range(loop.start, loop.stop)}
@@ -50,7 +51,8 @@ def plan_memory(instructions: Sequence[Instruction], returned: Sequence[Storage]
     leaving: set[Storage] = set()
     for n, each in enumerate(instructions):
         out = each.out
-        old = _reusable(each, n, last, {s: h for s, h in held.items() if (s in lengths) == (out in lengths)})
+        near = {s: h for s, h in held.items() if (s in lengths) == (out in lengths) and s not in uncut[n]}
+        old = _reusable(each, n, last, near)
         if each.updates and old is None and not _in_same_result(each, layout):
             layout.copied.add(each)
         if out.place == BUFFER and out not in layout.results:
@@ -74,14 +76,28 @@ def _in_same_result(each: Instruction, layout: Layout) -> bool:
     return first in layout.results and layout.results[first] is layout.results.get(each.out, each.out)
 
 
-def _begin_in_result(each: Instruction, n: int, last: dict[Storage, int], layout: Layout) -> None:
+def _uncut(instructions: Sequence[Instruction], loops: Sequence[Loop]) -> list[set[Storage]]:
+    """Return for each instruction what its loop reads whole: the next pass of the loop reads it again."""
+    found: list[set[Storage]] = [set() for _ in instructions]
+    for loop in loops:
+        inside = instructions[loop.start : loop.stop]
+        whole = {v.storage for i in inside for v, cut in zip(i.reads, i.rows, strict=True) if cut is False and v.storage}
+        for n in range(loop.start, loop.stop):
+            found[n] = whole
+    return found
+
+
+def _begin_in_result(each: Instruction, n: int, last: dict[Storage, int], layout: Layout, uncut: set[Storage]) -> None:
     """Compute an operand in the memory of the result that is made of it in place, so that it need not be copied there."""
     target = layout.results.get(each.out, each.out)
     if target.place != KEPT or not (each.inplace or each.updates):
         return
     for value in each.reads[:1] if each.updates else each.reads:
-        if value.storage is not None and value.storage.place == BUFFER and last[value.storage] == n and _fits(value, each):
-            layout.results[value.storage] = target
+        storage = value.storage
+        if storage is None or storage.place != BUFFER or storage in uncut:
+            continue
+        if last[storage] == n and _fits(value, each):
+            layout.results[storage] = target
             return
 
 
