@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from derivkit.errors import DerivkitError
 from derivkit.numeric.codegen.lift import Program
+from derivkit.numeric.codegen.pairs import Pairs
 from derivkit.numeric.codegen.prelude import HELPERS, helper_source
 from derivkit.symbolic.arrays import Array, Numbering, postorder
 from derivkit.symbolic.arrays.dialects import NUMPY
@@ -210,6 +211,11 @@ class _Writer:
         self.uses = self._count()
         self.inlined = self._once()
         self.fixed: dict[int, bool] = {}
+        self.owners: dict[int, Name] = {}
+        for assignment in reversed(self.assignments):
+            if assignment.name not in self.inlined:
+                self.owners[self.numbers(assignment.node)] = assignment.name
+        self.pairs = Pairs(self, [a.node for a in self.assignments])
 
     def _new(self, wanted: str) -> str:
         return fresh(wanted, self.taken)
@@ -244,6 +250,10 @@ class _Writer:
             number = self.numbers(each.node)
             before = len(self.lines)
             text = within(self.text(each.node, root=True), SUM)
+            if each.name in self.variables:  # a statement of two values has named it
+                if each.comment and len(self.lines) > before:
+                    self.lines.insert(before, f"# {each.comment}")
+                continue
             word = self._new(safe(str(each.name)))
             if each.comment:
                 self.lines.insert(before, f"# {each.comment}")
@@ -259,6 +269,8 @@ class _Writer:
             return self.texts[number]
         if node.op == "name" and node.params[0] in self.inlined:
             return self.text(self.roots[node.params[0]])
+        if (paired := self.pairs.text(node)) is not None:
+            return paired
         args = [self.text(a) for a in node.args]
         if node.op == "pow" and node.args[1].op == "number" and node.args[1].params[0] in (3, 4) and node.rank:
             args[0] = self.bound(node.args[0], args[0])
@@ -268,6 +280,27 @@ class _Writer:
         if not root and node.op not in _CHEAP and (self.uses[number] > 1 or len(made.text) > _LONG) and not self._is_static(node):
             return self.bound(node, made)
         return made
+
+    def uses_of(self, node: Array) -> int:
+        """Return how often a node is read, one for the definition that it is."""
+        number = self.numbers(node)
+        return self.uses[number] + (number in self.owners) + sum(self.numbers(self.roots[n]) == number for n in self.inlined)
+
+    def is_line(self, node: Array) -> bool:
+        """Return whether a node is a definition with a statement of its own."""
+        return self.numbers(node) in self.owners
+
+    def word_for(self, node: Array, wanted: str) -> str:
+        """Return the variable of the definition that a node is, or a new one."""
+        owner = self.owners.get(self.numbers(node))
+        if owner is None or owner in self.variables:
+            return self._new(wanted)
+        self.variables[owner] = word = self._new(safe(str(owner)))
+        return word
+
+    def resolved(self, node: Array) -> Array:
+        """Return the node that an inlined name stands for."""
+        return self.roots[node.params[0]] if node.op == "name" and node.params[0] in self.inlined else node
 
     def bound(self, node: Array, text: Text) -> Text:
         """Return a variable for the text of a node."""

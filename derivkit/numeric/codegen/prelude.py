@@ -9,7 +9,8 @@ HELPERS: dict[str, str] = {
     "softmax": '''def softmax(x, axis=-1):
     """exp(x_i) / sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
     e = np.exp(x - np.max(x, axis=axis, keepdims=True))
-    return e / np.sum(e, axis=axis, keepdims=True)
+    e /= np.sum(e, axis=axis, keepdims=True)
+    return e
 ''',
     "log_softmax": '''def log_softmax(x, axis=-1):
     """x_i - log sum_k exp(x_k), shifted by the maximum so that nothing overflows.
@@ -25,7 +26,52 @@ HELPERS: dict[str, str] = {
     x = x - np.take_along_axis(x, top, axis)
     e = np.exp(x)
     np.put_along_axis(e, top, 0, axis)
-    return x - np.log1p(np.sum(e, axis=axis, keepdims=True))
+    x -= np.log1p(np.sum(e, axis=axis, keepdims=True))
+    return x
+''',
+    "softmax_and_log": '''def softmax_and_log(x, axis=-1):
+    """softmax(x) and its logarithm, shifted by the maximum so that nothing overflows.
+
+    The maximum's own exponential is 1, and log1p of the sum of the others keeps the digits of a logarithm near 0.
+    """
+    top = np.argmax(x, axis=axis, keepdims=True)
+    x = x - np.take_along_axis(x, top, axis)
+    e = np.exp(x)
+    np.put_along_axis(e, top, 0, axis)
+    others = np.sum(e, axis=axis, keepdims=True)
+    np.put_along_axis(e, top, 1, axis)
+    e /= 1 + others
+    x -= np.log1p(others)
+    return e, x
+''',
+    "softmax_and_log_of": '''def softmax_and_log_of(x, labels):
+    """softmax(x) over the last axis, and of its logarithm the entry at each row's label; see softmax_and_log."""
+    rows, top = np.arange(len(x)), np.argmax(x, axis=1)
+    x = x - x[rows, top][:, None]
+    own = x[rows, labels]
+    e = np.exp(x, out=x)
+    e[rows, top] = 0
+    others = e @ np.ones(e.shape[1], e.dtype)
+    e[rows, top] = 1
+    e /= 1 + others[:, None]
+    return e, own - np.log1p(others)
+''',
+    "minus_onehot": '''def minus_onehot(x, labels):
+    """x - onehot(labels): one entry of each row changes."""
+    x = np.array(x)
+    x[(np.arange(len(x)), labels) if np.ndim(labels) else labels] -= 1
+    return x
+''',
+    "sigmoid_and_slope": '''def sigmoid_and_slope(x):
+    """sigmoid(x) and sigmoid(x) (1 - sigmoid(x)), of e = exp(-|x|): of 1 - sigmoid(x) no digit is left for large x."""
+    e = np.exp(-np.abs(x))
+    r = 1 / (1 + e)
+    return np.exp(np.minimum(x, 0)) * r, e * r * r
+''',
+    "softplus_and_slope": '''def softplus_and_slope(x):
+    """softplus(x) = log(1 + exp(x)) and its slope sigmoid(x), of e = exp(-|x|)."""
+    e = np.exp(-np.abs(x))
+    return np.maximum(x, 0) + np.log1p(e), np.exp(np.minimum(x, 0)) / (1 + e)
 ''',
     "logsumexp": '''def logsumexp(x, axis=None, keepdims=False):
     """log sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
@@ -70,9 +116,9 @@ HELPERS: dict[str, str] = {
     return y if keepdims else np.squeeze(y, axis=axis)
 ''',
     "sigmoid": '''def sigmoid(x):
-    """1 / (1 + exp(-x)), accurate in both tails: with e = exp(-|x|) it is 1 / (1 + e) above 0 and e / (1 + e) below."""
-    e = np.exp(-np.abs(x))
-    return np.where(x < 0, e, 1) / (1 + e)
+    """e / (1 + e) with e = exp(x), which is 1 long before e overflows; right in the far tail below 0, without a branch."""
+    e = np.exp(np.minimum(x, 80))
+    return e / (1 + e)
 ''',
     "sigmoid_slope": '''def sigmoid_slope(x):
     """sigmoid(x) (1 - sigmoid(x)) as e / (1 + e)^2 with e = exp(-|x|): of 1 - sigmoid(x) no digit is left for large x."""

@@ -168,6 +168,7 @@ def _alone(template: str, parameter: str) -> bool:
 #: Functions that a generated module defines when it uses them (see numeric/codegen); their calls are written here.
 HELPERS = (
     *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
+    *("softmax_and_log", "softmax_and_log_of", "minus_onehot", "sigmoid_and_slope", "softplus_and_slope"),
     *("sigmoid_slope", "exp_square", "normal_cdf", "erfc"),
     *("windows", "window_dot", "scatter", "entries", "add_rows", "argmax_over", "onehot"),
 )
