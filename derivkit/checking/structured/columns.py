@@ -19,6 +19,10 @@ Column = tuple[int, ...]
 
 #: The step, in units of an entry's scale: truncation and rounding both leave about ten digits.
 STEP = 3e-6
+#: A measurement with wider bars than this share of the slopes is made again with the best of these steps (above the first).
+SHARP, STEPS = 1e-8, (3e-7, STEP, 3e-5, 3e-4, 3e-3, 3e-2)
+#: A measurement is trusted within so many of its error bars.
+BARS = 5.0
 #: One-sided slopes that differ by more than this share: a kink is nearer than the step.
 UNEVEN = 1e-3
 #: The rungs at which a kink is looked for nearer by, in steps.
@@ -58,6 +62,7 @@ class Columns:
     kept: tuple[int, ...]
     blur: float = 0.0
     slopes: Slopes = field(init=False)
+    step: float = field(init=False, default=STEP)
     sharp: set[Column] = field(init=False, default_factory=set)
     calls: int = field(init=False, default=0)
     _work: Array = field(init=False)
@@ -86,8 +91,27 @@ class Columns:
         return [tuple(int(n) for n in c) for c in np.argwhere(some)]
 
     def measure(self) -> None:
+        """Measure every column; with longer steps once more where the losses are too coarse for short ones."""
+        self._pass()
+        if BARS * typical(self.slopes.bar) > SHARP * typical(self.slopes.value) and (better := self._pilot()) != self.step:
+            self.step = better
+            self._pass()
+
+    def _pilot(self) -> float:
+        """Return the step at which truncation and rounding together are least, as two columns tell."""
+        columns = list(self.columns())
+        pairs = [[self._pair(c, step) for c in dict.fromkeys((columns[0], columns[-1]))] for step in STEPS]
+        slopes = [np.array([p[0] for p in some]) for some in pairs]
+        errors = [
+            max(typical(fine - coarse), typical(np.array([self._noise / p[2] for p in some])))
+            for fine, coarse, some in zip(slopes, slopes[1:], pairs[1:], strict=False)
+        ]
+        usable = [np.all(np.isfinite(coarse)) for coarse in slopes[1:]]
+        return min((e, step) for e, step, fits in zip(errors, STEPS[1:], [True, *usable[1:]], strict=True) if fits)[1]
+
+    def _pass(self) -> None:
         """Measure every column, and once more from nearer by where a kink is within the step."""
-        move = STEP * self._scales
+        move = self.step * self._scales
         above, below = self.point + move, self.point - move
         up, down = np.empty(self.point.shape), np.empty(self.point.shape)
         view, ups, downs, highs, lows = (self._sorted(a) for a in (self._work, up, down, above, below))
@@ -152,7 +176,7 @@ class Columns:
         """Measure a column with shorter steps; what is uneven at the shortest, too, is at a kink."""
         value, bar, gap = (self._sorted(a)[_place(column)].copy() for a in (self.slopes.value, self.slopes.bar, self.slopes.gap))
         for share in NEARER:
-            central, uneven, width = self._pair(column, share * STEP)
+            central, uneven, width = self._pair(column, share * self.step)
             fine = left & np.isfinite(central)
             value, bar = np.where(fine, central, value), np.where(fine, 3 * self._noise / width, bar)
             left = left & ~(uneven <= self._even(central, width))

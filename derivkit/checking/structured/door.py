@@ -19,11 +19,11 @@ from derivkit.checking.line import Line, rung
 from derivkit.checking.problem import COARSE, SLACK, Point, norm
 from derivkit.checking.report import Report
 from derivkit.checking.residual import measure
-from derivkit.checking.structured.columns import typical
+from derivkit.checking.structured.columns import BARS, typical
 from derivkit.checking.structured.measured import Measurement
 from derivkit.checking.structured.paths import explained
 from derivkit.checking.structured.routes import compiled, routes
-from derivkit.checking.structured.verdict import BARS, Judged, cause, judge, misfit
+from derivkit.checking.structured.verdict import Judged, cause, judge, misfit
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen.cuts import objective
 from derivkit.numeric.finite_difference import scales
@@ -237,13 +237,14 @@ class _Check:
         names = [self.leaves[word] for word in words]
 
         def loss(*arrays: Array) -> float:
-            return self._loss(names, arrays)
+            return self._loss(names, [a.astype(float) for a in arrays])
 
         loss.__name__ = str(self.kernel.derivation.primal.output)
         kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD
         loss.__signature__ = inspect.Signature([inspect.Parameter(word, kinds) for word in words])  # type: ignore[attr-defined]
         claims = tuple(self.claims[word] for word in words)
-        made = check_gradient(loss, lambda *arrays: tuple(c.copy() for c in claims), *(self.values[n] for n in names), seed=SEED)
+        point = [self.values[n].astype(c.dtype if c.dtype.kind == "f" else float) for n, c in zip(names, claims, strict=True)]
+        made = check_gradient(loss, lambda *arrays: tuple(c.copy() for c in claims), *point, seed=SEED)
         self.calls += made.evaluations
         places = {k: list(self.claims).index(word) for k, word in enumerate(words)}
         mine = self._report(ok=made.ok)

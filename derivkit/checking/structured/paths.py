@@ -11,10 +11,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.structured.columns import typical
+from derivkit.checking.structured.columns import BARS, typical
 from derivkit.checking.structured.measured import Measurement
 from derivkit.checking.structured.routes import Share
-from derivkit.checking.structured.verdict import BARS, Judged
+from derivkit.checking.structured.verdict import Judged
 from derivkit.numeric.codegen.cuts import elementwise
 from derivkit.symbolic.expr import Name, references
 from derivkit.symbolic.graph import Definition

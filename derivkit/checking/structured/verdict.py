@@ -12,17 +12,17 @@ from derivkit.checking.diagnose import diagnose, explains_shape
 from derivkit.checking.measured import Evidence
 from derivkit.checking.problem import COARSE, SLACK
 from derivkit.checking.report import Entry
-from derivkit.checking.structured.columns import typical
+from derivkit.checking.structured.columns import BARS, typical
 from derivkit.checking.structured.measured import Leaf, Measurement
 from derivkit.symbolic.expr import Name
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-#: An entry is right within so many of its error bars.
-BARS = 5.0
 #: What is off by more than rounding does, and by less than this many times that, is neither right nor wrong.
 DOUBT = 10.0
+#: A slope that moves the loss by less than this share of it over a full-size move is as good as none.
+FAINT = 2e-12
 #: So many entries are listed.
 LISTED = 16
 #: So many entries are measured closely at a time, and so many columns of a leaf that is wrong anyway.
@@ -32,7 +32,10 @@ ENOUGH = 64
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One leaf: the claim beside what was measured; which entries are ``wrong``, and which are ``unclear``."""
+    """One leaf: the claim beside what was measured; which entries are ``wrong``, and which are ``unclear``.
+
+    A claim below ``faint`` says that the leaf does not move the loss: of such a one no digits are asked.
+    """
 
     name: str
     position: int
@@ -42,6 +45,7 @@ class Judged:
     granted: Floats
     wrong: Mask
     unclear: Mask
+    faint: float
 
     @property
     def off(self) -> Floats:
@@ -54,7 +58,8 @@ class Judged:
         bars = self.found.bar
         if not (np.all(np.isfinite(bars)) and np.all(np.isfinite(self.found.value))):
             return True
-        return BARS * typical(bars) > 1e-2 * max(typical(self.claim), typical(self.found.value)) and bool(np.any(self.claim))
+        size = max(typical(self.claim), typical(self.found.value))
+        return BARS * typical(bars) > 1e-2 * size and float(np.max(np.abs(self.claim), initial=0.0)) > self.faint
 
     def entries(self) -> list[Entry]:
         """Return the wrong entries, the worst first."""
@@ -75,6 +80,7 @@ class Judged:
 def judge(m: Measurement, leaf: Name, position: int, claim: Floats, eps: float) -> Judged:
     """Hold every entry of a claim against what was measured; what is off is measured closely before it is called so."""
     point = np.asarray(m.values[leaf], dtype=np.float64)
+    faint = FAINT * abs(m.loss) / (typical(point) or 1.0)
     looked = 0
     while True:
         found = m.leaf(leaf)
@@ -83,7 +89,7 @@ def judge(m: Measurement, leaf: Name, position: int, claim: Floats, eps: float) 
         allowed = BARS * found.bar + found.gap + granted
         wrong = ~(off <= allowed + (DOUBT - 1) * granted * (eps > COARSE))
         doubted = ~(off <= found.bar + granted)
-        judged = Judged(str(leaf), position, claim, point, found, granted, wrong, ~(off <= allowed) & ~wrong)
+        judged = Judged(str(leaf), position, claim, point, found, granted, wrong, ~(off <= allowed) & ~wrong, faint)
         more = m.sharpen(leaf, _worst(off / allowed, doubted)) if looked < ENOUGH or not np.any(wrong) else 0
         looked += more
         if not more:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from derivkit.numeric.codegen.emit import needed
 from derivkit.numeric.codegen.lift import Program, lift
 from derivkit.numeric.codegen.stable import stabilise
 from derivkit.symbolic.expr import (
@@ -54,7 +55,8 @@ def objective(derivation: Derivation, lifted: Program) -> Program:
         made = _contracted(made, next(i.name for i in made.inputs if str(i.name) == f"{primal.output}_bar"))
     wanted = {*lifted.gradients, *(str(i.name) for i in lifted.inputs)}
     told = tuple(i for i in made.unread if str(i.name) in wanted)  # its gradient is zero, or it alone tells a size
-    return stabilise(replace(made, inputs=(*made.inputs, *told)))
+    stable = stabilise(replace(made, inputs=(*made.inputs, *told)))
+    return replace(stable, definitions=tuple(stable.definitions[place] for place in needed(stable)))
 
 
 def _contracted(program: Program, cotangent: Name) -> Program:
