@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.numeric.codegen import convolution, elementwise, labels, pooling, products, windows
+from derivkit.numeric.codegen import convolution, elementwise, gathers, labels, pooling, products, windows
 from derivkit.numeric.codegen.builder import Builder, Rule, plain
 from derivkit.numeric.codegen.emit import Assignment
 from derivkit.numeric.codegen.instructions import BUFFER, INPUT, KEPT, PLACE, REAL, Instruction, Lowered, Storage, Value
@@ -23,7 +23,7 @@ RULES: dict[str, Rule] = {
     "expand": products.expand,
     "broadcast": products.broadcast,
     "reshape": products.reshape,
-    "index": products.index,
+    "index": gathers.index,
     "window": windows.window,
     "scatter": windows.scatter,
     "tensordot": convolution.dot,
@@ -38,6 +38,11 @@ RULES: dict[str, Rule] = {
     "fn": elementwise.fn,
     "along": pooling.along,
     "gather": labels.gather,
+    "onehot": gathers.onehot,
+    "diag": gathers.diag,
+    "arange": gathers.arange,
+    "add_rows": gathers.add_rows,
+    "einsum": gathers.einsum,
 }
 
 

@@ -11,12 +11,13 @@ from math import prod
 
 from derivkit.numeric.codegen import labels, products
 from derivkit.numeric.codegen.builder import Builder, lengths
-from derivkit.numeric.codegen.instructions import BUFFER, FLAG, REAL, Instruction, Storage, Value, literal
+from derivkit.numeric.codegen.gathers import written_in_zeros
+from derivkit.numeric.codegen.instructions import BUFFER, FLAG, PLACE, REAL, Instruction, Storage, Value, literal
 from derivkit.numeric.codegen.windows import part_of, source, starts_of, views_of
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.arrays.nodes import reduce as reduced
 from derivkit.symbolic.arrays.transposes import transpose
-from derivkit.symbolic.arrays.views import window
+from derivkit.symbolic.arrays.views import reshape, window
 from derivkit.symbolic.index import ONE, ZERO, Size
 
 #: So many places are worth a line each, where each line does so many entries (measured).
@@ -33,6 +34,10 @@ _PASSES = {
 def reduce(build: Builder, node: Array) -> Value | None:
     """Lower a reduction."""
     word, axes, keepdims = str(node.params[0]), node.params[1], node.params[2]
+    if word == "prod" and node.rank:
+        value = build.as_real(build.value(node.args[0]))
+        text = f"multiply.reduce({{0}}, {axes}, None, {{out}}, {bool(keepdims)})"
+        return None if value.is_number else build.emit(text, (value,), lengths(node), early=True)
     if word not in _PASSES or keepdims or not _is_short(node.args[0], axes, lengths(node)):  # type: ignore[arg-type]
         return products.reduce(build, node)
     single = _one_by_one(node.args[0], word, axes)  # type: ignore[arg-type]
@@ -91,25 +96,31 @@ def _at(v: Value, axes: Sequence[int], place: Sequence[int], rows: bool) -> Valu
 
 
 def along(build: Builder, node: Array) -> Value | None:
-    """Lower what goes along axes and keeps the shape; the marks of the first largest entry by comparing each place with it."""
-    word, axes = node.params[:2]
-    x = node.args[0]
-    shape = tuple(n for k, n in enumerate(lengths(x)) if k not in axes)  # type: ignore[operator]
-    if word != "first_max" or not _is_short(x, axes, shape):  # type: ignore[arg-type]
-        return labels.along(build, node)
-    v = build.value(x)
-    if v.is_number:
+    """Lower what goes along axes and keeps the shape."""
+    word, axes, x = str(node.params[0]), tuple(int(n) for n in node.params[1]), node.args[0]  # type: ignore[attr-defined]
+    if word not in ("softmax", "log_softmax", "first_max") or build.value(x).is_number:
         return None
-    top, v = build.value(reduced("max", x, axes)), build.as_real(v)  # type: ignore[arg-type]
-    rows = 0 not in axes and v.has_rows  # type: ignore[operator]
-    places = list(product(*(range(v.shape[n]) for n in axes)))  # type: ignore[attr-defined]
-    values = [_at(v, axes, place, rows) for place in places]  # type: ignore[arg-type]
+    kept = [n for k, n in enumerate(lengths(x)) if k not in axes]
+    if word == "first_max" and _is_short(x, axes, kept):
+        return _marks(build, x, axes)
+    if axes != (x.rank - 1,):
+        return build.value(_along_last(node, axes))
+    return _first_of_rows(build, build.whole(build.as_real(build.value(x)))) if word == "first_max" else labels.along(build, node)
+
+
+def _marks(build: Builder, x: Array, axes: tuple[int, ...]) -> Value:
+    """Lower the marks of the first largest entry by comparing what lies at each place with the largest."""
+    top, v = build.value(reduced("max", x, axes)), build.as_real(build.value(x))
+    shape = top.shape
+    rows = 0 not in axes and v.has_rows
+    places = list(product(*(range(v.shape[n]) for n in axes)))
+    values = [_at(v, axes, place, rows) for place in places]
     both = (True, True) if rows else ()
     here = build.emit("equal({0}, {1}, {out})", (values[0], top), shape, FLAG, rows=both)
     found = build.emit("copyto({out}, {0})", (here,), shape, FLAG, rows=both[:1])
     storage = Storage("marks", v.shape, FLAG, BUFFER)
     marks = Value(v.shape, FLAG, storage)
-    own = [_at(marks, axes, place, rows) for place in places]  # type: ignore[arg-type]
+    own = [_at(marks, axes, place, rows) for place in places]
     reads, lines = [here, found, top, own[0]], ["copyto({3}, {0})"]
     for value, mark in zip(values[1:], own[1:], strict=True):
         n = len(reads)
@@ -118,3 +129,33 @@ def along(build: Builder, node: Array) -> Value | None:
     cut = (True,) * len(reads) if rows else ()
     build.instructions.append(Instruction("; ".join(lines[:-1]), tuple(reads), storage, inplace=False, rows=cut))
     return marks
+
+
+def _along_last(node: Array, axes: tuple[int, ...]) -> Array:
+    """Return what goes along some axes as the same along one, the last."""
+    x, (word, _, *factor) = node.args[0], node.params
+    others = [n for n in range(x.rank) if n not in axes]
+    order = [*others, *axes]
+    turned, count = _turned(x, order), ONE
+    for n in axes:
+        count = count * x.shape[n]
+    flat = reshape(turned, [*(x.shape[n] for n in others), count])
+    made = reshape(Array("along", (flat,), flat.shape, (word, (flat.rank - 1,), *factor)), turned.shape)
+    return _turned(made, [order.index(n) for n in range(x.rank)])
+
+
+def _turned(x: Array, order: Sequence[int]) -> Array:
+    """Return an array transposed as it stands: pushed inwards the transpose would be found again."""
+    if list(order) == list(range(x.rank)):
+        return x
+    return Array("transpose", (x,), tuple(x.shape[n] for n in order), tuple(order))
+
+
+def _first_of_rows(build: Builder, v: Value) -> Value:
+    """Return zeros with a 1 at the largest entry of each row."""
+    count = v.shape[-1]
+    rows = v.entries // count
+    place = build.emit("{0}.argmax(1, {out})", (v.reshaped(rows, count),), (rows,), PLACE)
+    first = build.constant(f"np.arange(0, {v.entries}, {count})", (rows,), "first", PLACE)
+    place = build.emit("add({0}, {1}, {out})", (place, first), (rows,), PLACE, inplace=True)
+    return written_in_zeros(build, "{1}[{0}] = 1", (place,), v.shape, f"{{}}.reshape({v.entries})", (v.entries,))

@@ -101,7 +101,7 @@ def matmul(build: Builder, node: Array) -> Value | None:
     if len(a.shape) == 1 and len(b.shape) == 1:
         return build.emit("{out} = {0}.dot({1})", (a, b), ())
     if max(len(a.shape), len(b.shape)) > 2:
-        return build.emit("np.matmul({0}, {1}, {out})", (a, b), shape) if min(len(a.shape), len(b.shape)) > 1 else None
+        return build.emit("np.matmul({0}, {1}, {out})", (a, b), shape)
     if len(a.shape) == 2 == len(b.shape) and a.shape[1] == 1:
         return build.emit("multiply({0}, {1}, {out})", (a, b), shape)
     if len(a.shape) == 2 == len(b.shape) and a.shape[0] == 1 and a.whole:  # a row is a vector, whose product is a simpler call
