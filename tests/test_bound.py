@@ -123,6 +123,41 @@ def test_random_programs_are_bound_likewise(program):
         close(step.grads[word], grad)
 
 
+def test_the_plan_says_what_was_recognised_and_what_shares_memory():
+    k = dk.compile(RELU, ("W1", "b1", "W2", "b2"), batch=("x", "t"))
+    told = k.explain(N=64, D=20, A=30, K=5)
+    assert "E: log(softmax(z)) = log_softmax(z)" in told
+    for line in (
+        "one pass of exponentials",
+        "one entry of each changes",
+        "a product with ones (2 times)",
+        "a(64, 30)",
+        "-> dE_dz(64, 5)",
+    ):
+        assert line in told
+    step = k.bind(
+        {
+            str(i.name): np.ones(
+                [{"N": 64, "D": 20, "A": 30, "K": 5}[str(s)] for s in i.shape], int if i.kind == "label" else float
+            )
+            for i in k.inputs
+        }
+    )
+    assert told.endswith(step.explain())
+    assert "allocated on each call: 0 arrays" in step.explain()
+    assert "loop over blocks" in dk.compile("x: N\ny = gelu_tanh(x)", "x", kind="vjp").explain(N=10**6)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "code"),
+    [({"N": 3}, "DK041"), ({"N": 3, "D": 0}, "DK010"), ({"N": 2, "D": 2, "Q": 1}, "DK008"), ({"N": 2, "D": 2.5}, "DK010")],
+)
+def test_a_plan_needs_a_number_for_each_size(sizes, code):
+    with pytest.raises(DerivkitError) as caught:
+        dk.compile("x: D\nE = sum(x**2)", "x", batch="x").explain(sizes)
+    assert caught.value.code == code
+
+
 @pytest.mark.usefixtures("pieces")
 def test_what_a_loop_reads_whole_is_not_overwritten_in_it():
     k = dk.compile("x: M\ny: B, N, M\nz:\nv = z + y/(1 + x**2)\nE = sum(v**2)", ["x", "y", "z"])

@@ -10,13 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.errors import DerivkitError, echo
+from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen import Assignment
-from derivkit.numeric.codegen.bound import write_bound
+from derivkit.numeric.codegen.bound import BoundModule, write_bound
 from derivkit.numeric.codegen.fixed import at_sizes
-from derivkit.numeric.codegen.instructions import KEPT
+from derivkit.numeric.codegen.instructions import KEPT, Lowered
 from derivkit.numeric.codegen.lower import lower
+from derivkit.numeric.codegen.stable import Row, stabilise
 from derivkit.numeric.kernel import Kernel, computed_in, load, precision
+from derivkit.symbolic.expr import Name
 from derivkit.symbolic.given import by_name
 
 Array = NDArray[Any]
@@ -40,12 +42,9 @@ class Step:
         real = precision(held.values())
         dtype = computed_in(real)
         sizes = kernel.sizes(held)
-        program = kernel.program
-        returned = {program.value, *program.gradients.values()}
-        lowered = lower(program, at_sizes(planned, sizes, returned), held, dtype)
-        at = ", ".join(f"{k} = {v}" for k, v in sizes.items())
-        module = write_bound(lowered, dtype, f"{kernel.signature}{f', at {at}' if at else ''}.")
+        lowered, module = _written(kernel, held, planned, sizes, dtype)
         self.source = module.source
+        self._plan = module.plan
         self.value: Any = None
         self.grads = dict(grads) if grads is not None else {w: np.empty(s.shape, dtype) for w, s in lowered.results.items()}
         made = [self.grads[w] for w in lowered.results]
@@ -68,6 +67,10 @@ class Step:
         self.value = value = float(value) if self._is_number else value
         return value
 
+    def explain(self) -> str:
+        """Return the plan: what was recognised, the loops over blocks, which arrays share which memory."""
+        return "\n".join(self._plan)
+
     def _checked(self) -> Any:
         for labels in self._labels:
             labels.check()
@@ -76,6 +79,46 @@ class Step:
     def __repr__(self) -> str:
         """Say what is kept."""
         return f"<Step {', '.join(f'{w}: {a.shape}' for w, a in self.grads.items())}>"
+
+
+def _written(
+    kernel: Kernel, held: Mapping[str, Array], planned: Sequence[Assignment], sizes: Mapping[str, int], dtype: np.dtype[Any]
+) -> tuple[Lowered, BoundModule]:
+    """Return the instructions over the arrays ``held``, and their text."""
+    returned = {kernel.program.value, *kernel.program.gradients.values()}
+    lowered = lower(kernel.program, at_sizes(planned, sizes, returned), held, dtype)
+    at = ", ".join(f"{k} = {v}" for k, v in sizes.items())
+    return lowered, write_bound(lowered, dtype, f"{kernel.signature}{f', at {at}' if at else ''}.")
+
+
+def explain(kernel: Kernel, sizes: Mapping[str, Any], dtype: str) -> str:
+    """Return how a kernel was made; with ``sizes`` also the plan of a step over arrays of them: see :meth:`Kernel.explain`."""
+    over = f"batched over {', '.join(kernel.batch)} ({kernel.program.reduce or 'not reduced'})" if kernel.batch else "not batched"
+    applied: list[tuple[Name, Row]] = []
+    stabilise(kernel.program, applied)
+    forms = dict.fromkeys(f"  {name}: {row.equality}" for name, row in applied)
+    steps = [f"  {line}" for line in kernel.module.steps if not line.startswith("#")]
+    lines = [kernel.signature, over, *(["stable forms:", *forms] if forms else []), f"{len(steps)} statements:", *steps]
+    return "\n".join([*lines, *(_plan_at(kernel, sizes, dtype) if sizes else ())])
+
+
+def _plan_at(kernel: Kernel, sizes: Mapping[str, Any], dtype: str) -> tuple[str, ...]:
+    known = {n for i in kernel.inputs for s in i.shape for n in s.names()}
+    for word, value in sizes.items():
+        if word not in known:
+            hint = did_you_mean(str(word), known) or f"the sizes are {', '.join(sorted(known))}"
+            raise DerivkitError(f"no size is called '{echo(str(word))}'", code="DK008", hint=hint)
+        whole_number(f"size '{echo(str(word))}'", value, 1)
+    if missing := sorted(known - {*sizes}):
+        raise DerivkitError(f"no number for size '{missing[0]}'", code="DK041", hint="a plan needs a number for each size")
+    if dtype not in ("float32", "float64"):
+        raise DerivkitError(f"no plan in '{echo(str(dtype))}'", code="DK010", hint="float32 or float64")
+    real = np.dtype(dtype)
+    held = {
+        str(i.name): np.empty(tuple(s.evaluate(sizes) for s in i.shape), real if i.kind != "label" else int)
+        for i in kernel.inputs
+    }
+    return _written(kernel, held, kernel.planned(), kernel.sizes(held), real)[1].plan
 
 
 class _Labels:

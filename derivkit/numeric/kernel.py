@@ -152,11 +152,26 @@ class Kernel:
         """Return the signature."""
         return f"<Kernel {self.signature}>"
 
-    def explain(self) -> str:
-        """Return how the kernel was made: signature, batching, stable forms, one line for each statement."""
-        over = f"batched over {', '.join(self.batch)} ({self.program.reduce or 'not reduced'})" if self.batch else "not batched"
-        steps = [line for line in self.module.steps if not line.startswith("#")]
-        return "\n".join([self.signature, over, f"{len(steps)} statements:", *(f"  {line}" for line in steps)])
+    def explain(self, sizes: Mapping[str, int] | None = None, /, *, dtype: str = "float64", **named: int) -> str:
+        r"""Return how the kernel was made: signature, batching, rows of the stable forms, one line for each statement.
+
+        With numbers for all sizes also the plan of a step that is bound to arrays of them: what was recognised, which arrays
+        share which memory.  :class:`DerivkitError` for a size that is missing or unknown.
+
+        >>> k = compile("z: K\nt: onehot K\nE = cross_entropy(t, softmax(z))", wrt="z")
+        >>> print(k.explain())
+        loss_and_gradients(z: (K), t: (K)) -> (), {z: (K)}
+        not batched
+        stable forms:
+          E: log(softmax(z)) = log_softmax(z), log(det(A)) = logdet(A)
+        3 statements:
+          p, log_p = softmax_and_log(z)
+          E = -np.sum(t * log_p)
+          dE_dz = p - t
+        """
+        from derivkit.numeric.bound import explain
+
+        return explain(self, {**(sizes or {}), **named}, dtype)
 
     def __call__(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> tuple[Any, dict[str, Array]]:
         """Return the value (a float, or an array for an array output) and the gradients by name."""

@@ -12,6 +12,7 @@ import numpy as np
 from derivkit.numeric.codegen.blocks import Loop, blocked
 from derivkit.numeric.codegen.builder import plain
 from derivkit.numeric.codegen.emit import fresh, safe
+from derivkit.numeric.codegen.explained import told
 from derivkit.numeric.codegen.instructions import (
     BUFFER,
     CONSTANT,
@@ -49,6 +50,7 @@ class BoundModule:
     source: str
     function: str = "bind"
     needs_scipy: bool = False
+    plan: tuple[str, ...] = ()
 
 
 def write_bound(lowered: Lowered, dtype: np.dtype[np.generic], title: str) -> BoundModule:
@@ -118,7 +120,8 @@ class _Text:
         if needs_scipy := "special" in words | set(_WORD.findall(helpers)):
             head.append("from scipy import special")
         parts = ["\n".join(head), *([helpers.rstrip()] if helpers else []), "\n".join(body)]
-        return BoundModule("\n\n\n".join(parts) + "\n", needs_scipy=needs_scipy)
+        plan = tuple(told(self.lowered, self.layout, instructions, loops, self.dtype))
+        return BoundModule("\n\n\n".join(parts) + "\n", needs_scipy=needs_scipy, plan=plan)
 
     def name(self, storage: Storage) -> str:
         """Return the variable of a storage, which is declared at its first use."""

@@ -41,6 +41,7 @@ class Builder:
         self.instructions: list[Instruction] = []
         self.calls: dict[tuple[object, ...], Value] = {}  # elementwise functions of the same operands
         self.helpers: set[str] = set()
+        self.recognised: Counter[str] = Counter()  # what was computed in another way than it is written, and how often
         self.onehot: set[object] = set()  # the names whose rows are known to add up to 1
         self.uses = self._count(roots)
 

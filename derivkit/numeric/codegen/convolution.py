@@ -212,6 +212,7 @@ def _panel(build: Builder, node: Array, axes: Sequence[int]) -> Value:
         return found
     starts, views = starts_of(node), [views_of(node)[n] for n in axes]
     view = side_by_side(build, build.as_real(build.value(source(node))), starts, views)
+    build.recognised["windows laid side by side in a panel: a matrix product"] += 1
     made = build.emit("copyto({out}, {0})", (view,), view.shape, hint="panel", rows=(view.has_rows,) if view.has_rows else ())
     build.instructions[-1].block = PANEL
     if made.entries <= PANEL:

@@ -72,6 +72,7 @@ def scaled(build: Builder, node: Array, factor: float) -> Value:
 
 def _times_sum(build: Builder, common_factor: Array | None, total: Array, factor: float) -> Value:
     """Return ``factor`` times a product with a sum that it can go into."""
+    build.recognised["a number times a sum: put into the sum"] += 1
     inner = add(build, total, factor)
     return inner if common_factor is None else build.ufunc("multiply", build.as_real(build.value(common_factor)), inner)
 

@@ -122,3 +122,4 @@ class Lowered:
     results: dict[str, Storage]
     inputs: dict[str, Storage]
     helpers: set[str] = field(default_factory=set)
+    recognised: dict[str, int] = field(default_factory=dict)

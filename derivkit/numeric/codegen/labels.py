@@ -40,6 +40,7 @@ def less_onehot(build: Builder, total: Value, mark: Array, factor: float) -> Val
     label = mark.args[0]
     if label.rank == 0:
         return build.emit("{out}[{1}] -= " + plain(factor), (total, build.value(label)), shape, updates=True)
+    build.recognised["one-hot rows: one entry of each changes"] += 1
     place, both = places(build, label, shape[-1]), (True, True)
     if not total.whole:
         return build.emit("{out_flat}[{1}] -= " + plain(factor), (total, place), shape, updates=True, rows=both)
@@ -54,6 +55,7 @@ class Exponentials:
     def __init__(self, build: Builder, z: Value) -> None:
         """Find the largest entries, and the exponentials of the distances from them."""
         self.build = build
+        build.recognised["softmax, its logarithm and sum: one pass of exponentials"] += 1
         self.shape = z.shape
         rows, count = z.entries // z.shape[-1], z.shape[-1]
         self.z = build.whole(z)

@@ -67,7 +67,7 @@ def lower(
     if value.shape:
         storage = _kept(build, value, "value", taken=set(results.values()))
         value = Value(value.shape, REAL, storage)
-    return Lowered(sooner(build.instructions), value, results, inputs, build.helpers)
+    return Lowered(sooner(build.instructions), value, results, inputs, build.helpers, dict(build.recognised))
 
 
 def _input(build: Builder, storage: Storage, array: NDArray[np.generic], dtype: np.dtype[np.generic]) -> Value:

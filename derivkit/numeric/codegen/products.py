@@ -103,6 +103,7 @@ def matmul(build: Builder, node: Array) -> Value | None:
     if max(len(a.shape), len(b.shape)) > 2:
         return build.emit("np.matmul({0}, {1}, {out})", (a, b), shape)
     if len(a.shape) == 2 == len(b.shape) and a.shape[1] == 1:
+        build.recognised["a product of rank 1: broadcasting"] += 1
         return build.emit("multiply({0}, {1}, {out})", (a, b), shape)
     if len(a.shape) == 2 == len(b.shape) and a.shape[0] == 1 and a.whole:  # a row is a vector, whose product is a simpler call
         return build.emit("{0}.dot({1}, {out_flat})", (a.flat(), b), shape)
@@ -165,8 +166,12 @@ def _sum(build: Builder, x: Array, axes: tuple[int, ...], kept: tuple[int, ...])
     return build.emit(f"add.reduce({{0}}, {axes}, None, {{out}})", (value,), kept, early=True)
 
 
+_AS_PRODUCT = "a sum over rows or columns: a product with ones"
+
+
 def _row_sums(build: Builder, value: Value, rows: int) -> Value:
     count = value.entries // rows
+    build.recognised[_AS_PRODUCT] += 1
     return build.emit(
         "{0}.dot({1}, {out})", (value.reshaped(rows, count), build.ones(count)), (rows,), early=True, rows=(True, False)
     )
@@ -174,6 +179,7 @@ def _row_sums(build: Builder, value: Value, rows: int) -> Value:
 
 def _column_sums(build: Builder, value: Value, count: int) -> Value:
     rows = value.entries // count
+    build.recognised[_AS_PRODUCT] += 1
     reads, adding = (build.ones(rows), value.reshaped(rows, count)), "add({out}, {0}.dot({1}), {out})"
     return build.emit("{0}.dot({1}, {out})", reads, (count,), early=True, rows=(True, True), adding=adding)
 
@@ -196,6 +202,7 @@ def _pair(build: Builder, x: Array, axes: Sequence[int]) -> Value | None:
     values = [build.as_real(first), build.as_real(build.value(last))]
     if any(v.is_number or v.shape != lengths(x) for v in values) or (len(axes) == x.rank and not all(v.whole for v in values)):
         return None
+    build.recognised["a sum of products: no array of products"] += 1
     if len(axes) == x.rank:
         made = build.emit("{out} = {0}.dot({1})", [v.flat() for v in values], (), early=True)
     elif len(axes) == 1:

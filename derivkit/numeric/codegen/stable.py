@@ -25,8 +25,11 @@ from derivkit.symbolic.ops import ELEMENTWISE
 _FEW_NODES = 400
 
 
-def stabilise(program: Program) -> Program:
-    """Return the program with the forms of :data:`TABLE` in the place of those that overflow."""
+def stabilise(program: Program, applied: list[tuple[Name, Row]] | None = None) -> Program:
+    """Return the program with the forms of :data:`TABLE` in the place of those that overflow.
+
+    The rows that were ``applied`` are put there, each with the definition that it changed.
+    """
     done: dict[Name, Definition] = {}
     look = Look(done)
     unsafe: set[Name] = set()
@@ -36,12 +39,15 @@ def stabilise(program: Program) -> Program:
             rhs = _cancelled(look.opened(rhs, unsafe))
         if _divides_by_probability(rhs, look):
             unsafe.add(d.name)
-        done[d.name] = replace(d, rhs=_complemented(_rewritten(rhs, look), look))
+        rows: list[Row] = []
+        done[d.name] = replace(d, rhs=_complemented(_rewritten(rhs, look, rows), look))
+        if applied is not None:
+            applied += [(d.name, row) for row in dict.fromkeys(rows)]
     return replace(program, definitions=tuple(done.values()))
 
 
-def _rewritten(expr: Expr, look: Look) -> Expr:
-    """Return ``expr`` with the table applied from the leaves up."""
+def _rewritten(expr: Expr, look: Look, applied: list[Row]) -> Expr:
+    """Return ``expr`` with the table applied from the leaves up; the rows that were ``applied`` are put there."""
     done: dict[int, Expr] = {}
 
     def visit(node: Expr) -> Expr:
@@ -52,6 +58,7 @@ def _rewritten(expr: Expr, look: Look) -> Expr:
             for row in TABLE:
                 new = row.apply(made, look)
                 if new is not None:
+                    applied.append(row)
                     made = visit(new)
                     break
             done[id(node)] = made
