@@ -223,3 +223,11 @@ def test_a_value_may_be_the_input_of_another_step():
 def test_a_rate_that_is_none_is_one_clear_error(rate):
     with pytest.raises(DerivkitError, match="lr must be a positive number"):
         K.sgd(arrays(), lr=rate)
+
+
+@pytest.mark.parametrize("rate", [1e-40, 1e39])
+def test_a_rate_beyond_the_numbers_computed_in_is_one_clear_error(rate):
+    single = {w: a if w == "t" else a.astype(np.float32) for w, a in arrays().items()}
+    with pytest.raises(DerivkitError, match="is beyond the numbers of float32"):
+        K.sgd(single, lr=rate)
+    K.sgd(arrays(), lr=rate)

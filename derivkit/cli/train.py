@@ -135,6 +135,8 @@ def _inputs(text: str) -> dict[str, Input]:
             raise DerivkitError(f"the net has no input '{name}'", code="DK041", hint=hint)
     if len(inputs) == len(DATA):
         raise DerivkitError("the net has no parameters", code="DK041", hint="every input but x and t is trained")
+    if inputs["x"].kind == "label":
+        raise DerivkitError("the net's 'x' is a label, and samples are real numbers", code="DK041", hint="dk.fit trains it")
     for name, given in inputs.items():
         if given.kind != "real" and name not in DATA:
             message = f"'{name}' is {given.kind}, and only real parameters are trained"

@@ -22,7 +22,7 @@ Array = NDArray[Any]
 WIDTH = 64
 WIDEST = 100_000
 #: The most numbers that the parameters of a net may have together.
-PARAMETERS = 50_000_000
+PARAMETERS = 20_000_000
 
 
 def sizes_of(inputs: Mapping[str, Input]) -> list[str]:

@@ -225,6 +225,9 @@ class Sgd:
         self.samples = len(given[self._batch[0]]) if self._batch else 1
         self._planned = kernel.planned(self.lr)
         dtype = computed_in(precision(given.values()))
+        limits = np.finfo(dtype)
+        if not float(limits.tiny) <= self.lr <= float(limits.max):
+            raise DerivkitError(f"lr={self.lr:g} is beyond the numbers of {dtype}", code="DK010")
         words = list(kernel.program.gradients)
         if moving := [w for w in words if w in kernel.batch]:
             raise DerivkitError(f"'{moving[0]}' is batched: its rows are data", code="DK010", hint="train what is not batched")
