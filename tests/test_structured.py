@@ -8,6 +8,9 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from programs import programs
 
 import derivkit as dk
 from derivkit.checking.structured import routes
@@ -451,3 +454,28 @@ def test_nothing_given_is_changed_and_nothing_is_said(two_layers):
     assert str(one) == str(two)
     assert all(np.array_equal(before[w], a) for w, a in arrays.items())
     assert np.array_equal(state, np.random.get_state()[1])
+
+
+# -- random programs ------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=40, suppress_health_check=list(HealthCheck))
+@given(programs(wide=True), st.integers(0, 3))
+def test_random_programs_pass_and_one_wrong_entry_does_not(program, seed):
+    names = tuple(n for n in program.inputs if not program.kinds[n])
+    try:
+        k = dk.compile(program.text, wrt=names)
+        k = k if k.derivation.kind == "gradient" else dk.compile(program.text, wrt=names, kind="vjp")
+    except dk.DerivkitError:
+        assume(False)
+    assume(not k.module.sizes)
+    arrays = drawn(k, seed)
+    report = k.check(arrays)
+    assert report.ok or report.undecided, f"{program.text}\n{report}"
+    grads = {w: g.copy() for w, g in k(arrays)[1].items()}
+    largest = float(np.max(np.abs(grads[names[0]])))
+    if report.ok and largest > 1e-3 and len(report.evidence) == 1:
+        index = tuple(n // 2 for n in grads[names[0]].shape)
+        grads[names[0]][index] += 0.01 * largest
+        wrong = k.check(arrays, grads)
+        assert (names[0], index) in [(e.leaf, e.index) for e in wrong.entries], f"{program.text}\n{wrong}"

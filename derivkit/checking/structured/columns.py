@@ -20,7 +20,7 @@ Column = tuple[int, ...]
 #: The step, in units of an entry's scale: truncation and rounding both leave about ten digits.
 STEP = 3e-6
 #: A measurement with wider bars than this share of the slopes is made again with the best of these steps (above the first).
-SHARP, STEPS = 1e-8, (3e-7, STEP, 3e-5, 3e-4, 3e-3, 3e-2)
+SHARP, STEPS = 1e-6, (3e-7, STEP, 3e-5, 3e-4, 3e-3, 3e-2)
 #: A measurement is trusted within so many of its error bars.
 BARS = 5.0
 #: One-sided slopes that differ by more than this share: a kink is nearer than the step.
@@ -33,6 +33,8 @@ RUNGS = tuple(1e-2 * 0.19**k for k in range(10))
 FULL, RUNAWAY = (0.1, 0.36), 1e5
 #: An entry is moved by at least this share of a typical one.
 SMALLEST = 1e-2
+#: The least size of a loss: quotients by its rounding must stay numbers.
+LEAST = 1e-230
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -145,14 +147,8 @@ class Columns:
             pairs = [self._pair(column, step) for step in RUNGS]
             central = np.array([p[0] for p in pairs])
             uneven = np.array([p[1] for p in pairs])
-            value = np.full(size.shape, np.nan)
-            bar = np.full(size.shape, np.inf)
-            for n in np.ndindex(size.shape):  # every sample has its own noise
-                rungs = [k for k in range(len(RUNGS)) if np.isfinite(central[(k, *n)])]
-                if len(rungs) >= 3:
-                    steps, quotients = [RUNGS[k] for k in rungs], central[(rungs, *n)] * size[n]
-                    found, wide = extrapolate(steps, quotients, 2 * float(self._noise[n]))
-                    value[n], bar[n] = float(found) / size[n], float(wide) / size[n]
+            found, wide = extrapolate(RUNGS, central * size / self._noise, 2.0)  # in units of each sample's own noise
+            value, bar = found * self._noise / size, wide * self._noise / size
             self._keep(column, value, bar, self._gap(uneven, value, size))
 
     # -- one column -------------------------------------------------------------------------------------------------------
@@ -236,7 +232,7 @@ class Columns:
         self._work[...] = self.point
         rough = np.median(np.abs(np.diff(np.array(values), 3, axis=0)), axis=0) / 2
         rough = np.where(np.isfinite(rough), rough, 0.0)
-        return np.maximum(np.maximum(rough, typical(rough)), _EPS * (np.abs(self._base) + 1e-300))
+        return np.maximum(np.maximum(rough, typical(rough)), _EPS * (np.abs(self._base) + LEAST))
 
     def _reach(self) -> Array:
         """Return by how much each loss moves over a full-size move: to zero, or to all sides unless it runs away there (exp)."""
