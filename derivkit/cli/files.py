@@ -99,6 +99,8 @@ def check_output(path: str, hint: str | None = None) -> None:
     folder = os.path.dirname(target)
     if not os.path.isdir(folder):
         raise DerivkitError(f"cannot write '{echo(path)}': its folder does not exist", code="DK042")
+    if not os.access(folder, os.W_OK):
+        raise DerivkitError(f"cannot write '{echo(path)}': its folder is not ours to write in", code="DK042")
     if os.path.lexists(target) and not os.path.isfile(target):
         raise DerivkitError(f"cannot write '{echo(path)}': not a regular file", code="DK042", hint=hint)
 
