@@ -75,6 +75,7 @@ def add_rows(build: Builder, node: Array) -> Value | None:
     label, values, shape = build.value(node.args[0]), build.value(node.args[1]), lengths(node)
     if label.is_number or values.is_number or not label.shape or not min(values.shape):
         return None
+    build.recognised["rows added up by their labels"] += 1
     count, width = label.entries, prod(shape[1:])
     rows = build.whole(build.as_real(values)).reshaped(count, width)
     if shape[0] <= _FEW:

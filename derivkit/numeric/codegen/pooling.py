@@ -44,6 +44,7 @@ def reduce(build: Builder, node: Array) -> Value | None:
     made = _passes(build, node.args[0], word, axes) if single is None else build.value(single)  # type: ignore[arg-type]
     if made is None:
         return products.reduce(build, node)
+    build.recognised["a reduction over short axes: a pass for each place"] += 1
     factor = float(node.params[3]) if len(node.params) > 3 else 1.0  # type: ignore[arg-type]
     if word == "mean":
         factor /= prod(lengths(node.args[0])[n] for n in axes)  # type: ignore[attr-defined]
@@ -110,6 +111,7 @@ def along(build: Builder, node: Array) -> Value | None:
 
 def _marks(build: Builder, x: Array, axes: tuple[int, ...]) -> Value:
     """Lower the marks of the first largest entry by comparing what lies at each place with the largest."""
+    build.recognised["the first of the largest entries: a comparison for each place"] += 1
     top, v = build.value(reduced("max", x, axes)), build.as_real(build.value(x))
     shape = top.shape
     rows = 0 not in axes and v.has_rows

@@ -110,6 +110,7 @@ def side_by_side(build: Builder, x: Value, starts: Sequence[int], axes: Sequence
     (_, tap, taps), (_, step, count) = (axes[k] for k in own)
     put, rest = others[0], [view for view in axes if view[0] != last]
     before, after = _beyond(x.shape, [*starts[:-1], 0], rest)
+    build.recognised["columns shifted before rows: longer runs"] += 1
     key = ("shifted", x, before, after, starts[-1], axes[own[0]], axes[own[1]])
     if key not in build.notes:
         high = [b + n + a for b, n, a in zip(before, x.shape, after, strict=True)]
