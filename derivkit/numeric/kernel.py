@@ -279,20 +279,23 @@ def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
-def plain_array(word: str, value: Any) -> Array:
-    """Return what is given as an array, without a class of its own; one clear error for what is none."""
+def plain_array(word: str, value: Any, *, large: bool = True) -> Array:
+    """Return what is given as an array, without a class of its own; one clear error for what is none.
+
+    Integers beyond 64 bits become real numbers when they may be ``large``.
+    """
     if isinstance(value, np.ma.MaskedArray):  # its mask would be lost without a word
         raise DerivkitError(f"'{echo(word)}' is a masked array", code="DK040", hint="fill its gaps: .filled(0)")
     try:
         array = np.asarray(value)
-        whole = array.dtype == object and array.size and all(type(v) is int for v in array.flat)
-        return array.astype(float) if whole else array  # integers beyond 64 bits
+        whole = large and array.dtype == object and array.size and all(type(v) is int for v in array.flat)
+        return array.astype(float) if whole else array
     except (ValueError, TypeError, OverflowError, RuntimeError):
         raise DerivkitError(f"'{echo(word)}' is no array of numbers", code="DK040") from None
 
 
 def _numbers(word: str, value: Any, declared: Input) -> Array:
-    array = plain_array(word, value)
+    array = plain_array(word, value, large=declared.kind != "label")
     if declared.kind == "label":
         return _labels(word, array)
     if array.dtype.kind not in "fiub":
