@@ -10,7 +10,7 @@ from math import sqrt
 from derivkit.numeric.codegen.builder import Builder
 from derivkit.numeric.codegen.instructions import ONE, Value, literal
 from derivkit.symbolic.arrays import Array
-from derivkit.symbolic.arrays.nodes import fn, mul, number
+from derivkit.symbolic.arrays.nodes import mul, number
 
 #: e^x is finite up to here, and 1 / (1 + e^x) no larger than the smallest normal number.
 _LIMIT = {"float32": 87.5}
@@ -18,10 +18,7 @@ _LIMIT_OF_DOUBLE = 709.0
 
 
 def sigmoid(build: Builder, node: Array) -> Value | None:
-    """Return e / (1 + e) with e = exp(min(x, limit)): nothing overflows, and no branch.
-
-    Where sigmoid(-x) is there, that from 1; where the slope is read too, by a reciprocal, which gives both.
-    """
+    """Return e / (1 + e) where e = exp(min(x, limit)), which does not overflow; of a sigmoid of -x that is there 1 minus it."""
     other = build.values.get(build.numbers(mul([number(-1), node.args[0]])))
     if other is not None and (known := build.notes.get(("sigmoid", other))) is not None:
         return complement(build, known) or known
@@ -31,39 +28,32 @@ def sigmoid(build: Builder, node: Array) -> Value | None:
     limit = _LIMIT.get(build.precision, _LIMIT_OF_DOUBLE)
     e = build.ufunc("exp", build.ufunc("minimum", x, build.filled(limit, x.shape, always=True)))
     below = build.ufunc("add", e, ONE)
-    if build.uses[build.numbers(fn("sigmoid_slope", *node.args))]:
-        share = build.ufunc("divide", ONE, below)
-        made = build.ufunc("multiply", e, share)
-        build.notes["slope", x] = "multiply", made, share
-        build.notes["complement", made] = share
-    else:
-        made = build.ufunc("divide", e, below)
-        build.notes["slope", x] = "divide", made, below
-        build.notes["below", made] = below
+    made = build.ufunc("divide", e, below)
     build.notes["sigmoid", x] = made
+    build.notes["below", made] = below
     return made
 
 
 def complement(build: Builder, value: Value) -> Value | None:
     """Return 1 - value where the value is a sigmoid."""
     below = build.notes.get(("below", value))
-    return build.notes.get(("complement", value)) if below is None else build.ufunc("divide", ONE, below)
+    return None if below is None else build.ufunc("divide", ONE, below)
 
 
-def factors(build: Builder, node: Array) -> tuple[Value, ...]:
-    """Return the values whose product ``node`` is: the slope of a sigmoid that is there has two, and may share a product."""
+def quotient(build: Builder, node: Array) -> tuple[Value, Value | None]:
+    """Return a node as factor and divisor: the slope of a sigmoid is the sigmoid by what it was divided by."""
     if node.op == "fn" and node.params == ("sigmoid_slope",) and not build.is_shared(node):
-        known = build.notes.get(("slope", build.value(node.args[0])))
-        if known is not None and known[0] == "multiply":
-            return known[1], known[2]
-    return (build.value(node),)
+        known = build.notes.get(("sigmoid", build.value(node.args[0])))
+        if known is not None:
+            return known, build.notes["below", known]
+    return build.value(node), None
 
 
 def sigmoid_slope(build: Builder, x: Value) -> Value:
     """sigmoid(x) (1 - sigmoid(x)): from the sigmoid where it is there, or e / (1 + e)² with e = exp(-|x|)."""
-    known = build.notes.get(("slope", x))
+    known = build.notes.get(("sigmoid", x))
     if known is not None:
-        return build.ufunc(*known)
+        return build.ufunc("divide", known, build.notes["below", known])
     e = build.ufunc("exp", build.ufunc("negative", build.ufunc("absolute", x)))
     below = build.ufunc("add", e, ONE)
     return build.ufunc("divide", e, build.ufunc("multiply", below, below))
@@ -72,7 +62,7 @@ def sigmoid_slope(build: Builder, x: Value) -> Value:
 def exp_square(build: Builder, x: Value, c: Value) -> Value:
     """exp(c x²) for c < 0, the square split: h has so few digits that h² is exact."""
     size = build.ufunc("minimum", build.ufunc("absolute", x), literal(sqrt(800 / -c.number)))
-    h = build.ufunc("multiply", build.ufunc("rint", build.ufunc("multiply", size, literal(16.0))), literal(0.0625))
+    h = build.ufunc("multiply", build.ufunc("rint", build.ufunc("multiply", size, literal(64.0))), literal(1 / 64))
     rest = build.ufunc("multiply", build.ufunc("subtract", size, h), build.ufunc("add", size, h))
     large, small = (build.ufunc("multiply", part, c) for part in (build.ufunc("multiply", h, h), rest))
     return build.ufunc("multiply", build.ufunc("exp", large), build.ufunc("exp", small))

@@ -93,13 +93,13 @@ def mul(build: Builder, node: Array, factor: float = 1.0) -> Value:
     arrays: list[Value] = []
     divisors: list[Value] = []
     for arg in above:
-        values = (scaled(build, arg, factor),) if arg is taker else accurate.factors(build, arg)
+        value, divisor = (scaled(build, arg, factor), None) if arg is taker else accurate.quotient(build, arg)
         factor = 1.0 if arg is taker else factor
-        for value in values:
-            if value.is_number:
-                factor *= value.number
-            else:
-                arrays.append(value)
+        divisors += [divisor] if divisor else []
+        if value.is_number:
+            factor *= value.number
+        else:
+            arrays.append(value)
     for arg in below:
         value = build.as_real(build.value(arg))
         if value.is_number and value.number:

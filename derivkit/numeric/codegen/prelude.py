@@ -65,8 +65,8 @@ HELPERS: dict[str, str] = {
     "sigmoid_and_slope": '''def sigmoid_and_slope(x):
     """sigmoid(x) and sigmoid(x) (1 - sigmoid(x)), of e = exp(-|x|): of 1 - sigmoid(x) no digit is left for large x."""
     e = np.exp(-np.abs(x))
-    r = 1 / (1 + e)
-    return np.exp(np.minimum(x, 0)) * r, e * r * r
+    below = 1 + e
+    return np.exp(np.minimum(x, 0)) / below, e / (below * below)
 ''',
     "softplus_and_slope": '''def softplus_and_slope(x):
     """softplus(x) = log(1 + exp(x)) and its slope sigmoid(x), of e = exp(-|x|)."""
@@ -123,13 +123,13 @@ HELPERS: dict[str, str] = {
     "sigmoid_slope": '''def sigmoid_slope(x):
     """sigmoid(x) (1 - sigmoid(x)) as e / (1 + e)^2 with e = exp(-|x|): of 1 - sigmoid(x) no digit is left for large x."""
     e = np.exp(-np.abs(x))
-    r = 1 / (1 + e)
-    return e * r * r
+    below = 1 + e
+    return e / (below * below)
 ''',
     "exp_square": '''def exp_square(x, c):
     """exp(c x^2) for c < 0, in two factors: h has so few digits that h^2 is exact, for the exponent magnifies its rounding."""
     x = np.minimum(np.abs(x), math.sqrt(800 / -c))
-    h = np.rint(x * 16) * 0.0625
+    h = np.rint(x * 64) / 64
     return np.exp(h * h * c) * np.exp((x - h) * (x + h) * c)
 ''',
     "erfc": '''def erfc(x):

@@ -12,7 +12,7 @@ from math import log2
 
 from derivkit.numeric.codegen.look import Look, argument_of, base_and_power, logit_of, minus, opposite
 from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, Ref, key
-from derivkit.symbolic.normal import add, coefficient, factors_of, mul, power, scaled
+from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, power, scaled
 
 _HALF = Fraction(1, 2)
 
@@ -64,7 +64,7 @@ def tanh_slope(expr: Expr, look: Look) -> Expr | None:
         z = argument_of(look.through(square), "tanh")
         if z is None or e != 2 or share != -number:
             continue
-        if key(z) in look.halves or (look.is_given(z) and not any(isinstance(f, Fn) for f in (square, z))):
+        if key(z) in look.halves or look.is_given(z):
             return add([scaled(4 * number, Fn("sigmoid_slope", (scaled(2, z),))), *rest])
     return None
 
@@ -82,7 +82,9 @@ def _beside_number(expr: Expr) -> list[tuple[Fraction, Fraction, Expr, list[Expr
 def exp_square(expr: Expr, look: Look) -> Expr | None:
     """exp(c z²) with c = -1, -1/2 and other powers of 2, which leave the parts of the square exact."""
     exponent = argument_of(expr, "exp")
-    c, square = (Fraction(0), expr) if exponent is None else coefficient(exponent)
+    if exponent is None:
+        return None
+    c, square = coefficient(normal(exponent))
     if not (isinstance(square, Pow) and square.exponent == Num(2) and look.is_given(square.base)):
         return None
     exact = -8 <= c <= Fraction(-1, 8) and log2(-c).is_integer()
