@@ -132,6 +132,11 @@ def test_a_batched_network_is_written_with_matrix_products():
     assert k.shapes == {"x": ("D",), "W1": ("M", "D"), "W2": ("K", "M"), "t": ("K",)}
 
 
+def test_parameters_are_what_is_real_and_not_batched():
+    assert set(dk.compile(TANH, wrt=dk.PARAMETERS, batch=("x", "t")).program.gradients) == {"W1", "W2"}
+    assert set(dk.compile(TANH, wrt=dk.PARAMETERS).program.gradients) == {"W1", "W2", "x"}
+
+
 def test_the_source_runs_without_derivkit(tmp_path):
     (tmp_path / "net.py").write_text(dk.compile(TANH, wrt="W1", batch=("x", "t")).source, encoding="utf-8")
     code = (

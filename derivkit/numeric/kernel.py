@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -58,8 +58,8 @@ def compile(
     >>> value, grads["w"].tolist()
     (1.0, [-4.0, -6.0])
     """
-    derivation = _derived(program, wrt, shapes, kind, along)
     names = words_of("batch", batch)
+    derivation = _derived(program, wrt, shapes, kind, along, names)
     if reduce is not None and (not names or derivation.kind not in REDUCED):
         why = "there is no batch" if not names else f"a {derivation.kind} is not reduced"
         raise DerivkitError(f"reduce='{echo(reduce)}' means nothing here: {why}", code="DK010", hint="leave reduce= out")
@@ -68,7 +68,12 @@ def compile(
 
 
 def _derived(
-    program: Any, wrt: Any, shapes: Mapping[str, str] | None, kind: str | None, along: str | Iterable[str] | None
+    program: Any,
+    wrt: Any,
+    shapes: Mapping[str, str] | None,
+    kind: str | None,
+    along: str | Iterable[str] | None,
+    batch: Collection[str],
 ) -> Derivation:
     if isinstance(program, Derivation):
         if any(given is not None for given in (wrt, shapes, kind, along)):
@@ -76,7 +81,7 @@ def _derived(
         return program
     if wrt is None:
         raise DerivkitError("nothing to differentiate with respect to", code="DK010", hint="give a name: wrt='W1'")
-    return differentiate(program, wrt=wrt, shapes=shapes, kind=kind, along=along)
+    return differentiate(program, wrt=wrt, shapes=shapes, kind=kind, along=along, data=batch)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from derivkit.collector import collector_paused
@@ -106,22 +106,28 @@ def differentiate(
     *,
     kind: str | None = None,
     along: str | Iterable[str] | None = None,
+    data: Collection[str] = (),
 ) -> Derivation:
     """Return the derivation without its prose: the graph with its adjoints and bare results, for what only runs.
 
-    The arguments are those of :func:`derive`; nothing is narrated, written out or checked, which takes most of the time.
+    The arguments are those of :func:`derive`, and ``data``, the inputs that are no ``PARAMETERS``; nothing is narrated,
+    written out or checked, which takes most of the time.
 
     >>> differentiate("E = sum(x**2)", wrt="x").steps
     ()
     """
-    found = _differentiated(_read(program, shapes), wrt, kind, along)
+    found = _differentiated(_read(program, shapes), wrt, kind, along, data)
     return Derivation(found.primal, found.full, found.kind, found.wrt, (), (), found.results)
 
 
 def _differentiated(
-    graph: Graph, wrt: str | Iterable[str] | _Parameters, kind: str | None, along: str | Iterable[str] | None
+    graph: Graph,
+    wrt: str | Iterable[str] | _Parameters,
+    kind: str | None,
+    along: str | Iterable[str] | None,
+    data: Collection[str] = (),
 ) -> Differentiated:
-    names = _names(graph, wrt)
+    names = _names(graph, wrt, data)
     return differentiated(graph.moving(names), names, chosen_kind(graph, None if kind is None else str(kind)), along)
 
 
@@ -156,9 +162,10 @@ def _read(program: str | Graph | ProgramFunction | Derivation, shapes: Mapping[s
     return program.graph if isinstance(program, ProgramFunction) else program
 
 
-def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters) -> tuple[Name, ...]:
+def _names(graph: Graph, wrt: str | Iterable[str] | _Parameters, data: Collection[str] = ()) -> tuple[Name, ...]:
     if isinstance(wrt, _Parameters):
-        real = tuple(n for n, i in graph.inputs.items() if i.kind == "real" and str(n) != f"{graph.output}_bar")
+        others = {f"{graph.output}_bar", *data}
+        real = tuple(n for n, i in graph.inputs.items() if i.kind == "real" and str(n) not in others)
         if not real:
             raise DerivkitError("the program has no real input", code="DK010", hint="name what to differentiate by: wrt='p'")
         return real
