@@ -68,16 +68,13 @@ h = relu(conv2d(x, w, padding=1) + b[:, None, None])
 E = cross_entropy(onehot(t, M), softmax(V @ mean(h, axis=(1, 2))))"""
 
 
-@pytest.fixture(params=["whole", "in blocks"])
+@pytest.fixture(params=["whole", "in blocks", "in strips"])
 def pieces(request, monkeypatch):
-    """Panels of all images; and of one image at a time, as large ones are made, and pooled as large images are."""
-    if request.param == "in blocks":
-        for module, word, value in (
-            (blocks, "LARGE", 8),
-            (blocks, "BLOCK", 6),
-            (convolution, "PANEL", 6),
-            (pooling, "ENTRIES", 1),
-        ):
+    """Panels of all images; of one at a time, as large ones are made; of some lines of one.  Pooling as of large images."""
+    if request.param != "whole":
+        panel = 6 if request.param == "in blocks" else 300
+        limits = [(blocks, "LARGE", 8), (blocks, "BLOCK", 6), (convolution, "PANEL", panel), (pooling, "ENTRIES", 1)]
+        for module, word, value in limits:
             monkeypatch.setattr(module, word, value)
     return request.param
 
@@ -174,6 +171,18 @@ def test_a_panel_has_the_size_of_a_block_and_serves_output_and_gradient():
     pool = int(memory.partition("pool = np.empty(")[2].partition(",")[0])
     assert pool < 4 * convolution.PANEL, "the windows of all images would be 4.7 million entries"
     assert body.count("copyto(panel_rows") == 1
+
+
+def test_one_large_image_is_convolved_strip_by_strip():
+    k = kernel("x: C, H, W\nw: K, C, P, Q\ny = conv2d(x, w, padding=1)")
+    arrays = arrays_for(k, (16, 128, 128, 16, 3, 3), np.float32, np.random.default_rng(0))
+    step = k.bind(arrays)
+    memory = step.source.partition("def step")[0]
+    assert int(memory.partition("pool = np.empty(")[2].partition(",")[0]) < 2 * convolution.PANEL, "all windows: 2.4 million"
+    value, grads = k({w: a.astype(np.float64) for w, a in arrays.items()})
+    agree(step(), value, np.float32)
+    for word, grad in grads.items():
+        agree(step.grads[word], grad, np.float32)
 
 
 def test_a_network_is_trained_in_place_on_bound_convolutions():

@@ -63,7 +63,8 @@ def _run(instructions: Sequence[Instruction]) -> tuple[list[Instruction], list[I
     for n, each in enumerate(instructions):
         if each.rows and _count(each) == count and not any(v.storage in unready for v in each.reads) and _in_step(each, made):
             run.append(each)
-            (unready if each.adding else made).add(each.out)
+            across = any(v.storage is each.out and not v.has_rows for v in each.reads)  # written in rows of another axis
+            (unready if each.adding or across else made).add(each.out)
         elif not each.out.shape:
             later.append(each)
             unready.add(each.out)
@@ -99,9 +100,7 @@ def _count(each: Instruction) -> int:
     """Return how many rows an instruction goes over, 0 where nothing is cut."""
     if not each.rows:
         return 0
-    if not each.adding:
-        return each.out.shape[0]
-    return next(v.shape[0] for v, cut in zip(each.reads, each.rows, strict=True) if cut)
+    return next((v.shape[0] for v, cut in zip(each.reads, each.rows, strict=True) if cut), each.out.shape[0])
 
 
 def _rows(run: Sequence[Instruction]) -> int:
@@ -123,7 +122,7 @@ def _inner(order: Sequence[Instruction], loop: Loop, returned: Sequence[Storage]
     found = {i.out for i in inside if i.out.place in (BUFFER, PADDED) and not i.adding} - set(returned)
     for n, each in enumerate(order):
         for value, cut in zip(each.reads, each.rows or (False,) * len(each.reads), strict=True):
-            if not (loop.start <= n < loop.stop) or not cut:
+            if not (loop.start <= n < loop.stop) or not cut or not value.has_rows:
                 found.discard(value.storage)
         if each.updates and "{out_flat}" in each.text:
             found.discard(each.out)

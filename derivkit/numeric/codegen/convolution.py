@@ -89,9 +89,9 @@ def _lowered(build: Builder, node: Array, order: tuple[int, ...]) -> Value | Non
         pass
     elif order[0] == 0 < count and kept_v[0] == 0 and _is_rows(v) and len(order) > 1:
         return _of_rows(build, left, right, order, count)
-    if pairs and pairs[0] == (0, 0) and len(pairs) > 1 and _is_rows(v) and lengths(v)[0] > 1:
+    if pairs and pairs[0] == (0, 0) and len(pairs) > 1 and _is_rows(v) and lengths(v)[0] > 1 and _gains(left, right):
         return _over_rows(build, left, right, order, count)
-    return _plain(build, left, right, order, count)
+    return _in_strips(build, left, right, order, count) or _plain(build, left, right, order, count)
 
 
 def _is_rows(v: Array) -> bool:
@@ -100,12 +100,18 @@ def _is_rows(v: Array) -> bool:
     return not views or (views[0] == (0, 1, lengths(source(v))[0]) and all(n for n, _, _ in views[1:]) and not starts_of(v)[0])
 
 
+def _gains(left: _Side, right: _Side) -> bool:
+    """Return whether the products for each row are smaller than what is multiplied, so that adding them up is cheap."""
+    x, y, inner = left.size(left.kept), right.size(right.kept), left.size(left.gone[1:])
+    return x * y <= (x + y) * inner
+
+
 def _of_rows(build: Builder, left: _Side, right: _Side, order: Sequence[int], count: int) -> Value:
     """Lower a product for each row of the left operand."""
     rows, rest = lengths(left.node)[0], _Side(left.node, left.kept[1:], left.gone)
     first = all(n < count for n in order[1 : 1 + len(rest.kept)])
     swapped = not first or not rest.kept
-    x = _matrix(build, rest, rest.kept, rest.gone, rows=True)
+    x = _matrix(build, rest, rest.kept, rest.gone, row=0)
     y = _matrix(build, right, right.kept, right.gone)
     shape_x, shape_y = (tuple(lengths(s.node)[n] for n in s.kept) for s in (rest, right))
     operands = (y, _flipped(x)) if swapped else (x, _flipped(y))
@@ -118,8 +124,7 @@ def _of_rows(build: Builder, left: _Side, right: _Side, order: Sequence[int], co
 def _over_rows(build: Builder, left: _Side, right: _Side, order: Sequence[int], count: int) -> Value:
     """Lower a product that is summed over the rows of both operands: one for each row, added up."""
     rows = lengths(left.node)[0]
-    x = _matrix(build, left, left.kept, left.gone[1:], rows=True)
-    y = _matrix(build, right, right.kept, right.gone[1:], rows=True)
+    x, y = (_matrix(build, side, side.kept, side.gone[1:], row=side.gone[0]) for side in (left, right))
     swapped = right.size(right.kept) > left.size(left.kept)  # the longer side comes first: BLAS is up to a third faster
     operands = (y, _flipped(x)) if swapped else (x, _flipped(y))
     sides = (right, left) if swapped else (left, right)
@@ -151,13 +156,17 @@ def _plain(build: Builder, left: _Side, right: _Side, order: Sequence[int], coun
     return _in_order(made, stored, _places(order, count))
 
 
-def _multiplied(build: Builder, operands: tuple[Value, Value], shape: tuple[int, ...], rows: bool = False) -> Value:
-    """Append the product of two matrices, or of one for each row, into an array of ``shape``."""
+def _multiplied(
+    build: Builder, operands: tuple[Value, Value], shape: tuple[int, ...], rows: bool = False, strips: int = 0
+) -> Value:
+    """Append the product of two matrices, or of one for each row, into an array of ``shape``, cut into ``strips`` if any."""
     a, b = operands
     storage = Storage("u", shape, REAL, BUFFER)
     out = Value(shape, REAL, storage)
-    flat = (shape[0], a.shape[-2], b.shape[-1]) if rows else (a.shape[-2], b.shape[-1])
+    flat = (*((strips or shape[0],) if rows else ()), a.shape[-2], b.shape[-1])
     into = out.view(f"{{}}.reshape{(-1, *flat[1:]) if rows else flat}", flat, whole=True, by_rows=rows) if flat != shape else out
+    if strips:
+        into = out.view(f"{{}}.reshape({flat[-2]}, {strips}, {flat[-1]}).transpose(1, 0, 2)", flat)
     text = "np.matmul({0}, {1}, {2})" if rows else "{0}.dot({1}, {2})"
     if a.shape[-1] == 1:
         text = "multiply({0}, {1}, {2})"
@@ -180,32 +189,76 @@ def _in_order(made: Value, stored: Sequence[int], wanted: Sequence[int]) -> Valu
     return made.view(f"np.transpose({{}}, {axes})", tuple(made.shape[n] for n in axes), by_rows=axes[0] == 0)
 
 
+def _in_strips(build: Builder, left: _Side, right: _Side, order: Sequence[int], count: int) -> Value | None:
+    """Lower a product with windows of one large image strip by strip, each of some lines, so that a panel is small."""
+    v, views = left.node, views_of(left.node)
+    split = next((n for n, view in enumerate(views) if sum(view[0] == m for m, _, _ in views) > 1), None)
+    if split is None or prod(lengths(v)) <= PANEL:
+        return None
+    split = max((n for n, view in enumerate(views) if view[0] == views[split][0]), key=lambda n: views[n][2])
+    axis, step, count_lines = views[split]
+    most = PANEL * count_lines // prod(lengths(v))
+    lines = max((n for n in range(1, most + 1) if count_lines % n == 0), default=1)
+    if lines < 2:
+        return None
+    strips = count_lines // lines
+    parts = [(axis, step * lines, strips), *views]
+    parts[split + 1] = (axis, step, lines)
+    params = (tuple(map(Size.of, starts_of(v))), tuple((n, Size.of(s), Size.of(c)) for n, s, c in parts))
+    cut = Array("window", (source(v),), tuple(Size.of(c) for _, _, c in parts), params)
+    kept, gone = tuple(n + 1 for n in left.kept), tuple(n + 1 for n in left.gone)
+    build.recognised["windows of one large image: strip by strip"] += 1
+    if split in left.kept:
+        if left.kept[0] != split or any(n < count for n in order[: len(right.kept)]):
+            return None
+        x, y = _matrix(build, _Side(cut, kept, gone), kept, gone, row=0), _matrix(build, right, right.kept, right.gone)
+        shape = (*(lengths(right.node)[n] for n in right.kept), *(lengths(v)[n] for n in left.kept))
+        return _multiplied(build, (y, _flipped(x)), shape, rows=True, strips=strips)
+    place = right.gone[left.gone.index(split)]
+    a = right.node
+    shape_a = (*a.shape[:place], Size.of(strips), Size.of(lines), *a.shape[place + 1 :])
+
+    def moved(axes: Sequence[int]) -> tuple[int, ...]:
+        return tuple(n if n < place else n + 1 for n in axes)
+
+    halves = Array("reshape", (a,), shape_a)
+    sides = _Side(cut, kept, (0, *gone)), _Side(halves, moved(right.kept), (place, *moved(right.gone)))
+    return _over_rows(build, *sides, order, count)
+
+
 # -- operands -------------------------------------------------------------------------------------------------------------
 
 
-def _matrix(build: Builder, side: _Side, kept: Sequence[int], gone: Sequence[int], rows: bool = False) -> Value:
-    """Return an operand with the axes ``kept`` and ``gone`` as those of a matrix, of one for each row if there are ``rows``."""
-    shape = lengths(side.node)
-    first = (0,) if rows else ()
+def _matrix(build: Builder, side: _Side, kept: Sequence[int], gone: Sequence[int], row: int | None = None) -> Value:
+    """Return an operand with the axes ``kept`` and ``gone`` as those of a matrix, of one for each place along ``row``."""
+    shape, rows = lengths(side.node), row is not None
+    first = () if row is None else (row,)
     sizes = [prod(shape[n] for n in axes) for axes in (kept, gone)]
     value = None if views_of(side.node) else build.as_real(build.value(side.node))
     for turned, axes in ((False, (*first, *kept, *gone)), (True, (*first, *gone, *kept))):
-        long = [n for n in axes if shape[n] > 1]
-        if value is not None and value.whole and long == sorted(long):
+        if value is not None and value.whole and _is_sorted(axes, shape):
             return _folded(value, sizes, turned, rows, has_rows=value.has_rows)
+    if value is not None and value.whole and row is not None and _is_sorted((*kept, row, *gone), shape):
+        path = f"{{}}.reshape({sizes[0]}, {shape[row]}, {sizes[1]}).transpose(1, 0, 2)"
+        return value.view(path, (shape[row], sizes[0], sizes[1]))
     turned = max((shape[n] for n in kept[-1:]), default=1) > max((shape[n] for n in gone[-1:]), default=1)
     axes = (*first, *gone, *kept) if turned else (*first, *kept, *gone)
     if value is None:
-        return _folded(_panel(build, side.node, axes), sizes, turned, rows, has_rows=True)
+        return _folded(_panel(build, side.node, axes, rows), sizes, turned, rows, has_rows=True)
     key = ("turned", value, axes, rows)
     if key not in build.notes:
-        view = value.view(f"np.transpose({{}}, {axes})", tuple(shape[n] for n in axes), by_rows=rows and value.has_rows)
-        cut = (True,) if rows and view.has_rows else ()
-        build.notes[key] = build.emit("copyto({out}, {0})", (view,), view.shape, early=not rows, rows=cut)
+        view = value.view(f"np.transpose({{}}, {axes})", tuple(shape[n] for n in axes), by_rows=row == 0 and value.has_rows)
+        build.notes[key] = build.emit("copyto({out}, {0})", (view,), view.shape, early=not rows, rows=(True,) if rows else ())
     return _folded(build.notes[key], sizes, turned, rows, has_rows=True)
 
 
-def _panel(build: Builder, node: Array, axes: Sequence[int]) -> Value:
+def _is_sorted(axes: Sequence[int], shape: Sequence[int]) -> bool:
+    """Return whether axes stand in their order, those of length 1 apart."""
+    long = [n for n in axes if shape[n] > 1]
+    return long == sorted(long)
+
+
+def _panel(build: Builder, node: Array, axes: Sequence[int], rows: bool) -> Value:
     """Return windows side by side; a small panel is made once for all who read it."""
     key = ("panel", build.numbers(node.args[0]), node.op, node.params, tuple(axes))
     if key in build.notes:
@@ -214,7 +267,7 @@ def _panel(build: Builder, node: Array, axes: Sequence[int]) -> Value:
     starts, views = starts_of(node), [views_of(node)[n] for n in axes]
     view = side_by_side(build, build.as_real(build.value(source(node))), starts, views)
     build.recognised["windows laid side by side in a panel: a matrix product"] += 1
-    made = build.emit("copyto({out}, {0})", (view,), view.shape, hint="panel", rows=(view.has_rows,) if view.has_rows else ())
+    made = build.emit("copyto({out}, {0})", (view,), view.shape, hint="panel", rows=(True,) if rows else ())
     build.instructions[-1].block = PANEL
     if made.entries <= PANEL:
         build.notes[key] = made
