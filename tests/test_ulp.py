@@ -109,6 +109,26 @@ def test_labels_never_meet_a_mask_elsewhere_in_their_row() -> None:
         assert grads["z"][0, 1] == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "arrays", "value", "slope"),
+    [
+        ("c: N\nx: N\nE = sum(c**x)", {"c": [0.0, 2.0], "x": [2.0, 3.0]}, 8.0, {"x": [0, 8 * np.log(2)]}),
+        ("p: N\nx: N\nE = kl_div(p, softmax(x))", {"p": [0.0, 1.0], "x": [0.0, 0.0]}, np.log(2), {"x": [0.5, -0.5]}),
+        ("p: N\nx: N\nE = kl_div(p, x)", {"p": [0.0, 1.0], "x": [0.5, 0.5]}, np.log(2), {"x": [0, -2]}),
+    ],
+    ids=["power", "divergence from a softmax", "divergence"],
+)
+def test_zero_times_the_logarithm_of_zero_is_zero(text: str, arrays: dict, value: float, slope: dict) -> None:
+    given = {word: np.array(numbers) for word, numbers in arrays.items()}
+    k = dk.compile(text, "x")
+    step = k.bind(given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for found, grads in (k(given), (step(), step.grads)):
+            np.testing.assert_allclose(found, value, rtol=1e-14)
+            np.testing.assert_allclose(grads["x"], slope["x"], rtol=1e-14)
+
+
 def test_halves_are_computed_in_float32_and_come_back_as_halves() -> None:
     x = np.full((3000, 4), 200, np.float16)
     w = np.full(4, 0.001, np.float16)

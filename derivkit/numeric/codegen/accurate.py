@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import sqrt
 
-from derivkit.numeric.codegen.builder import Builder
+from derivkit.numeric.codegen.builder import Builder, common
 from derivkit.numeric.codegen.instructions import ONE, Value, literal
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.arrays.nodes import mul, number
@@ -87,6 +87,16 @@ def erfc(build: Builder, x: Value) -> Value:
     tail = build.ufunc("special.erfcx", build.ufunc("maximum", x, literal(0.5)))
     tail = build.ufunc("multiply", tail, exp_square(build, x, literal(-1.0)))
     return _chosen(build, build.ufunc("greater", x, literal(0.5), holds="flag"), tail, near)
+
+
+def xlogy(build: Builder, x: Value, y: Value) -> Value | None:
+    """Return x log(y), the logarithm taken of 1 where x is 0."""
+    shape = common(x, y)
+    if x.is_number or y.shape != shape or not shape:
+        return None
+    zero = build.ufunc("equal", x, literal(0.0), holds="flag")
+    inner = build.emit("copyto({out}, {1}); copyto({out}, 1, where={0})", (zero, y), shape)
+    return build.ufunc("multiply", x, build.ufunc("log", inner))
 
 
 def _chosen(build: Builder, test: Value, yes: Value, no: Value) -> Value:

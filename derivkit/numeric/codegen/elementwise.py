@@ -239,13 +239,14 @@ _UFUNCS = {
     **{"abs": "absolute", "minimum": "minimum", "maximum": "maximum", "erf": "special.erf"},
 }
 
-_FUNCTIONS: dict[str, Callable[..., Value]] = {
+_FUNCTIONS: dict[str, Callable[..., Value | None]] = {
     "relu": _relu,
     "step": _step,
     "sigmoid_slope": accurate.sigmoid_slope,
     "exp_square": accurate.exp_square,
     "normal_cdf": accurate.normal_cdf,
     "erfc": accurate.erfc,
+    "xlogy": accurate.xlogy,
     "softplus": _softplus,
     "clip": _clip,
 }

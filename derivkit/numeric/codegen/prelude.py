@@ -132,6 +132,10 @@ HELPERS: dict[str, str] = {
     h = np.rint(x * 64) / 64
     return np.exp(h * h * c) * np.exp((x - h) * (x + h) * c)
 ''',
+    "xlogy": '''def xlogy(x, y):
+    """x log(y), and 0 where x is 0, also where y is."""
+    return x * np.log(np.where(x == 0, 1, y))
+''',
     "erfc": '''def erfc(x):
     """1 - erf(x).  SciPy computes it in double, where far above 0 its own has lost digits."""
     if np.result_type(x) == np.float32:

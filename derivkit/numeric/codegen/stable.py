@@ -305,6 +305,7 @@ TABLE: tuple[Row, ...] = (
     Row("erfc", "1 - erf(z) = erfc(z), 1 + erf(z) = erfc(-z)", _erfc),
     Row("normal", "erfc(-z / sqrt(2)) = 2 Phi(z)", tails.normal_cdf),
     Row("exp of a square", "exp(-z^2) in two factors, the square split", tails.exp_square),
+    Row("power times log", "x log(x) = 0 at x = 0", tails.power_times_log),
     Row("log1p", "log(1 + z) = log1p(z)", _log1p),
 )
 

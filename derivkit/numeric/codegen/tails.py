@@ -12,7 +12,7 @@ from math import log2
 
 from derivkit.numeric.codegen.look import Look, argument_of, base_and_power, logit_of, minus, opposite
 from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, Ref, key
-from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, power, scaled
+from derivkit.symbolic.normal import add, coefficient, factors_of, mul, normal, power, scaled, terms_of
 
 _HALF = Fraction(1, 2)
 
@@ -100,3 +100,29 @@ def normal_cdf(expr: Expr, _: Look) -> Expr | None:
         return None
     z = mul([f for f in factors if f is not root])
     return scaled(2, Fn("normal_cdf", (minus(z),)))
+
+
+def power_times_log(expr: Expr, look: Look) -> Expr | None:
+    """z^a log(z), and x log(x / y): 0 where the power is 0, as its limit, and not 0 times -inf; also beside other terms."""
+    factors = expr.args if isinstance(expr, Mul) else ()
+    for total in factors:
+        for term in terms_of(total):
+            c, log = coefficient(term)
+            z = argument_of(log, "log")
+            found = None if z is None else next((f for f in factors if f is not total and _vanishes_with(f, z, look)), None)
+            if z is None or found is None:
+                continue
+            others = [f for f in factors if f is not total and f is not found]
+            left = add(t for t in terms_of(total) if t is not term)
+            return add([mul([Num(c), Fn("xlogy", (found, z)), *others]), mul([left, found, *others])])
+    return None
+
+
+def _vanishes_with(expr: Expr, z: Expr, look: Look) -> bool:
+    """Return whether a power, or a name of one, is 0 where the logarithm of ``z`` is not finite."""
+    seen = look.through(expr)
+    if isinstance(seen, Pow) and not isinstance(seen.exponent, Num):
+        return key(seen.base) == key(z)  # c^x, in its derivative by x
+    base, e = base_and_power(expr)
+    above = {key(b) for b, m in map(base_and_power, (z, *factors_of(z))) if m > 0}
+    return e > 0 and key(base) in above

@@ -169,7 +169,7 @@ def _alone(template: str, parameter: str) -> bool:
 HELPERS = (
     *("softmax", "log_softmax", "logsumexp", "first_max", "prod_except", "norm", "sigmoid", "softplus"),
     *("softmax_and_log", "softmax_and_log_of", "minus_onehot", "sigmoid_and_slope", "softplus_and_slope"),
-    *("sigmoid_slope", "exp_square", "normal_cdf", "erfc"),
+    *("sigmoid_slope", "exp_square", "normal_cdf", "erfc", "xlogy"),
     *("windows", "window_dot", "scatter", "entries", "add_rows", "argmax_over", "onehot"),
 )
 
