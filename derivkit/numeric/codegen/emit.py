@@ -6,6 +6,7 @@ import keyword
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import combinations
 
 from derivkit.errors import DerivkitError
 from derivkit.numeric.codegen.lift import Program
@@ -13,6 +14,7 @@ from derivkit.numeric.codegen.pairs import Pairs
 from derivkit.numeric.codegen.prelude import HELPERS, helper_source
 from derivkit.symbolic.arrays import Array, Numbering, postorder
 from derivkit.symbolic.arrays.dialects import NUMPY
+from derivkit.symbolic.arrays.nodes import mul, parts
 from derivkit.symbolic.arrays.text import SUM, TEST, Dialect, Text, within, write
 from derivkit.symbolic.expr import Name, references
 from derivkit.symbolic.index import Size
@@ -271,6 +273,7 @@ class _Writer:
             return self.text(self.roots[node.params[0]])
         if (paired := self.pairs.text(node)) is not None:
             return paired
+        whole, node = node, self.with_known_product(node)
         args = [self.text(a) for a in node.args]
         if node.op == "pow" and node.args[1].op == "number" and node.args[1].params[0] in (3, 4) and node.rank:
             args[0] = self.bound(node.args[0], args[0])
@@ -278,7 +281,7 @@ class _Writer:
         if made is None:
             raise DerivkitError(f"no NumPy form of '{node.op}'", code="DK032")
         if not root and node.op not in _CHEAP and (self.uses[number] > 1 or len(made.text) > _LONG) and not self._is_static(node):
-            return self.bound(node, made)
+            return self.bound(whole, made)
         return made
 
     def uses_of(self, node: Array) -> int:
@@ -301,6 +304,17 @@ class _Writer:
     def resolved(self, node: Array) -> Array:
         """Return the node that an inlined name stands for."""
         return self.roots[node.params[0]] if node.op == "name" and node.params[0] in self.inlined else node
+
+    def with_known_product(self, node: Array) -> Array:
+        """Return a product of three or more with two of its arrays as the variable that holds their product."""
+        factors, divisors = parts(node)
+        if node.op == "mul" and len(node.args) > 2:
+            for first, second in combinations([f for f in factors if f.rank], 2):
+                pair = mul([first, second])
+                if self.numbers(pair) in self.texts and pair.shape == node.shape:
+                    rest = [f for f in factors if f is not first and f is not second]
+                    return Array("mul", (*rest, pair, *divisors), node.shape, (len(rest) + 1,))
+        return node
 
     def bound(self, node: Array, text: Text) -> Text:
         """Return a variable for the text of a node."""

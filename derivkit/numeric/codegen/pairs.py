@@ -56,6 +56,10 @@ class Writer(Protocol):
         """Return the variable of the definition that a node is, or a new one."""
         ...
 
+    def bound(self, node: Array, text: Text) -> Text:
+        """Return a variable for the text of a node."""
+        ...
+
     def resolved(self, node: Array) -> Array:
         """Return the node that an inlined name stands for."""
         ...
@@ -119,8 +123,10 @@ class Pairs:
         if writer.numbers(softmax) in self.partner and writer.uses_of(softmax) == 1 and text.isidentifier():
             at = place if not label.rank else f"np.arange({node.shape[0]}), {place}"
             writer.lines.append(f"{text}[{at}] -= 1")
+            writer.texts[writer.numbers(node)] = Text(text)
             return Text(text)
-        return Text(f"minus_onehot({text}, {place})")
+        made = Text(f"minus_onehot({text}, {place})")
+        return writer.bound(node, made) if writer.uses_of(node) > 1 and not writer.is_line(node) else made
 
 
 def _operation(node: Array) -> str:
