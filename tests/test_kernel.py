@@ -132,6 +132,26 @@ def test_a_batched_network_is_written_with_matrix_products():
     assert k.shapes == {"x": ("D",), "W1": ("M", "D"), "W2": ("K", "M"), "t": ("K",)}
 
 
+BY_HAND = {  # a softmax and a logsumexp that are written out, and what they are
+    "S = Q @ K.T\nA = exp(S)/sum(exp(S), axis=1, keepdims=True)\nE = sum((A @ V)**2)": "E = sum((softmax(Q @ K.T, axis=1) @ V)**2)",
+    "E = sum(log(sum(exp(Q @ K.T), axis=1))) + sum(V)": "E = sum(logsumexp(Q @ K.T, axis=1)) + sum(V)",
+    "s = sum(exp(Q))\nE = log(s)**2 + 0.1*log(sum(exp(V))) + sum(K)": "E = logsumexp(Q)**2 + 0.1*logsumexp(V) + sum(K)",
+}
+
+
+@pytest.mark.parametrize("text", BY_HAND)
+@pytest.mark.parametrize("wide", [1.0, 30.0])
+def test_exponentials_by_hand_have_the_gradients_of_the_operation(text, wide):
+    declared = "Q: L, D\nK: L, D\nV: L, P\n"
+    rng = np.random.default_rng(0)
+    values = {w: wide * rng.normal(size=(4, n)) for w, n in (("Q", 3), ("K", 3), ("V", 2))}
+    value, grads = dk.compile(declared + text, "Q,K,V")(values)
+    expected, rows = dk.compile(declared + BY_HAND[text], "Q,K,V")(values)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    for word, row in rows.items():
+        np.testing.assert_allclose(grads[word], row, rtol=1e-9, atol=1e-12 * wide**4)
+
+
 def test_parameters_are_what_is_real_and_not_batched():
     assert set(dk.compile(TANH, wrt=dk.PARAMETERS, batch=("x", "t")).program.gradients) == {"W1", "W2"}
     assert set(dk.compile(TANH, wrt=dk.PARAMETERS).program.gradients) == {"W1", "W2", "x"}

@@ -168,7 +168,7 @@ class Kernel:
         loss_and_gradients(z: (K), t: (K)) -> (), {z: (K)}
         not batched
         stable forms:
-          E: log(softmax(z)) = log_softmax(z), log(det(A)) = logdet(A)
+          E: log(softmax(z)) = log_softmax(z)
         3 statements:
           p, log_p = softmax_and_log(z)
           E = -np.sum(t * log_p)

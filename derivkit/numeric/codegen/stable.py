@@ -40,7 +40,10 @@ def stabilise(program: Program, applied: list[tuple[Name, Row]] | None = None) -
         if _divides_by_probability(rhs, look):
             unsafe.add(d.name)
         rows: list[Row] = []
-        done[d.name] = replace(d, rhs=_complemented(_rewritten(rhs, look, rows), look))
+        rhs = _complemented(_rewritten(rhs, look, rows), look)
+        if _divides_by_exponentials(rhs, look):
+            unsafe.add(d.name)
+        done[d.name] = replace(d, rhs=rhs)
         if applied is not None:
             applied += [(d.name, row) for row in dict.fromkeys(rows)]
     return replace(program, definitions=tuple(done.values()))
@@ -85,15 +88,15 @@ def _log_argument(expr: Expr) -> Expr | None:
     return argument_of(expr, "log")
 
 
-def _log_softmax(expr: Expr, look: Look) -> Expr | None:
-    inner = _log_argument(expr)
-    prim = None if inner is None else look.through(inner)
-    if isinstance(prim, Prim) and prim.op in _LOGS:
-        return Prim(_LOGS[prim.op], prim.bound, prim.args, prim.at)
-    return None
+def _log_of(inside: str, made: str) -> Callable[[Expr, Look], Expr | None]:
+    """Return the row that puts the operation ``made`` in the place of the logarithm of ``inside``."""
 
+    def apply(expr: Expr, look: Look) -> Expr | None:
+        inner = _log_argument(expr)
+        prim = None if inner is None else look.through(inner)
+        return Prim(made, prim.bound, prim.args, prim.at) if isinstance(prim, Prim) and prim.op == inside else None
 
-_LOGS = {"softmax": "log_softmax", "det": "logdet"}  # a determinant overflows long before its logarithm
+    return apply
 
 
 def _log_sigmoid(expr: Expr, look: Look) -> Expr | None:
@@ -288,7 +291,8 @@ def _complemented(expr: Expr, look: Look) -> Expr:
 #: The rows, in the order in which they are tried.
 TABLE: tuple[Row, ...] = (
     Row("formula", "an operation without a NumPy form is its formula", _formula),
-    Row("log softmax", "log(softmax(z)) = log_softmax(z), log(det(A)) = logdet(A)", _log_softmax),
+    Row("log softmax", "log(softmax(z)) = log_softmax(z)", _log_of("softmax", "log_softmax")),
+    Row("log determinant", "log(det(A)) = logdet(A): a determinant overflows long before", _log_of("det", "logdet")),
     Row("log sigmoid", "log(sigmoid(z)) = -softplus(-z), log(1 - sigmoid(z)) = -softplus(z)", _log_sigmoid),
     Row("log product", "log(p q) = log(p) + log(q) for a probability p", _log_product),
     Row("logsumexp", "log(sum(exp(z))) = logsumexp(z)", _logsumexp),
@@ -316,6 +320,12 @@ TABLE: tuple[Row, ...] = (
 def _divides_by_probability(expr: Expr, look: Look) -> bool:
     """Return whether ``expr`` divides by a softmax or a sigmoid, which may underflow to 0."""
     return any(divides(node) and _is_probability(node.base, look) for node in walk(expr))
+
+
+def _divides_by_exponentials(expr: Expr, look: Look) -> bool:
+    """Return whether ``expr`` divides by a sum of exponentials, which may overflow: its readers may make a softmax of it."""
+    sums = (look.through(node.base) for node in walk(expr) if divides(node))
+    return any(isinstance(s, Sum) and argument_of(look.through(s.body), "exp") is not None for s in sums)
 
 
 def _cancelled(expr: Expr) -> Expr:
