@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -19,12 +20,15 @@ from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
 from derivkit.checking.evidence import blamed, evidence_of, worst_entries
 from derivkit.checking.kinks import entries_alone, off_zeros, outside, shifts
+from derivkit.checking.libraries import hosted
 from derivkit.checking.line import Line
+from derivkit.checking.narrow import judge_empty, judge_narrow, widened_arguments
 from derivkit.checking.precision import departure, exact, widened
 from derivkit.checking.problem import COARSE, Finding, Problem, Task, typical
 from derivkit.checking.report import Report
 from derivkit.checking.residual import Residual
 from derivkit.checking.resolution import negligible, resolve
+from derivkit.checking.spelled import reproduce
 from derivkit.checking.trees import argument_names, leaves
 from derivkit.errors import DerivkitError
 
@@ -104,17 +108,29 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
         raise DerivkitError(f"check_{kind} takes two functions, then their arguments", code="DK010")
     if not (math.isfinite(rtol) and 0 <= rtol < 1):
         raise DerivkitError(f"rtol must be a number from 0 up to 1, not {rtol!r}", code="DK010")
-    found = leaves(args, argument_names(f, len(args)))
+    names = argument_names(f, len(args))
+    found = leaves(args, names) or leaves(args, names, hollow=True)
     if not found:
         raise DerivkitError("no argument is a float or a float array: nothing to differentiate", code="DK010")
-    task = Task(kind, f, claim, args, found, seed, rtol, [0], dict(np.geterr()))
+    value, derivative = hosted(kind, f, claim)
+    task = Task(kind, value, derivative, args, found, seed, rtol, [0], dict(np.geterr()))
+    wide = widened_arguments(args, found)
     with np.errstate(all="ignore"):  # overflow in our own steps is foreseen; the caller's functions keep the caller's setting
-        problem = contract(task, tuple(leaf.array for leaf in found))
-        if isinstance(problem, Finding):
-            return _report_finding(task, problem)
-        wide = widened(task, problem)
-        report = _judge(task, problem) if wide is None else _judge_widely(*wide)
-    return replace(report, reproduce=_reproduce(task))
+        if not found[0].array.size:
+            report = judge_empty(task)
+        elif wide is not None:
+            report = judge_narrow(task, claim, wide, partial(_check, kind, f, seed=seed), _measured)
+        else:
+            report = _measured(task)
+    return replace(report, subject=f"{kind} of {_name(task)}", reproduce=reproduce(kind, f, claim, args, seed, rtol))
+
+
+def _measured(task: Task) -> Report:
+    problem = contract(task, tuple(leaf.array for leaf in task.leaves))
+    if isinstance(problem, Finding):
+        return _report_finding(task, problem)
+    wide = widened(task, problem)
+    return _judge(task, problem) if wide is None else _judge_widely(*wide)
 
 
 def _judge(task: Task, problem: Problem) -> Report:
@@ -218,28 +234,18 @@ def _report(task: Task, *, ok: bool, worst: Residual | None = None, **fields: An
     if worst is not None:
         scale = worst.scale or 1.0
         numbers = (abs(worst.value) / scale, worst.error_bar / scale)
-    name = getattr(task.f, "__name__", type(task.f).__name__).replace("<lambda>", "f")
     return Report(
         ok=ok,
         error=numbers[0],
         error_bar=numbers[1],
         evaluations=task.calls[0],
         seed=task.seed,
-        reproduce=_reproduce(task),
-        subject=f"{task.kind} of {name}",
         **fields,
     )
 
 
-def _reproduce(task: Task) -> str:
-    names = [getattr(g, "__name__", "f").replace("<lambda>", d) for g, d in ((task.f, "f"), (task.claim, "grad"))]
-    plain = all(len(leaf.path) == 1 for leaf in task.leaves) and len(task.leaves) == len(task.args)
-    shown = "*args"
-    if plain and sum(leaf.array.size for leaf in task.leaves) <= 8:
-        arrays = [f"np.array({leaf.array.tolist()!r}, dtype=np.{leaf.array.dtype})" for leaf in task.leaves]
-        shown = ", ".join(repr(float(leaf.array)) if leaf.bare else a for leaf, a in zip(task.leaves, arrays, strict=True))
-    relaxed = f", rtol={task.rtol!r}" if task.rtol else ""
-    return f"derivkit.check_{task.kind}({names[0]}, {names[1]}, {shown}, seed={task.seed}{relaxed})"
+def _name(task: Task) -> str:
+    return str(getattr(task.f, "__name__", type(task.f).__name__)).replace("<lambda>", "f")
 
 
 def _report_finding(task: Task, finding: Finding) -> Report:

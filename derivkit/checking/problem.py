@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from derivkit.checking.libraries import numeric
 from derivkit.checking.trees import Leaf
 from derivkit.errors import DerivkitError
 
@@ -112,7 +113,7 @@ def unalarmed(function: Callable[..., Any], *args: Any) -> Any:
 def output_of(task: Task, result: Any) -> Array:
     """Return f's value as an array of floats; DerivkitError (DK010) where it is none, or no scalar where one is due."""
     try:
-        array = np.asarray(result)
+        array = np.asarray(numeric(result))
     except ValueError as error:
         raise DerivkitError("f must return one array of numbers", code="DK010") from error
     if array.dtype.kind not in "fiub":
@@ -123,4 +124,5 @@ def output_of(task: Task, result: Any) -> Array:
             code="DK010",
             hint="use check_vjp or check_jacobian for a function with an array value",
         )
-    return array if array.dtype.kind == "f" else array.astype(np.float64)
+    # an extended value is judged in float64, as all is
+    return array if array.dtype.kind == "f" and array.dtype.itemsize <= 8 else array.astype(np.float64)
