@@ -424,6 +424,7 @@ def test_bad_calls_are_one_clear_error(two_layers):
         (lambda: k.check(arrays, {"W9": 1.0}), "DK008", "no gradient by 'W9'"),
         (lambda: k.check(arrays, {}), "DK010", "grads is a mapping"),
         (lambda: k.check(arrays, right["W1"]), "DK010", "grads is a mapping"),
+        (lambda: k.check(arrays, {"W1": None, "b2": None}), "DK010", "no gradient is given: W1, b2 are None"),
         (lambda: k.check({**arrays, "x": arrays["x"][:3]}), "DK012", "size 'N'"),
         (lambda: k.check({**arrays, "W1": arrays["W1"] * np.nan}), "DK050", "the loss is nan"),
         (lambda: k.check(arrays, z=1.0), "DK008", "'z' is no input"),
@@ -442,6 +443,20 @@ def test_other_kinds_are_refused_with_a_way_out(text, kind):
     with pytest.raises(dk.DerivkitError, match="not checked one by one") as caught:
         k.check(x=np.ones(3))
     assert "vjp" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("given", ["left out", "None"])
+def test_a_forgotten_gradient_is_told(given, two_layers):
+    k, arrays, right, _ = two_layers
+    grads = without(right, "b1") | ({"b1": None} if given == "None" else {})
+    for some, verdict in ((grads, "ok"), ({**grads, "W2": -grads["W2"]}, "wrong")):
+        report = k.check(arrays, some)
+        assert report.verdict == verdict
+        assert report.unchecked == ("b1",)
+        assert report.to_json()["unchecked"] == ["b1"]
+        assert "  not checked: b1 (no gradient given)" in str(report).splitlines()
+    assert "b1 not given" in str(k.check(arrays, grads)).splitlines()[0]
+    assert k.check(arrays, right).unchecked == ()
 
 
 def test_nothing_given_is_changed_and_nothing_is_said(two_layers):

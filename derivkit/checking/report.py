@@ -43,7 +43,8 @@ class Report:
     ``blame`` the positions of the wrong leaves among the differentiable ones; ``entries`` the worst entries, worst
     first; ``error`` and ``error_bar`` the largest residual and its bar, relative to the gradient along the direction
     measured; ``evaluations`` the calls of f; ``reproduce`` one line that runs the same check.  ``subject`` names what
-    was checked, ``summary`` is the verdict's sentence, ``evidence`` the lines that support it.
+    was checked, ``summary`` is the verdict's sentence, ``evidence`` the lines that support it, ``unchecked`` the names of
+    the gradients that were not given.
 
     >>> report = Report(True, subject="gradient of f", summary="agrees with differences", error=1e-12, error_bar=1e-11)
     >>> bool(report), report.diagnosis
@@ -65,6 +66,7 @@ class Report:
     subject: str = ""
     summary: str = ""
     evidence: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a report that says two things at once."""
@@ -96,6 +98,8 @@ class Report:
         if len(self.entries) > 5:
             lines.append(f"  and {len(self.entries) - 5} more entries (report.entries)")
         lines += [f"  {line}" for line in self.evidence[:8]]
+        if self.unchecked:
+            lines.append(f"  not checked: {', '.join(self.unchecked)} (no gradient given)")
         if self.reproduce and not self.ok:
             lines.append(f"  reproduce: {self.reproduce}")
         return "\n".join(_cut(line) for line in lines[:LINES])
@@ -131,6 +135,7 @@ class Report:
             "subject": self.subject,
             "summary": self.summary,
             "evidence": list(self.evidence),
+            "unchecked": list(self.unchecked),
         }
 
 
@@ -145,6 +150,9 @@ def _headline(verdict: str, subject: str, summary: str, numbers: str) -> list[st
     room = WIDTH - len(f"{verdict}: : {summary}{numbers}")
     if len(subject) <= room or room >= SUBJECT:
         return [f"{verdict}: {_cut(subject, room)}: {summary}{numbers}"]
+    if len(subject) <= SUBJECT:  # the cause belongs to the first sentence, the numbers can wait
+        whole = textwrap.wrap(f"{verdict}: {subject}: {summary}", WIDTH, subsequent_indent="    ", max_lines=2, placeholder=" …")
+        return [*whole, f" {numbers}"]
     head = f"{verdict}: {_cut(subject, WIDTH - len(verdict) - 2 - len(numbers))}{numbers}"
     return [head, *textwrap.wrap(summary, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=" …")]
 

@@ -48,8 +48,9 @@ def check_kernel(
 
     An input W that enters by a product z = h W is not moved: each column of z is, for all samples at once, each sample
     with its own loss.  That gives ∂L/∂z in two evaluations a column, and ∂L/∂W = hᵀ ∂L/∂z exactly; random projections
-    certify it.  ``blame`` of the report are positions among the gradients that were checked.  Raises
-    :class:`DerivkitError` for arrays that the kernel does not take, unknown names, and kinds other than gradient and vjp.
+    certify it.  ``blame`` of the report are positions among the gradients that were checked, ``unchecked`` the names of
+    those that ``grads`` lacks or has ``None`` for.  Raises :class:`DerivkitError` for arrays that the kernel does not
+    take, unknown names, no gradient at all, and kinds other than gradient and vjp.
 
     >>> import numpy as np
     >>> import derivkit as dk
@@ -84,6 +85,7 @@ class _Check:
         claims = kernel({str(i.name): a for i, a in zip(kernel.program.inputs, found, strict=True)})[1]
         unread = {word: np.zeros(c.shape) for word, c in claims.items()}
         self.claims = {word: _claim(word, c) for word, c in (claims if grads is None else _known(kernel, grads)).items()}
+        self.unchecked = tuple(word for word in claims if word not in self.claims)
         self.eps = max([float(np.finfo(self.dtype).eps), *(_eps(c) for c in self.claims.values())])
         self.program = objective(kernel.derivation, kernel.program)
         words = unread | {
@@ -171,6 +173,7 @@ class _Check:
             seed=SEED,
             reproduce=f"derivkit.check_kernel(kernel, arrays{claims})",
             subject=f"{self.kernel.derivation.kind} of {self.kernel.derivation.primal.output}",
+            unchecked=self.unchecked,
             **fields,
         )
 
@@ -200,7 +203,8 @@ class _Check:
         kinks = sum(int(np.sum(j.found.gap > 0.1 * (np.abs(j.found.value) + typical(j.found.value)))) for j in judged)
         notes += [f"at a kink: {kinks} entries lie in the range of their one-sided slopes"] if kinks else []
         error, bar = max((_relative(j) for j in judged if not j.blunt), default=(math.nan, math.nan))
-        return self._report(ok=True, summary="agrees with differences", evidence=tuple(notes), error=error, error_bar=bar)
+        told = f"agrees with differences; {', '.join(self.unchecked)} not given" if self.unchecked else "agrees with differences"
+        return self._report(ok=True, summary=told, evidence=tuple(notes), error=error, error_bar=bar)
 
     def _wrong(self, wrong: Sequence[Judged]) -> Report:
         claims = [(word, c.astype(float)) for word, c in self.claims.items()]
@@ -254,6 +258,7 @@ class _Check:
             evaluations=mine.evaluations,
             reproduce=mine.reproduce,
             subject=mine.subject,
+            unchecked=mine.unchecked,
         )
 
 
@@ -277,7 +282,7 @@ def _eps(claim: Array) -> float:
 
 
 def _known(kernel: Kernel, grads: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the claims in the kernel's order; an error for a name of which it has no gradient."""
+    """Return the claims in the kernel's order (``None`` claims nothing); an error for a name of which it has no gradient."""
     if not isinstance(grads, Mapping) or not grads:
         raise DerivkitError("grads is a mapping from names to arrays", code="DK010", hint="grads={'W': ...}")
     known = tuple(kernel.program.gradients)
@@ -285,4 +290,11 @@ def _known(kernel: Kernel, grads: Mapping[str, Any]) -> Mapping[str, Any]:
         if word not in known:
             hint = did_you_mean(str(word), known) or f"the gradients are {', '.join(known)}"
             raise DerivkitError(f"the kernel has no gradient by '{echo(word)}'", code="DK008", hint=hint)
-    return {word: grads[word] for word in known if word in grads}
+    claimed = {word: grads[word] for word in known if grads.get(word) is not None}
+    if not claimed:
+        raise DerivkitError(
+            f"no gradient is given: {', '.join(map(str, grads))} {'is' if len(grads) == 1 else 'are'} None",
+            code="DK010",
+            hint=f"grads={{'{known[0]}': ...}}, an array for each of {', '.join(known)}",
+        )
+    return claimed
