@@ -133,7 +133,7 @@ def test_a_batched_network_is_written_with_matrix_products():
 
 
 BY_HAND = {  # a softmax and a logsumexp that are written out, and what they are
-    "S = Q @ K.T\nA = exp(S)/sum(exp(S), axis=1, keepdims=True)\nE = sum((A @ V)**2)": "E = sum((softmax(Q @ K.T, axis=1) @ V)**2)",
+    "S = Q@K.T\nA = exp(S)/sum(exp(S), axis=1, keepdims=True)\nE = sum((A@V)**2)": "E = sum((softmax(Q@K.T, axis=1)@V)**2)",
     "E = sum(log(sum(exp(Q @ K.T), axis=1))) + sum(V)": "E = sum(logsumexp(Q @ K.T, axis=1)) + sum(V)",
     "s = sum(exp(Q))\nE = log(s)**2 + 0.1*log(sum(exp(V))) + sum(K)": "E = logsumexp(Q)**2 + 0.1*logsumexp(V) + sum(K)",
 }
