@@ -1,4 +1,4 @@
-"""Tables of checks, whoever runs them, and the pytest fixture."""
+"""Tables of checks, whoever runs them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import pytest
 
 import derivkit as dk
 
-pytest_plugins = ["pytester"]
 X = np.array([1.0, -2.0, 0.5])
 
 
@@ -75,22 +74,3 @@ def test_what_cannot_be_sent_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "cloudpickle", None)
     with pytest.raises(dk.DerivkitError, match="'closure'"):
         dk.check_many({"closure": (lambda x: cubes(x), cubes_grad, X)}, Inline())
-
-
-def test_the_fixture_fails_with_the_report_and_takes_options(pytester):
-    pytester.makepyfile("""
-        import pytest
-
-        def test_right(check_gradient):
-            check_gradient(lambda x: x**2, lambda x: 2 * x, 3.0)
-
-        def test_wrong(check_gradient):
-            check_gradient(lambda x: x**2, lambda x: x, 3.0)
-
-        @pytest.mark.derivkit(rtol=0.1)
-        def test_loose(check_gradient):
-            check_gradient(lambda x: x**2, lambda x: 2.01 * x, 3.0)
-    """)
-    result = pytester.runpytest_inprocess("--derivkit-seed=7", "-p", "no:cacheprovider")
-    result.assert_outcomes(passed=2, failed=1)
-    result.stdout.fnmatch_lines(["*scale:0.5*", "*seed=7*"])
