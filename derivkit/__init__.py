@@ -75,9 +75,14 @@ _HOME: dict[str, str] = {
     "DerivationError": "derivkit.errors",
 }
 
+#: Modules behind the door that need more than derivkit does: not in ``__all__``, so that ``import *`` does without.
+_MODULES = ("strategies",)
+
 
 def __getattr__(name: str) -> object:
     """Import the module where ``name`` lives, and keep the value for the next time."""
+    if name in _MODULES:
+        return import_module(f"derivkit.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'derivkit' has no attribute '{name}'")
     value: object = getattr(import_module(_HOME[name]), name)
@@ -87,4 +92,4 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     """List the public names, loaded or not."""
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_MODULES})

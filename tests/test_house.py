@@ -99,6 +99,7 @@ ROOMS = [
             "many",
         ),
         rooms(3, "checking", NUMPY | {"hypothesis"}, "strategies"),
+        rooms(4, "both", SYMPY | {"hypothesis"}, "strategies_programs"),
         rooms(4, "both", SYMPY, "verify verify.*"),
         rooms(
             4,
@@ -118,6 +119,7 @@ ROOMS += [
     Room("derivkit", DOORS, "both", 0, set()),
     *rooms(DOORS, "both", NUMPY, "cli cli.*", "__main__"),
     *rooms(DOORS, "both", {"pytest"}, "pytest_plugin"),
+    *rooms(DOORS, "both", {"hypothesis"}, "strategies"),
 ]
 
 #: Thin forwards: a record's method may import one verb when it is called.  (importing module, imported module)
