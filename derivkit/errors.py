@@ -99,8 +99,9 @@ class DerivkitError(ValueError):
         return place + self.message
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with the keyword arguments."""
-        return (_rebuild, (type(self), self.message, self.code, self.line, self.column, self.hint, self.source))
+        """Pickle with the keyword arguments, and with what was noted on the way (``add_note``)."""
+        notes = {"__notes__": self.__notes__} if hasattr(self, "__notes__") else None
+        return (_rebuild, (type(self), self.message, self.code, self.line, self.column, self.hint, self.source), notes)
 
     def report(self) -> str:
         """Return what the command line prints: the error line, then at most three lines of context."""

@@ -81,7 +81,7 @@ ROOMS = [
     *rooms(1, "shared", NUMPY, "numeric.finite_difference", "numeric.data_files", "numeric.data"),
     *in_folder(
         "checking",
-        rooms(1, "checking", NUMPY, "report libraries", "trees", "spelled"),
+        rooms(1, "checking", NUMPY, "report libraries sending", "trees", "spelled"),
         rooms(
             2,
             "checking",

@@ -128,13 +128,18 @@ def test_loading_it_takes_milliseconds_and_neither_numpy_nor_sympy() -> None:
     assert min(spent) < 10_000  # microseconds
 
 
+PLAIN = """
+import sys
+
+def test_plain():
+    assert 'derivkit' in sys.modules
+    assert not {'numpy', 'sympy'} & set(sys.modules)
+"""
+
+
 def test_a_run_that_does_not_use_it_pays_nothing(tmp_path: Path) -> None:
-    (tmp_path / "test_plain.py").write_text(
-        "import sys\n\ndef test_plain():\n    assert 'derivkit' in sys.modules\n    assert not {'numpy', 'sympy'} & set(sys.modules)\n"
-    )
-    env = {**CLEAN, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    (tmp_path / "test_plain.py").write_text(PLAIN)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "derivkit.pytest_plugin", str(tmp_path)]
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env={**CLEAN, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    )
+    env = {**CLEAN, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    done = subprocess.run(command, check=False, capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 #: The first part of ``Report.diagnosis`` when it is not a suspect's code: the check could not decide.
 UNDECIDED = "undecided"
@@ -35,7 +35,7 @@ class Entry:
         return f"{self.leaf}{place}: yours {self.yours:.9g}, measured {self.measured:.9g} ± {self.error_bar:.1g}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """The verdict on a claimed derivative; ``bool(report)`` is "it is right".
 
@@ -77,6 +77,17 @@ class Report:
         """Return whether the claim is right; undecided is not right."""
         return self.ok
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether two reports say the same; what was not measured (NaN) is equal to what was not measured."""
+        return isinstance(other, Report) and self._told() == other._told()
+
+    def __hash__(self) -> int:
+        """Return the hash of what the report says."""
+        return hash(self._told())
+
+    def _told(self) -> tuple[str, ...]:
+        return tuple(repr(getattr(self, field.name)) for field in fields(self) if field.compare)
+
     def __repr__(self) -> str:
         """Return the verdict, short."""
         return f"<Report {self.verdict}{f': {self.diagnosis}' if self.diagnosis else ''}>"
@@ -100,9 +111,8 @@ class Report:
         lines += [f"  {line}" for line in self.evidence[:8]]
         if self.unchecked:
             lines.append(f"  not checked: {', '.join(self.unchecked)} (no gradient given)")
-        if self.reproduce and not self.ok:
-            lines.append(f"  reproduce: {self.reproduce}")
-        return "\n".join(_cut(line) for line in lines[:LINES])
+        again = [f"  reproduce: {self.reproduce}"] if self.reproduce and not self.ok else []
+        return "\n".join([*(_cut(line) for line in lines[: LINES - len(again)]), *again])
 
     def to_json(self) -> dict[str, object]:
         """Return the report as JSON data with ``"schema": "derivkit.report/1"``; numbers that are not finite become ``None``.
@@ -159,7 +169,7 @@ def _headline(verdict: str, subject: str, summary: str, numbers: str) -> list[st
 
 def _cut(line: str, width: int = WIDTH) -> str:
     """Return a line that fits, without its middle where it is too long: both ends of a formula tell which it is."""
-    if len(line) <= width or line.startswith("  reproduce:"):
+    if len(line) <= width:
         return line
     tail = (width - 3) // 3
     return f"{line[: width - 3 - tail]} … {line[-tail:]}"
