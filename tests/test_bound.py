@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import linecache
 import tracemalloc
 import warnings
 from functools import cache
@@ -315,6 +317,84 @@ def test_descent_is_that_of_the_kernel(text, options):
         np.testing.assert_allclose(step.params[w], p, rtol=1e-9, atol=1e-12)
     for w, a in arrays.items():
         np.testing.assert_array_equal(a, given[w])
+
+
+@pytest.mark.parametrize("options", [{}, {"momentum": 0.9}, {"weight_decay": 0.01}, {"momentum": 0.5, "weight_decay": 0.1}])
+@pytest.mark.parametrize("rates", [(0.3, 0.2, 0.05, 0.4), (1e-9, 0.2, 0.3, 1e-9)], ids=["near", "far"])
+def test_the_rate_may_be_set_before_any_step(rates, options):
+    """The velocity of torch.optim.SGD does not depend on the rate: a new one scales all of it."""
+    k = dk.compile("x: D\nw: D\ny:\nE = (w @ x - y)**2", "w", batch=("x", "y"))
+    rng = np.random.default_rng(1)
+    arrays = {"x": rng.normal(size=(6, 3)), "y": rng.normal(size=6), "w": rng.normal(size=3)}
+    rows = [np.arange(6), np.array([1, 2]), np.array([0, 5]), np.array([3])]
+    step = k.sgd(arrays, lr=0.1, rows=2, **options)
+    w, v = arrays["w"].copy(), np.zeros(3)
+    for rate, chosen in zip(rates, rows, strict=True):
+        step.lr = rate
+        assert step.lr == rate
+        assert f"lr={rate:g} " in repr(step)
+        loss, grads = k(x=arrays["x"][chosen], y=arrays["y"][chosen], w=w)
+        indices = None if len(chosen) == 6 else chosen
+        np.testing.assert_allclose(step.gradients(indices)["w"], grads["w"])
+        assert step(indices) == pytest.approx(loss, rel=1e-12)
+        v = options.get("momentum", 0.0) * v + grads["w"] + options.get("weight_decay", 0.0) * w
+        w = w - rate * v
+        np.testing.assert_allclose(step.params["w"], w, rtol=1e-12)
+
+
+def test_a_rate_costs_no_planning_and_a_wrong_one_changes_nothing(monkeypatch):
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 10, D=4, A=5, K=3)
+    step = k.sgd(arrays, lr=0.1)
+    step()
+    monkeypatch.setattr(type(k), "planned", lambda *_: pytest.fail("it planned"))
+    for rate in (0.05, 1e-3, 10):
+        step.lr = rate
+        step()
+    for wrong in (0.0, -1, float("nan"), float("inf"), "a", True, 1e300):
+        with pytest.raises(DerivkitError, match="lr"):
+            step.lr = wrong
+        assert step.lr == 10
+
+
+def test_descent_shows_its_source_and_its_plan():
+    k, arrays = bound(RELU, ("W1", "b1", "W2", "b2"), 10, D=4, A=5, K=3)
+    step = k.sgd(arrays, lr=0.1, rows=3)
+    assert "def bind(" in step.source  # no step is made yet: that over all rows is
+    assert step.explain().splitlines()
+    step([1, 2, 3])
+    assert "N = 3" in step.source
+    assert step.explain() != k.sgd(arrays, lr=0.1).explain()
+
+
+# -- where it stands ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("door", ["kernel", "step"])
+def test_a_warning_shows_the_line_that_it_comes_from(door):
+    k = dk.compile("x: D\nE = sum(exp(x))", "x")
+    x = np.full(3, 1e3)
+    call = k.bind(x=x) if door == "step" else lambda: k(x=x)
+    with pytest.warns(RuntimeWarning, match="overflow") as told:
+        call()
+    assert told[0].filename.startswith(f"<derivkit {door} ")
+    line = linecache.getline(told[0].filename, told[0].lineno)
+    assert "exp(x" in line
+    assert line in (call.source if door == "step" else k.source)
+
+
+def test_sources_are_listed_no_longer_than_they_live():
+    def listed():
+        gc.collect()
+        return {name for name in linecache.cache if name.startswith("<derivkit ")}
+
+    before = listed()
+    kept = dk.compile("x: D\nE = sum(exp(x))", "x")
+    step = kept.bind(x=np.ones(2))
+    for n in range(20):
+        dk.compile(kept.derivation).bind(x=np.ones(n + 1))()
+    assert len(listed() - before) == 2
+    del kept, step
+    assert listed() <= before
 
 
 def test_a_penalty_is_scaled_with_the_rest():

@@ -148,6 +148,12 @@ def test_a_kind_is_chosen(terminal: Terminal) -> None:
     assert "along= means nothing to a gradient" in terminal.refused("derive", "sum(x)", "--wrt", "x", *shape, "--along", "v")
 
 
+def test_a_kernel_of_another_kind_is_printed(terminal: Terminal) -> None:
+    source = terminal.done("kernel", "sum(x**3)", "--shape", "x=D", "--wrt", "x", "--kind", "hvp", "--along", "v")
+    assert "6 * x * v" in source
+    assert "--batch" in terminal.refused("kernel", "sum(x**3)", "--wrt", "x", "--kind", "hessian", "--reduce", "sum")
+
+
 @pytest.mark.parametrize("reduce", ["mean", "sum"])
 def test_the_printed_kernel_is_a_module_with_the_right_gradient(reduce: str, terminal: Terminal) -> None:
     terminal.done("kernel", LABELS, "--wrt", "W", "--batch", "x,k", "--reduce", reduce, "-o", "net.py")

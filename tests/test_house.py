@@ -47,7 +47,7 @@ def in_folder(folder: str, *tables: list[Room]) -> list[Room]:
     return [room._replace(pattern=f"derivkit.{folder}.{room.pattern.removeprefix('derivkit.')}") for t in tables for room in t]
 
 
-KERNEL = ("numeric.exponentials", "numeric.kernel", "numeric.bound", "numeric.trace", "numeric.cost", "numeric.lambdify")
+KERNEL = tuple(f"numeric.{name}" for name in "exponentials kernel bound sgd trace cost lambdify".split())
 ROOMS = [
     *rooms(GROUND, "shared", set(), "collector errors limits", "layout"),
     *rooms(GROUND, "shared", set(), "symbolic numeric checking"),  # the folders' own __init__: nothing but a docstring
@@ -132,6 +132,7 @@ FORWARDS = [
     ("derivkit.symbolic.steps", "derivkit.checking.verify*"),
     ("derivkit.numeric.kernel", "derivkit.checking.structured"),
     ("derivkit.numeric.kernel", "derivkit.numeric.bound"),
+    ("derivkit.numeric.kernel", "derivkit.numeric.sgd"),
     ("derivkit.numeric.kernel", "derivkit.numeric.cost"),
     ("derivkit.numeric.kernel", "derivkit.numeric.train"),
 ]

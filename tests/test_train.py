@@ -10,9 +10,10 @@ import pytest
 
 import derivkit as dk
 from derivkit.errors import DerivationError, DerivkitError
-from derivkit.numeric.bound import Sgd
 from derivkit.numeric.data import one_hot, split
 from derivkit.numeric.kernel import Kernel
+from derivkit.numeric.sgd import Sgd
+from derivkit.numeric.train import History
 from derivkit.symbolic.gallery import gallery
 
 
@@ -176,6 +177,26 @@ def test_a_rate_too_large_is_told_with_the_epoch_and_the_rate():
         dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=500, lr=1000.0)
     assert error.value.code == "DK010"
     assert dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=np.int64(2), seed=np.int32(1), lr=np.float32(0.1)).loss
+
+
+@pytest.mark.parametrize("options", [{"momentum": 0.5}, {"weight_decay": 0.1}])
+def test_momentum_and_decay_are_those_of_the_step(options):
+    k, data = dk.compile(LINE, wrt="w", batch=("x", "y")), line_data()
+    history = dk.fit(k, data=data, params={"w": np.zeros(3)}, epochs=4, lr=0.1, **options)
+    step = k.sgd({**data, "w": np.zeros(3)}, lr=0.1, **options)
+    assert history.loss == tuple(step() for _ in range(4))
+    np.testing.assert_array_equal(history.params["w"], step.params["w"])
+    with pytest.raises(DerivkitError, match=next(iter(options))):
+        dk.fit(k, data=data, params={"w": np.zeros(3)}, **dict.fromkeys(options, -1.0))
+
+
+def test_a_history_is_printed_in_a_line():
+    k = dk.compile(LINE, wrt="w", batch=("x", "y"))
+    history = dk.fit(k, data=line_data(), params={"w": np.zeros(3)}, epochs=3)
+    assert repr(history) == str(history)
+    assert repr(history).startswith("<History of 3 epochs: loss ")
+    assert repr(history).endswith(", params w: (3,)>")
+    assert repr(History()) == "<History of 0 epochs: params none>"
 
 
 def test_a_callback_may_end_the_training():

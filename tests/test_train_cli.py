@@ -24,7 +24,8 @@ NOTE = "derivkit: the samples were divided by 16, the largest number in them\n"
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path):
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(door, "PATIENCE", 60.0)  # a slow machine tells no more than a fast one
     before = os.getcwd()
     os.chdir(tmp_path)
     yield tmp_path
@@ -196,6 +197,72 @@ def test_parameters_that_do_not_fit_are_one_clear_error(run):
     assert not Path("out.npz").exists()
 
 
+# -- real targets ---------------------------------------------------------------------------------------------------------
+
+LINE = "x: D\nw: D\nb:\nt:\nE = (w @ x + b - t)**2"
+LINES = "x: D\nW: K, D\nb: K\nt: K\nE = sum((W @ x + b - t)**2)"
+
+
+@pytest.mark.parametrize(("net", "columns"), [(LINE, 1), (LINES, 2)], ids=["a number", "a row"])
+def test_real_targets_are_learned_without_classes(net, columns, run):
+    rng = np.random.default_rng(0)
+    X = rng.uniform(-1, 1, size=(100, 3))
+    np.savez("a.npz", x=X, y=X @ rng.normal(size=(3, columns)) + 0.5)
+    status, out, err = run("--net", net, "--data", "a.npz", "--lr", "0.2", "--epochs", "60")
+    assert (status, err) == (0, "")
+    assert "80 samples to learn from, 20 held out, real targets" in out
+    assert "accuracy" not in out
+    assert float(out.partition("held-out loss: ")[2]) < 1e-3
+
+
+def test_whole_numbers_are_no_classes_where_the_target_is_a_number(run):
+    x = np.arange(90.0)[:, None] / 90
+    np.savetxt("a.csv", np.column_stack([x, np.arange(90)]), delimiter=",")
+    out = run("--net", LINE, "--data", "a.csv", "--lr", "0.01", "--epochs", "2")[1]
+    assert "18 held out, real targets" in out
+    assert "real targets" in run("--net", LINE, "--data", "digits", "--lr", "0.001", "--epochs", "1")[1]
+    assert "10 classes" in run("--net", LINES, "--data", "digits", "--lr", "0.001", "--epochs", "1")[1]
+
+
+@pytest.mark.parametrize(
+    ("net", "arrays", "message"),
+    [
+        (LINE, {"x": np.ones((9, 2)), "y": np.ones((9, 2))}, "a target has 2 numbers, and the net's 't' is one"),
+        (LINE, {"x": np.ones((9, 2)), "y": np.full(9, 1e39)}, "targets are beyond the numbers of float32"),
+        (LINE, {"x": np.ones((3, 2)), "y": np.ones(3)}, "cannot train on 'a.npz': 3 samples"),
+        (LINE, {"x": np.ones((9, 2)), "y": np.array([1, np.nan] * 4 + [1])}, "targets[1] is nan"),
+        (LINES, {"x": np.ones((9, 2)), "y": np.ones((9, 2)), "x_test": np.ones((9, 2)), "y_test": np.ones((9, 3))}, "shape (3,)"),
+        (LINES, {"x": np.ones((9, 2)), "y": np.full(9, 0.5)}, "labels must be integers"),
+        (LINEAR, {"x": np.ones((9, 2)), "y": np.full(9, 0.5)}, "labels must be integers"),
+        (LINEAR, {"x": np.array([[1.0, 2], [3, np.inf]] * 4), "y": np.arange(8) % 2}, "samples[1, 1] is inf"),
+        (
+            LINEAR,
+            {"x": np.ones((4, 2)), "y": [0, 1, 0, 1], "x_test": np.ones((2, 2)), "y_test": [0, np.nan]},
+            "held-out labels[1] is nan",
+        ),
+    ],
+)
+def test_targets_that_do_not_fit_are_one_clear_error(net, arrays, message, run):
+    np.savez("a.npz", **arrays)
+    status, out, err = run("--net", net, "--data", "a.npz")
+    assert (status, out) == (2, "")
+    assert message in err.splitlines()[0]
+
+
+def test_momentum_and_decay_are_passed_on(run):
+    status, out, _ = run("--epochs", "2", "--lr", "0.1", "--momentum", "0.9", "--weight-decay", "0.0001")
+    assert status == 0
+    assert "learning rate 0.1, momentum 0.9, weight decay 0.0001, seed 0" in out
+    assert accuracy(out) > 85
+
+
+def test_a_long_training_tells_what_it_does_where_no_progress_is_shown(run, monkeypatch):
+    monkeypatch.setattr(door, "PATIENCE", 0.0)
+    status, out, err = run("--epochs", "20")
+    assert status == 0
+    assert err == "".join(f"derivkit: {line}\n" for line in out.splitlines()[:2])
+
+
 # -- plots ----------------------------------------------------------------------------------------------------------------
 
 
@@ -205,7 +272,7 @@ def test_a_plot_without_matplotlib_is_refused_before_training(run, monkeypatch):
     monkeypatch.setattr(door.dk, "fit", lambda *a, **o: pytest.fail("it trained"))
     status, out, err = run("--plot", "loss.svg")
     assert (status, out, os.listdir()) == (2, "", [])
-    assert err == "derivkit: error: --plot needs matplotlib\n  hint: pip install matplotlib, or leave --plot out\n"
+    assert err == "derivkit: error: --plot needs matplotlib\n  hint: pip install 'derivkit-verify[plot]', or leave --plot out\n"
 
 
 @pytest.mark.parametrize("end", ["svg", "png"])
@@ -227,6 +294,8 @@ def test_a_plot_of_loss_and_accuracy(end, run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--momentum", "1"], "--momentum must be a number from 0 to below 1"),
+        (["--weight-decay", "-1"], "--weight-decay must be a number from 0"),
         (["--plot", "a.pdf"], "--plot needs a name that ends in .svg or .png"),
         (["--save", "params"], "--save needs a name that ends in .npz"),
         (["--save", "no/a.npz"], "its folder does not exist"),
@@ -356,6 +425,8 @@ HOSTILE = {
     "an empty folder": ("a.npz", os.mkdir, "a folder without train-images-idx3-ubyte"),
     "one long line": ("a.csv", lambda n: Path(n).write_bytes(b"1," * 10**6), "a line of more than 1000000 bytes"),
     "blank lines": ("a.csv", lambda n: Path(n).write_bytes(b"\n" * 10**6), "it holds no samples"),
+    "semicolons": ("a.csv", lambda n: Path(n).write_bytes(b"1;2\n3;4\n"), "the delimiter of a table is a comma"),
+    "tabs": ("a.csv", lambda n: Path(n).write_bytes(b"1\t2\n3\t4\n"), "its lines have tabs"),
     "one column": ("a.csv", lambda n: Path(n).write_bytes(b"1\n2\n"), "a table has a column of labels and others"),
     "a word": ("a.csv", lambda n: Path(n).write_bytes(b"1,0\n" * 99 + b"x,1\n"), "string 'x' to float64 at row 100, column 1"),
     "a longer row": ("a.csv", lambda n: Path(n).write_bytes(b"1,0\n" * 99 + b"1,0,1\n"), "from 2 to 3 at row 100"),

@@ -78,6 +78,29 @@ def test_what_cannot_be_trained_on_is_one_clear_error(changes, message):
     assert message in str(refused(**changes))
 
 
+def test_what_is_missing_is_asked_for_where_it_belongs():
+    k = dk.compile("x: D\nw: D\nb:\nlam: positive\nE = (w @ x + b)**2 + lam * b**2", wrt=("w", "b"), batch="x")
+    data, params = {"x": np.ones((4, 2)), "lam": 0.1}, {"w": np.zeros(2), "b": 0.0}
+    for name, hint in (("b", "params={'b': ...}"), ("lam", "data={'lam': ...}"), ("x", "data={'x': ...}")):
+        with pytest.raises(DerivkitError, match=f"'{name}'") as error:
+            dk.fit(k, data={n: v for n, v in data.items() if n != name}, params={n: v for n, v in params.items() if n != name})
+        assert error.value.hint == hint
+
+
+def test_the_step_that_is_named_is_found_with_the_velocity_of_the_epoch():
+    options = given(epochs=5000, lr=3.0, momentum=0.9)
+    with pytest.raises(train.TrainingError) as error:
+        dk.fit(K, **options)
+    step = K.sgd({**options["data"], **options["params"]}, lr=3.0, momentum=0.9)
+    random, lost = np.random.default_rng(0), []
+    while not lost:
+        order = random.permutation(23)
+        with np.errstate(all="ignore"):
+            losses = [step(order[first : first + 5]) for first in range(0, 23, 5)]
+        lost = [number for number, loss in enumerate(losses, 1) if not np.isfinite(loss)]
+    assert f"at lr=3: in step {lost[0]} the loss is " in str(error.value)
+
+
 def test_held_out_samples_that_do_not_fit_are_told_before_the_first_step():
     k = dk.compile("x: D\nt: label K\nW: K, D\nE = softmax_cross_entropy(t, W @ x)", wrt="W", batch=("x", "t"))
     seen = []

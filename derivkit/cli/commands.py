@@ -18,6 +18,8 @@ _PROGRAM = "the program's text; - reads it from standard input"
 _FILE = Option("--file", "PATH", "read the program from a file")
 _WRT = Option("--wrt", "NAMES", "differentiate with respect to these names, separated by commas")
 _SHAPE = Option("--shape", "NAME=SIZES", "declare a name: W1=M,D or 't=onehot K' (repeats)", repeats=True)
+_KIND = Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS)
+_ALONG = Option("--along", "NAMES", "the directions of a jvp or an hvp, one for each of --wrt (default: NAME_dot)")
 _OUTPUT = Option("--output", "FILE", "write to a file instead of standard output", short="-o")
 
 #: Every command has these.
@@ -36,8 +38,8 @@ COMMANDS: tuple[Command, ...] = (
             _WRT,
             _FILE,
             _SHAPE,
-            Option("--kind", "KIND", "what to derive (default: by the output's shape)", KINDS),
-            Option("--along", "NAMES", "the directions of a jvp or an hvp, one for each of --wrt (default: NAME_dot)"),
+            _KIND,
+            _ALONG,
             Option("--at", "VALUES", "also the value and derivatives of every node at a point: 'x0=1, w=[0.3, 0.1]'"),
             Option("--layout", "LAYOUT", "the axis order of a derivative (default: mixed)", LAYOUTS),
             Option("--notation", "NOTATION", "how to write the result (default: both)", ("index", "matrix", "both", "operator")),
@@ -66,6 +68,8 @@ COMMANDS: tuple[Command, ...] = (
             _WRT,
             _FILE,
             _SHAPE,
+            _KIND,
+            _ALONG,
             Option("--batch", "NAMES", "inputs with a batch axis in front, separated by commas"),
             Option("--reduce", "HOW", "how the loss of a batch is reduced (default: mean)", ("mean", "sum")),
             _OUTPUT,
@@ -110,6 +114,8 @@ COMMANDS: tuple[Command, ...] = (
             Option("--epochs", "N", f"how many times to go through the data (default: {EPOCHS})"),
             Option("--batch-size", "N", f"how many samples to a step (default: {BATCH_SIZE})"),
             Option("--lr", "RATE", f"the learning rate (default: {RATE})"),
+            Option("--momentum", "M", "from 0 to below 1, as in torch.optim.SGD (default: 0)"),
+            Option("--weight-decay", "C", "how much of each parameter is added to its gradient (default: 0)"),
             Option("--seed", "N", f"the seed of the start and of the shuffling (default: {SEED})"),
             Option("--sizes", "SIZES", "sizes that the data do not fix: 'M=100' (default: 64 each)"),
             Option("--save", "FILE.npz", "write the parameters of the last finished epoch, also after Ctrl-C"),

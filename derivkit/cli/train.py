@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -20,7 +22,8 @@ from derivkit.cli.train_plot import check_plot, drawn
 from derivkit.cli.train_start import WIDEST, archive, check_shapes, check_sizes, initial, lengths, resumed, shaped, shapes_of
 from derivkit.errors import DerivkitError, echo
 from derivkit.numeric.data import Samples, Split, load_digits, load_file, one_hot, split
-from derivkit.numeric.train import History
+from derivkit.numeric.kernel import Kernel
+from derivkit.numeric.train import PATIENCE, History
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.parse import read_program
 
@@ -37,6 +40,8 @@ class Options(NamedTuple):
     epochs: int
     batch_size: int
     rate: float
+    momentum: float
+    decay: float
     seed: int
 
 
@@ -54,35 +59,40 @@ def run(arguments: Arguments) -> tuple[str, int]:
         start = _resumed(arguments, learned, sizes)
         kernel = dk.compile(text, wrt=list(learned), batch=DATA, reduce="mean")
     source = arguments.get("--data") or "digits"
-    parts, classes, scale = _data(source, arguments.get("--labels"))
+    parts, classes, scale = _data(source, arguments.get("--labels"), inputs["t"])
     train = _named(parts.train_images, parts.train_labels, inputs, classes, sizes)
     test = _named(parts.test_images, parts.test_labels, inputs, classes, sizes)
     before = None if start is None else "the parameters of --resume are of other data"
     shapes = shapes_of(learned, lengths(inputs, train, sizes, before))
     if start is not None:
         check_shapes(arguments.get("--resume") or "", start, shapes)
-    history = dk.fit(
-        kernel,
-        data=train,
-        test=test,
-        params=initial(shapes, options.seed) if start is None else start,
-        epochs=options.epochs,
-        batch_size=options.batch_size,
-        lr=options.rate,
-        seed=options.seed,
-        progress=sys.stderr,
-    )
+    known = [
+        f"net:   {given if given.isidentifier() else 'as given'}, {sum(map(math.prod, shapes.values()))} parameters",
+        f"data:  {echo(source)}, {len(train['x'])} samples to learn from, {len(test['x'])} held out, {_targets(classes)}",
+    ]
+    with _told(known):
+        history = dk.fit(
+            kernel,
+            data=train,
+            test=test,
+            params=initial(shapes, options.seed) if start is None else start,
+            epochs=options.epochs,
+            batch_size=options.batch_size,
+            lr=options.rate,
+            momentum=options.momentum,
+            weight_decay=options.decay,
+            seed=options.seed,
+            progress=sys.stderr,
+        )
     if scale > 1 and not history.interrupted:
         _tell(f"the samples were divided by {scale:g}, the largest number in them")
     written = _written(arguments, history, f"{given if given.isidentifier() else 'net'} on {echo(source)}")
     lines = [
-        f"net:   {given if given.isidentifier() else 'as given'}, {sum(map(math.prod, shapes.values()))} parameters",
-        f"data:  {echo(source)}, {len(train['x'])} samples to learn from, {len(test['x'])} held out, {classes} classes",
+        *known,
         f"check: {history.checked}",
-        f"steps: {_count(options.epochs, 'epoch')}, {_count(options.batch_size, 'sample')} a step,"
-        f" learning rate {options.rate:g}, seed {options.seed}",
+        _steps(options),
         f"loss:  {' -> '.join(map(_short, dict.fromkeys((history.loss[0], history.loss[-1]))))}{_rising(history.loss)}",
-        _accuracy(history.accuracy),
+        _accuracy(history.accuracy) if classes is not None else f"held-out loss: {_short(_loss(kernel, test, history))}",
         *written,
     ]
     return "\n".join(lines), 0
@@ -96,6 +106,8 @@ def _options(arguments: Arguments) -> Options:
         _number(arguments, "--epochs", int, EPOCHS, "a whole number from 1 to 100000", lambda n: 0 < n <= 100_000),
         _number(arguments, "--batch-size", int, BATCH_SIZE, "a whole number from 1", lambda n: n > 0),
         _number(arguments, "--lr", float, RATE, "a positive number", lambda x: math.isfinite(x) and x > 0),
+        _number(arguments, "--momentum", float, 0.0, "a number from 0 to below 1", lambda x: 0 <= x < 1),
+        _number(arguments, "--weight-decay", float, 0.0, "a number from 0", lambda x: 0 <= x < math.inf),
         _number(arguments, "--seed", int, SEED, "a whole number from 0", lambda n: 0 <= n < 2**63),
     )
 
@@ -147,33 +159,48 @@ def _inputs(text: str) -> dict[str, Input]:
 # -- data -----------------------------------------------------------------------------------------------------------------
 
 
-def _data(source: str, labels: str | None) -> tuple[Split, int, float]:
-    """Return the samples to learn from and those held out, how many classes there are, and what the samples were divided by."""
-    found = _digits() if source == "digits" and labels is None else load_file(source, labels)
+def _data(source: str, labels: str | None, target: Input) -> tuple[Split, int | None, float]:
+    """Return samples to learn from and those held out, the number of classes, and what the samples were divided by.
+
+    There are no classes where the targets are real numbers: the net has a ``t`` that is no label and not one-hot.
+    """
+    kind = "labels" if target.kind in ("label", "onehot") else "rows" if target.shape else "numbers"
+    found = _digits(kind) if source == "digits" and labels is None else load_file(source, labels, targets=kind)
     apart = found.held_out
     parts = split(found.samples, found.labels) if apart is None else Split(found.samples, found.labels, *apart)
+    real = found.labels.dtype.kind == "f"
     seen = len(np.unique(found.labels))
-    if not len(parts.test_labels) or seen < 2:
+    if not len(parts.test_labels) or (seen < 2 and not real):
+        samples = f"cannot train on '{echo(source)}': {_count(len(found.labels), 'sample')}"
+        if real:
+            raise DerivkitError(samples, code="DK040", hint="five at least: every fifth sample is held out")
         hint = "two classes at least, and five samples of one: every fifth sample of a class is held out"
-        message = f"cannot train on '{echo(source)}': {_count(len(found.labels), 'sample')}, {seen} class{'es' * (seen != 1)}"
-        raise DerivkitError(message, code="DK040", hint=hint)
-    return parts, 1 + int(max(parts.train_labels.max(), parts.test_labels.max())), found.scale
+        raise DerivkitError(f"{samples}, {seen} class{'es' * (seen != 1)}", code="DK040", hint=hint)
+    return parts, None if real else 1 + int(max(parts.train_labels.max(), parts.test_labels.max())), found.scale
 
 
-def _digits() -> Samples:
+def _digits(targets: str) -> Samples:
     images, labels = load_digits()
-    return Samples(images.reshape(-1, 8, 8).astype(np.float32), labels, None, 1.0)
+    wanted = labels.astype(np.float32) if targets == "numbers" else labels
+    return Samples(images.reshape(-1, 8, 8).astype(np.float32), wanted, None, 1.0)
 
 
-def _named(samples: Array, labels: Array, inputs: Mapping[str, Input], classes: int, sizes: dict[str, int]) -> dict[str, Array]:
-    """Return samples and targets as the net declares them: labels stay so, or become rows with a one."""
+def _named(
+    samples: Array, labels: Array, inputs: Mapping[str, Input], classes: int | None, sizes: dict[str, int]
+) -> dict[str, Array]:
+    """Return samples and targets as the net declares them: labels stay so, or become rows with a one; real targets stay so."""
     target = inputs["t"]
-    if target.range is not None and target.range.name is not None:
-        sizes.setdefault(target.range.name, classes)
     if len(target.shape) > 1:
         raise DerivkitError("the net's 't' has more than one axis", code="DK040", hint="t: onehot K, or t: label K")
+    if classes is None:
+        if labels.ndim != 1 + len(target.shape):
+            message = f"a target has {labels.shape[1]} numbers, and the net's 't' is one"
+            raise DerivkitError(message, code="DK040", hint="t: K")
+        return {"x": shaped(samples, inputs["x"]), "t": labels}
+    if target.range is not None and target.range.name is not None:
+        sizes.setdefault(target.range.name, classes)
     if not target.shape:
-        return {"x": shaped(samples, inputs["x"]), "t": labels if target.kind == "label" else labels.astype(np.float32)}
+        return {"x": shaped(samples, inputs["x"]), "t": labels}
     width = target.shape[0].literal or sizes.get(str(target.shape[0]), classes)
     return {"x": shaped(samples, inputs["x"]), "t": one_hot(labels, max(width, classes)).astype(np.float32)}
 
@@ -197,9 +224,39 @@ def _written(arguments: Arguments, history: History, title: str) -> list[str]:
     return [f"{word} {echo(path)}" for word, path in (("saved:", save), ("plot: ", plot)) if path is not None]
 
 
+@contextmanager
+def _told(known: Sequence[str]) -> Iterator[None]:
+    """Tell what is known on standard error when training takes longer than a moment, where no progress line is shown."""
+    timer = threading.Timer(PATIENCE, lambda: _tell("\nderivkit: ".join(known)))
+    timer.daemon = True
+    if sys.stderr is not None and not sys.stderr.isatty():
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _loss(kernel: Kernel, test: Mapping[str, Array], history: History) -> float:
+    """Return the mean loss of the samples held out."""
+    with np.errstate(all="ignore"):
+        return float(kernel({**test, **history.params})[0])
+
+
 def _tell(note: str) -> None:
     if sys.stderr is not None:
         sys.stderr.write(f"derivkit: {note}\n")
+
+
+def _targets(classes: int | None) -> str:
+    return "real targets" if classes is None else f"{classes} classes"
+
+
+def _steps(options: Options) -> str:
+    numbers = [("learning rate", options.rate), ("momentum", options.momentum), ("weight decay", options.decay)]
+    given = [f"{word} {number:g}" for word, number in numbers if number]
+    counts = f"{_count(options.epochs, 'epoch')}, {_count(options.batch_size, 'sample')} a step"
+    return f"steps: {counts}, {', '.join(given)}, seed {options.seed}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -18,7 +18,8 @@ def check_plot(path: str) -> None:
     if _format(path) not in FORMATS:
         raise usage(f"--plot needs a name that ends in .svg or .png, not '{echo(path)}'", "--plot loss.svg")
     if importlib.util.find_spec("matplotlib") is None:
-        raise DerivkitError("--plot needs matplotlib", code="DK043", hint="pip install matplotlib, or leave --plot out")
+        hint = "pip install 'derivkit-verify[plot]', or leave --plot out"
+        raise DerivkitError("--plot needs matplotlib", code="DK043", hint=hint)
 
 
 def _format(path: str) -> str:

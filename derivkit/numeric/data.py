@@ -46,11 +46,14 @@ TESTS = ("t10k", "test")
 
 
 class Samples(NamedTuple):
-    """What a file holds: samples (N, ...) in float32, labels (N,), perhaps a pair of both held out, and the divisor of all."""
+    """What a file holds: samples (N, ...) in float32, labels (N,), perhaps a pair of both held out, and the divisor of all.
+
+    Where targets are read instead of labels, they are (N,) or (N, K), in float32, and not divided.
+    """
 
     samples: NDArray[np.float32]
-    labels: Ints
-    held_out: tuple[NDArray[np.float32], Ints] | None
+    labels: Array
+    held_out: tuple[NDArray[np.float32], Array] | None
     scale: float
 
 
@@ -58,9 +61,9 @@ class Split(NamedTuple):
     """Samples to learn from and samples held out, with their labels."""
 
     train_images: Array
-    train_labels: Ints
+    train_labels: Array
     test_images: Array
-    test_labels: Ints
+    test_labels: Array
 
 
 def load_digits() -> tuple[Floats, Ints]:
@@ -77,8 +80,8 @@ def load_digits() -> tuple[Floats, Ints]:
     return table[:, :-1] / BRIGHTEST, np.ascontiguousarray(table[:, -1])
 
 
-def split(images: Array, labels: Ints, every: int = 5) -> Split:
-    """Hold out every fifth sample of each class (the 5th, the 10th, ... in the order of the file).
+def split(images: Array, labels: Array, every: int = 5) -> Split:
+    """Hold out every fifth sample of each class (the 5th, the 10th, ... in the order of the file), or of all with real targets.
 
     It needs no seed and never changes: the same samples are held out on every machine and with every version of NumPy,
     in each class in the same proportion.
@@ -92,8 +95,9 @@ def split(images: Array, labels: Ints, every: int = 5) -> Split:
     if every < 2:
         raise DerivkitError(f"every must be at least 2, not {every}", code="DK040")
     held_out = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        held_out[np.flatnonzero(labels == label)[every - 1 :: every]] = True
+    classes = labels if labels.dtype.kind in "iu" else np.zeros(len(labels), int)  # real targets are of one class
+    for label in np.unique(classes):
+        held_out[np.flatnonzero(classes == label)[every - 1 :: every]] = True
     return Split(images[~held_out], labels[~held_out], images[held_out], labels[held_out])
 
 
@@ -117,7 +121,7 @@ def one_hot(labels: ArrayLike, classes: int | None = None) -> Floats:
     return rows
 
 
-def load_file(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None) -> Samples:
+def load_file(path: str | os.PathLike[str], labels: str | os.PathLike[str] | None = None, *, targets: str = "labels") -> Samples:
     """Return the samples and labels of a file, and those that it keeps apart for testing, divided by the largest number.
 
     - ``.npz``: samples and labels under names of :data:`SAMPLES` and :data:`LABELS`, and perhaps those of a test;
@@ -125,20 +129,23 @@ def load_file(path: str | os.PathLike[str], labels: str | os.PathLike[str] | Non
     - ``.npy``: the same as an array, or samples alone with ``labels`` in a file of their own;
     - IDX, as MNIST comes: ``train-images-idx3-ubyte`` finds its labels and the ``t10k-`` files beside it, so does their folder.
 
+    With ``targets="numbers"`` what would be labels is real numbers, one or a row of them for each sample; with ``"rows"`` so is
+    what has two axes.
+
     All may be compressed (``.gz``).  Only regular files are read, sizes are checked first, nothing is unpickled.
     """
     if os.path.isdir(path):
         path = _images_in(path)
     if labels is not None:
-        return _clean(path, (_read_numbers(path), _read_numbers(labels)), None)
+        return _clean(path, (_read_numbers(path), _read_numbers(labels)), None, targets)
     kind = kind_of(path)
     if kind == ".npz":
         with opened(path) as file:
-            return _clean(path, *_named(read_archive(file, _known(names_of(file)))))
+            return _clean(path, *_named(read_archive(file, _known(names_of(file)))), targets)
     if kind in (".csv", ".npy"):
         with opened(path) as file:
             table = read_table(file) if kind == ".csv" else _columns(read_array(file))
-        return _clean(path, table, None)
+        return _clean(path, table, None, targets)
     images = _read_numbers(path)
     partner = _beside(path, "images", "labels")
     if partner is None:
@@ -146,7 +153,7 @@ def load_file(path: str | os.PathLike[str], labels: str | os.PathLike[str] | Non
         raise bad_file(path, "it has no labels", hint)
     tests = [(found, _beside(found, "images", "labels")) for word in TESTS if (found := _beside(path, "train", word))]
     held_out = next(((_read_numbers(a), _read_numbers(b)) for a, b in tests if b is not None), None)
-    return _clean(path, (images, _read_numbers(partner)), held_out)
+    return _clean(path, (images, _read_numbers(partner)), held_out, targets)
 
 
 def _read_numbers(path: str | os.PathLike[str]) -> Array:
@@ -218,12 +225,15 @@ def _columns(table: Array) -> tuple[Array, Array]:
 # -- what is read is checked ----------------------------------------------------------------------------------------------
 
 
-def _clean(path: str | os.PathLike[str], given: tuple[Array, Array], test: tuple[Array, Array] | None) -> Samples:
-    """Return finite samples in float32, divided by the largest number where that is beyond 1, and integer labels."""
-    learned, kept = _fitting(path, *given), None if test is None else _fitting(path, *test)
+def _clean(path: str | os.PathLike[str], given: tuple[Array, Array], test: tuple[Array, Array] | None, targets: str) -> Samples:
+    """Return finite samples in float32, divided by the largest number where that is beyond 1, and integer labels, or targets."""
+    learned = _fitting(path, *given, targets)
+    kept = None if test is None else _fitting(path, *test, targets, "held-out ")
     scale = max(1.0, float(learned[0].max()), -float(learned[0].min()))
     if kept is not None and kept[0].shape[1:] != learned[0].shape[1:]:
         raise bad_file(path, f"samples of shape {learned[0].shape[1:]}, and held out are some of shape {kept[0].shape[1:]}")
+    if kept is not None and kept[1].shape[1:] != learned[1].shape[1:]:
+        raise bad_file(path, f"targets of shape {learned[1].shape[1:]}, and held out are some of shape {kept[1].shape[1:]}")
     apart = None if kept is None else (_divided(kept[0], scale), kept[1])
     return Samples(_divided(learned[0], scale), learned[1], apart, scale)
 
@@ -234,17 +244,25 @@ def _divided(samples: Array, scale: float) -> Array:
     return found
 
 
-def _fitting(path: str | os.PathLike[str], samples: Array, labels: Array) -> tuple[Array, Ints]:
-    """Return finite samples and their labels as integers, or say what is wrong with them."""
+def _fitting(path: str | os.PathLike[str], samples: Array, labels: Array, targets: str, which: str = "") -> tuple[Array, Array]:
+    """Return finite samples and their labels as integers, or their targets; or say what is wrong with them."""
     if not (samples.dtype.kind in "iufb" and labels.dtype.kind in "iuf"):
         raise bad_file(path, f"samples and labels must be numbers, not {samples.dtype} and {labels.dtype}")
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if samples.ndim < 2 or labels.ndim != 1 or len(samples) != len(labels) or not samples.size:
+    real = targets == "numbers" or (targets == "rows" and labels.ndim == 2)
+    if samples.ndim < 2 or labels.ndim not in ((1, 2) if real else (1,)) or len(samples) != len(labels) or not samples.size:
         raise bad_file(path, f"samples of shape {samples.shape} do not fit labels of shape {labels.shape}")
     if samples.size > NUMBERS:
         raise bad_file(path, f"{samples.size} numbers are more than the limit of {NUMBERS}")
-    if any(array.dtype.kind == "f" and not np.isfinite(array).all() for array in (samples, labels)):
-        raise bad_file(path, "it holds NaN or infinity")
+    for word, array in (("samples", samples), ("targets" if real else "labels", labels)):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            place = tuple(int(n) for n in np.argwhere(~np.isfinite(array))[0])
+            raise bad_file(path, f"{which}{word}[{', '.join(map(str, place))}] is {array[place]}, counted from 0")
+    if real:
+        if np.abs(labels).max() > np.finfo(np.float32).max:
+            raise bad_file(path, "targets are beyond the numbers of float32")
+        return samples, labels.astype(np.float32)
     if labels.min() < 0 or labels.max() >= CLASSES or (labels != np.trunc(labels)).any():
-        raise bad_file(path, f"labels must be integers in range({CLASSES})")
+        hint = "for real targets, a net with 't:' (no label, no onehot)"
+        raise bad_file(path, f"labels must be integers in range({CLASSES})", hint)
     return samples, labels.astype(np.int64)

@@ -39,6 +39,9 @@ IDX_AXES = 8
 #: Columns with one of these names hold the labels; without one, the last column does.
 LABEL_COLUMNS = ("label", "labels", "class", "target", "y")
 
+#: Delimiters that a table of another kind may have.
+OTHERS: Mapping[bytes, str] = {b";": "semicolons", b"\t": "tabs", b"|": "bars"}
+
 
 @contextmanager
 def opened(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
@@ -192,6 +195,8 @@ def read_table(file: IO[bytes]) -> tuple[Array, Array]:
     The first line may have names: a column of :data:`LABEL_COLUMNS` is the labels, else the last one is.
     """
     first, lines = _scan(file)
+    if b"," not in first and (seen := [word for mark, word in OTHERS.items() if mark in first]):
+        raise ValueError(f"the delimiter of a table is a comma, and its lines have {seen[0]}")
     names = _names(first)
     columns = first.count(b",") + 1
     if not columns > 1 or lines * columns > NUMBERS:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 import importlib.util
+import itertools
+import linecache
+import weakref
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -232,8 +236,8 @@ class Kernel:
         return bind(self, arrays, **named)
 
     def sgd(self, arrays: Mapping[str, Any] | None = None, /, **options: Any) -> Any:
-        """Return a step of gradient descent in place: a forward to :func:`derivkit.numeric.bound.sgd`."""
-        from derivkit.numeric.bound import sgd
+        """Return a step of gradient descent in place: a forward to :func:`derivkit.numeric.sgd.sgd`."""
+        from derivkit.numeric.sgd import sgd
 
         return sgd(self, arrays, **options)
 
@@ -350,6 +354,9 @@ def _check_sizes(program: Program, values: Mapping[str, Array]) -> None:
                 raise DerivkitError(f"'{i.name}' has a label outside of 0..{top - 1}", code="DK040")
 
 
+#: The numbers of the sources that were compiled, for their names.
+_NUMBERS = itertools.count(1)
+
 # -- the one exec ---------------------------------------------------------------------------------------------------------
 
 
@@ -357,7 +364,16 @@ def load(module: Module | BoundModule) -> Callable[..., Any]:
     """Return the function of a generated module.  This is the one ``exec`` of derivkit, on source built from our own tree."""
     if module.needs_scipy and importlib.util.find_spec("scipy") is None:
         raise DerivkitError("this kernel uses erf, which SciPy has", code="DK043", hint="pip install scipy")
-    scope: dict[str, Any] = {"__name__": "derivkit_kernel"}
-    exec(module.source, scope)  # noqa: S102
+    name = f"<derivkit {'step' if isinstance(module, BoundModule) else 'kernel'} {next(_NUMBERS)}>"
+    scope: dict[str, Any] = {"__name__": "derivkit_kernel", "__source__": _Listed(name, module.source)}
+    exec(builtins.compile(module.source, name, "exec"), scope)  # noqa: S102
     function: Callable[..., Any] = scope[module.function]
     return function
+
+
+class _Listed:
+    """Source whose lines warnings and tracebacks show, as long as this is alive: as long as a function has it in its scope."""
+
+    def __init__(self, name: str, source: str) -> None:
+        linecache.cache[name] = len(source), None, source.splitlines(keepends=True), name
+        weakref.finalize(self, linecache.cache.pop, name, None).atexit = False

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivkitError, did_you_mean, echo
-from derivkit.numeric.bound import Sgd, check_trainable, learning_rate, whole_number
+from derivkit.numeric.bound import whole_number
 from derivkit.numeric.codegen import generate, scores_of
 from derivkit.numeric.kernel import Kernel, checked, load, plain_array
+from derivkit.numeric.sgd import Sgd, check_trainable, learning_rate
 from derivkit.numeric.train_check import CHECKED, check, check_finite, check_steps
 from derivkit.symbolic.given import by_name
 
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 PATIENCE, AGAIN = 1.0, 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class History:
     """What happened: the mean loss of each epoch, the accuracy after it, and the parameters at the end.
 
@@ -40,6 +41,19 @@ class History:
     checked: str = ""
     seconds: float = 0.0
     interrupted: bool = False
+
+    def __repr__(self) -> str:
+        """Say how it went in a line, without the arrays.
+
+        >>> History((0.5, 0.25), (), {"w": np.zeros(3)})
+        <History of 2 epochs: loss 0.5 -> 0.25, params w: (3,)>
+        """
+        ends = dict.fromkeys(f"{loss:.4g}" for loss in (*self.loss[:1], *self.loss[-1:]))
+        went = [f"loss {' -> '.join(ends)}"] if ends else []
+        went += [f"accuracy {100 * self.accuracy[-1]:.1f} %"] if self.accuracy else []
+        shapes = f"params {', '.join(f'{name}: {np.shape(array)}' for name, array in self.params.items()) or 'none'}"
+        epochs = f"{len(self.loss)} epoch{'s' * (len(self.loss) != 1)}{', interrupted' * self.interrupted}"
+        return f"<History of {epochs}: {', '.join([*went, shapes])}>"
 
 
 class TrainingError(DerivkitError):
@@ -61,6 +75,8 @@ def fit(
     epochs: int = 10,
     batch_size: int | None = None,
     lr: float = 0.1,
+    momentum: float = 0.0,
+    weight_decay: float = 0.0,
     seed: int = 0,
     test: Mapping[str, Any] | None = None,
     progress: IO[str] | None = None,
@@ -70,9 +86,10 @@ def fit(
 
     ``data`` holds the kernel's inputs that are not trained, samples first where they are batched; ``batch_size=None`` is
     the full batch.  Each epoch visits every sample once, in an order shuffled from ``seed``, the last smaller minibatch
-    included; the same seed gives the same bits.  ``test`` are held-out samples for the accuracy, ``progress`` a stream for a
-    progress line (used when it is a terminal), ``callback(epoch, loss, params)`` is called after each epoch and ends the
-    training by returning ``False``.  Ctrl-C ends it as after the last finished epoch, ``interrupted`` then being true.
+    included; the same seed gives the same bits.  ``momentum`` and ``weight_decay`` are those of :meth:`Kernel.sgd`.  ``test``
+    are held-out samples for the accuracy, ``progress`` a stream for a progress line (used when it is a terminal),
+    ``callback(epoch, loss, params)`` is called after each epoch, from 0, with its mean loss and the live parameters, and
+    ends the training by returning ``False``.  Ctrl-C ends it as after the last finished epoch, ``interrupted`` then being true.
 
     Raises :class:`DerivationError` when a gradient is not that of the data, and :class:`DerivkitError` for data that are not
     finite and when a loss, a gradient or a parameter becomes so (then ``error.history`` is that of the finished epochs).
@@ -97,9 +114,11 @@ def fit(
         raise DerivkitError("callback is a function of the epoch, the loss and the parameters", code="DK010")
     if progress is not None and not hasattr(progress, "isatty"):
         raise DerivkitError("progress is a stream", code="DK010", hint="progress=sys.stderr")
+    _check_complete(kernel, inputs, trained)
     check_finite(kernel, inputs, trained, held_out)
     evidence = check(kernel, inputs, trained, seed)
-    step = kernel.sgd({**inputs, **trained}, lr=lr, rows=max(min(size, count), min(CHECKED, count)))
+    rows = max(min(size, count), min(CHECKED, count))
+    step = kernel.sgd({**inputs, **trained}, lr=lr, rows=rows, momentum=momentum, weight_decay=weight_decay)
     check_steps(kernel, inputs, step, min(CHECKED, count))
     predict = _accuracy(kernel, {**inputs, **held_out})
     if predict is not None:
@@ -136,7 +155,7 @@ class _Run:
 
     def keep(self) -> None:
         """Keep the parameters, in one assignment: an interruption finds those of one epoch or of the other."""
-        self.kept = len(self.loss), {name: array.copy() for name, array in self.step.params.items()}
+        self.kept = len(self.loss), self.step.state()
 
     def epoch(self, minibatches: Sequence[Array | None], predict: Callable[[Mapping[str, Array]], float] | None) -> None:
         """Do one epoch in place on the parameters, and note its loss and the accuracy after it."""
@@ -165,7 +184,7 @@ class _Run:
     def history(self, interrupted: bool = False) -> History:
         """Return what happened; all of it as after the last finished epoch."""
         epochs, kept = self.kept
-        _put(self.step, kept)
+        self.step.restore(kept)
         seconds = time.perf_counter() - self.meter.start
         losses, accuracies = tuple(self.loss[:epochs]), tuple(self.accuracy[:epochs])
         return History(losses, accuracies, self.step.params, self.evidence, seconds, interrupted)
@@ -174,7 +193,7 @@ class _Run:
         """Return the error for an epoch in which something is no longer finite: its steps are done again, looking at each."""
         history = self.history()
         number, what, hint = _first_lost(self.step, minibatches)
-        _put(self.step, self.kept[1])
+        self.step.restore(self.kept[1])
         if self.kept[0] == 0 and (sample := self._lost_sample(minibatches[number - 1])) is not None:
             hint = f"sample {sample} has no finite loss and gradient at the given params: a logarithm, a root, a division by 0?"
         before = f"; the losses before: {', '.join(f'{loss:.3g}' for loss in history.loss[-3:])}" if history.loss else ""
@@ -185,11 +204,10 @@ class _Run:
 
     def _lost_sample(self, rows: Array | None) -> int | None:
         """Return the first of these samples with which loss or gradient is not finite where the epoch began, if there is any."""
-        params = self.kept[1]
-        if not self.batched or _is_finite(self.step, rows, params):
+        if not self.batched or _is_finite(self.step, rows):
             return None
         samples = range(self.step.samples) if rows is None else map(int, rows)
-        return next((n for n in samples if not _is_finite(self.step, np.array([n]), params)), None)
+        return next((n for n in samples if not _is_finite(self.step, np.array([n]))), None)
 
 
 def _first_lost(step: Sgd, minibatches: Sequence[Array | None]) -> tuple[int, str, str]:
@@ -209,16 +227,12 @@ def _first_lost(step: Sgd, minibatches: Sequence[Array | None]) -> tuple[int, st
     return len(minibatches), "something is not finite", "a smaller lr"
 
 
-def _is_finite(step: Sgd, rows: Array | None, params: Mapping[str, Array]) -> bool:
-    """Return whether loss and gradients of these samples are finite at ``params``, and leave the step there."""
+def _is_finite(step: Sgd, rows: Array | None) -> bool:
+    """Return whether loss and gradients of these samples are finite, and leave the step as it is."""
+    before = step.state()
     finite = all(np.isfinite(gradient).all() for gradient in step.gradients(rows).values()) and isfinite(step(rows))
-    _put(step, params)
+    step.restore(before)
     return finite
-
-
-def _put(step: Sgd, params: Mapping[str, Array]) -> None:
-    for name, array in params.items():
-        step.params[name][...] = array
 
 
 # -- arguments ------------------------------------------------------------------------------------------------------------
@@ -247,6 +261,14 @@ def _held_out(kernel: Kernel, test: Mapping[str, Any] | None) -> dict[str, Array
             hint = did_you_mean(name, kernel.batch) or f"the batched inputs are {', '.join(kernel.batch) or 'none'}"
             raise DerivkitError(f"'{echo(name)}' of test is no batched input of this kernel", code="DK041", hint=hint)
     return held_out
+
+
+def _check_complete(kernel: Kernel, inputs: Mapping[str, Array], trained: Mapping[str, Array]) -> None:
+    """Refuse when an input is missing, and say where it belongs."""
+    for name in (str(i.name) for i in kernel.program.inputs):
+        if name not in inputs and name not in trained:
+            place = "params" if name in kernel.program.gradients else "data"
+            raise DerivkitError(f"no value for '{name}'", code="DK041", hint=f"{place}={{'{name}': ...}}")
 
 
 def _samples(kernel: Kernel, inputs: Mapping[str, Array]) -> int:

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.errors import DerivationError, DerivkitError, echo
-from derivkit.numeric.bound import Sgd
 from derivkit.numeric.kernel import Kernel
+from derivkit.numeric.sgd import Sgd
 
 Array = NDArray[Any]
 
