@@ -87,18 +87,19 @@ def test_what_is_missing_is_asked_for_where_it_belongs():
         assert error.value.hint == hint
 
 
-def test_the_step_that_is_named_is_found_with_the_velocity_of_the_epoch():
-    options = given(epochs=5000, lr=3.0, momentum=0.9)
+@pytest.mark.parametrize("lr", [3.0, 2.0, 1.5, 1.2, 1.0])
+def test_the_step_that_is_named_is_found_with_the_velocity_of_the_epoch(lr):
+    options = given(epochs=5000, lr=lr, momentum=0.9)
     with pytest.raises(train.TrainingError) as error:
         dk.fit(K, **options)
-    step = K.sgd({**options["data"], **options["params"]}, lr=3.0, momentum=0.9)
+    step = K.sgd({**options["data"], **options["params"]}, lr=lr, momentum=0.9)
     random, lost = np.random.default_rng(0), []
     while not lost:
         order = random.permutation(23)
         with np.errstate(all="ignore"):
             losses = [step(order[first : first + 5]) for first in range(0, 23, 5)]
         lost = [number for number, loss in enumerate(losses, 1) if not np.isfinite(loss)]
-    assert f"at lr=3: in step {lost[0]} the loss is " in str(error.value)
+    assert f"at lr={lr:g}: in step {lost[0]} the loss is " in str(error.value)
 
 
 def test_held_out_samples_that_do_not_fit_are_told_before_the_first_step():

@@ -175,7 +175,7 @@ class Kernel:
           E: log(softmax(z)) = log_softmax(z)
         3 statements:
           p, log_p = softmax_and_log(z)
-          E = -np.sum(t * log_p)
+          E = -t @ log_p
           dE_dz = p - t
         """
         from derivkit.numeric.bound import explain

@@ -238,6 +238,6 @@ def sgd(
     (2.5, [1.0, -0.5], 0.25)
     >>> step.lr = 0.25
     >>> step(np.array([0])), step.params["w"].tolist()
-    (1.0, [1.5, -0.75])
+    (1.0, [1.5, -1.0])
     """
     return Sgd(kernel, by_name(arrays, named), lr=lr, rows=rows, momentum=momentum, weight_decay=weight_decay)
