@@ -62,8 +62,9 @@ class TrainingError(DerivkitError):
     history = History()
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Pickle with the history."""
-        return (*super().__reduce__(), {"history": self.history})
+        """Pickle with the history, and with what was noted on the way."""
+        made, arguments, *_ = super().__reduce__()
+        return made, arguments, self.__dict__
 
 
 def fit(
