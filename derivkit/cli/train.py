@@ -34,6 +34,10 @@ Array = NDArray[Any]
 DATA = ("x", "t")
 
 
+#: The kinds of targets that are classes.
+CLASSES = ("label", "onehot")
+
+
 class Options(NamedTuple):
     """The numbers of a training."""
 
@@ -92,7 +96,8 @@ def run(arguments: Arguments) -> tuple[str, int]:
         f"check: {history.checked}",
         _steps(options),
         f"loss:  {' -> '.join(map(_short, dict.fromkeys((history.loss[0], history.loss[-1]))))}{_rising(history.loss)}",
-        _accuracy(history.accuracy) if classes is not None else f"held-out loss: {_short(_loss(kernel, test, history))}",
+        *([] if inputs["t"].kind in CLASSES else [f"held-out loss: {_short(_loss(kernel, test, history))}"]),
+        *([] if classes is None else [_accuracy(history.accuracy)]),
         *written,
     ]
     return "\n".join(lines), 0
@@ -164,7 +169,7 @@ def _data(source: str, labels: str | None, target: Input) -> tuple[Split, int | 
 
     There are no classes where the targets are real numbers: the net has a ``t`` that is no label and not one-hot.
     """
-    kind = "labels" if target.kind in ("label", "onehot") else "rows" if target.shape else "numbers"
+    kind = "labels" if target.kind in CLASSES else "rows" if target.shape else "numbers"
     found = _digits(kind) if source == "digits" and labels is None else load_file(source, labels, targets=kind)
     apart = found.held_out
     parts = split(found.samples, found.labels) if apart is None else Split(found.samples, found.labels, *apart)
