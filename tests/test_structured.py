@@ -263,6 +263,183 @@ def test_a_planted_fault_is_named(fault, dtype, two_layers):
     assert len(str(report).splitlines()) <= 20
 
 
+# -- where the way back goes wrong first ----------------------------------------------------------------------------------
+
+THREE_LAYERS = """x: 4
+t: onehot 3
+W1: 5, 4
+b1: 5
+W2: 5, 5
+b2: 5
+W3: 3, 5
+b3: 3
+h1 = tanh(W1 @ x + b1)
+h2 = ACT(W2 @ h1 + b2)
+E = cross_entropy(t, softmax(W3 @ h2 + b3))"""
+ALL = ("W1", "b1", "W2", "b2", "W3", "b3")
+ACTS = {
+    "tanh": (np.tanh, lambda z, h: 1 - h**2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z, h: z > 0),
+}
+
+
+def softmax(z, axis=-1):
+    e = np.exp(z - z.max(axis, keepdims=True))
+    return e / e.sum(axis, keepdims=True)
+
+
+def backwards(v, act="tanh", head=lambda z, p, t: p - t, slope=None, post=lambda d: d, turned=False, mean=8):
+    """Return the gradients of THREE_LAYERS by hand, with a fault put in."""
+    f, right = ACTS[act]
+    a1 = v["x"] @ v["W1"].T + v["b1"]
+    h1 = np.tanh(a1)
+    a2 = h1 @ v["W2"].T + v["b2"]
+    h2 = f(a2)
+    z = h2 @ v["W3"].T + v["b3"]
+    d3 = head(z, softmax(z), v["t"]) / mean
+    d2 = post(d3 @ v["W3"] * (slope or right)(a2, h2))
+    d1 = d2 @ (v["W2"].T if turned else v["W2"]) * (1 - h1**2)
+    return {"W1": d1.T @ v["x"], "b1": d1.sum(0), "W2": d2.T @ h1, "b2": d2.sum(0), "W3": d3.T @ h2, "b3": d3.sum(0)}
+
+
+@pytest.fixture(scope="module")
+def three_layers():
+    made = {act: dk.compile(THREE_LAYERS.replace("ACT", act), wrt=ALL, batch=XT) for act in ACTS}
+    arrays = drawn(made["tanh"], 4)
+    rng = np.random.default_rng(4)
+    arrays["x"], arrays["t"] = rng.normal(size=(8, 4)), np.eye(3)[rng.integers(0, 3, 8)]
+    for act, k in made.items():
+        assert k.check(arrays, backwards(arrays, act)).ok
+    return made, arrays
+
+
+def but_last(d):
+    return np.concatenate([d[:-1], 0 * d[-1:]])
+
+
+#: code, first wrong leaves, words of the cause, and what is put in
+FAULTS = {
+    "p (1 - p) too much": ("missing-factor", "W3, b3", "p (1 - p)", {"head": lambda z, p, t: (p - t) * p * (1 - p)}),
+    "softmax over samples": ("wrong-axis", "W3, b3", "softmax over axis 0", {"head": lambda z, p, t: softmax(z, 0) - t}),
+    "next label": ("permutation", "W3, b3", "another class, off by +1", {"head": lambda z, p, t: p - np.roll(t, 1, 1)}),
+    "no target": ("missing-term", "W3, b3", "- t belongs", {"head": lambda z, p, t: p}),
+    "diagonal": ("missing-term", "W3, b3", "only the diagonal", {"head": lambda z, p, t: -t * (1 - p)}),
+    "no Jacobian": ("missing-factor", "W3, b3", "lack the Jacobian of softmax", {"head": lambda z, p, t: -t / p}),
+    "last sample": ("missing-term", "W3, b3", "lack the last sample", {"head": lambda z, p, t: but_last(p - t)}),
+    "mean without": ("missing-term", "W3, b3", "all but the last sample", {"head": lambda z, p, t: but_last(p - t), "mean": 7}),
+    "no tanh'": ("missing-factor", "W2, b2", "no factor where the slope of h2", {"slope": lambda z, h: 1}),
+    "1 - h": ("missing-factor", "W2, b2", "the factor 1 - h2 where", {"slope": lambda z, h: 1 - h}),
+    "W2 turned": ("transpose", "W1, b1", "W2 transposed", {"turned": True}),
+    "no relu'": ("mask", "W2, b2", "no factor where the slope of h2", {"act": "relu", "slope": lambda z, h: 1}),
+    "relu' inverted": ("mask", "W2, b2", "wrong way round", {"act": "relu", "slope": lambda z, h: z < 0}),
+    "relu leaks": ("mask", "W2, b2", "slope 0.01 of h2", {"act": "relu", "slope": lambda z, h: np.where(z > 0, 1, 0.01)}),
+    "clipped delta": ("mask", "W2, b2", "clipped to ±0.05", {"post": lambda d: np.clip(d, -0.05, 0.05)}),
+    "unknown": ("dense", "W3, b3", "W3's and b3's gradients are wrong in no", {"head": lambda z, p, t: np.sin(7 * z)}),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_first_fault_on_the_way_back_is_named(fault, dtype, three_layers):
+    kernels, arrays = three_layers
+    code, first, words, put_in = FAULTS[fault]
+    grads = backwards(arrays, **put_in)
+    if dtype == np.float32:
+        arrays, grads = ({w: a.astype(dtype) for w, a in some.items()} for some in (arrays, grads))
+    report = kernels[put_in.get("act", "tanh")].check(arrays, grads)
+    assert report.diagnosis == code, report
+    assert words in report.summary
+    assert report.summary.startswith(" and ".join(f"{w}'s" for w in first.split(", ")))
+    assert report.evidence[0].startswith(f"first wrong on the way back: {first}")
+    if code != "dense":
+        assert report.evidence[0].endswith("is wrong already")
+        before = [w for w in ALL if f"{w[0]}{w[1]}" not in first and w[1] < first[1]]
+        assert ("(all before them follow)" in report.evidence[0]) == bool(before)
+        assert all(line.endswith(f"; {code}") for line in report.evidence[1:] if "entries are wrong" in line)
+    assert str(report).splitlines()[0].startswith(f"wrong: gradient of E: {report.summary[:40]}")
+    assert len(str(report).splitlines()) <= 20
+
+
+def test_what_is_right_beside_a_wrong_leaf_is_told(three_layers):
+    kernels, arrays = three_layers
+    right = backwards(arrays)
+    report = kernels["tanh"].check(arrays, {**right, "b3": right["b3"] + np.array([0.1, 0.3, -0.2])})
+    assert report.evidence[1] == "W3, from the same ∂E/∂(W3 @ h2 + b3), is right", report
+    report = kernels["tanh"].check(arrays, {w: np.clip(g, -0.1, 0.1) for w, g in right.items()})
+    assert (report.diagnosis, report.summary[-15:]) == ("mask", "clipped to ±0.1")
+    unit = np.sqrt(sum(np.sum(g * g) for g in right.values()))
+    report = kernels["tanh"].check(arrays, {w: 0.5 * g / unit for w, g in right.items()})
+    assert report.summary.endswith("the norm of all gradients is 0.5, was it clipped to that?")
+    assert report.blame == tuple(range(6))
+
+
+def attention(v, factor=0.5, jacobian=lambda a, g: a * (g - (g * a).sum(1, keepdims=True)), paths=(1, 1, 1)):
+    q, s = v["X"] @ v["Wq"], v["X"] @ v["Wk"]
+    a = softmax(q @ s.T / 2)
+    d = 2 * (a @ v["X"] @ v["Wv"] - v["Y"])
+    dz = jacobian(a, d @ v["Wv"].T @ v["X"].T) * factor
+    x = (dz @ s @ v["Wq"].T, dz.T @ q @ v["Wk"].T, a.T @ d @ v["Wv"].T)
+    gx = sum(use * part for use, part in zip(paths, x, strict=True))
+    return {"X": gx, "Wq": v["X"].T @ dz @ s, "Wk": v["X"].T @ dz.T @ q, "Wv": (a @ v["X"]).T @ d}
+
+
+ATTENDED = {
+    "no 1/sqrt(D)": ("scale:2", "2 times the true ∂E/∂((X @ Wq) @ (X @ Wk).T / sqrt(D))", {"factor": 1}),
+    "diagonal": ("missing-term", "only the diagonal A (1 - A)", {"jacobian": lambda a, g: a * (1 - a) * g}),
+    "wrong axis": ("wrong-axis", "axis 0, not over axis 1", {"jacobian": lambda a, g: a * (g - (g * a).sum(0, keepdims=True))}),
+    "no Jacobian": ("missing-factor", "lacks the Jacobian of A", {"jacobian": lambda a, g: g}),
+    "a path": ("missing-term", "from X through X @ Wk", {"paths": (1, 0, 1)}),
+}
+
+
+@pytest.mark.parametrize("fault", ATTENDED)
+def test_a_fault_in_attention_is_one_cause_with_its_consequences(fault):
+    text, _, _ = NETS["attention"]
+    k = dk.compile(text, wrt=("X", "Wq", "Wk", "Wv"))
+    arrays = drawn(k, 1)
+    code, words, put_in = ATTENDED[fault]
+    assert k.check(arrays, attention(arrays)).ok
+    report = k.check(arrays, attention(arrays, **put_in))
+    assert report.diagnosis == code, report
+    assert words in report.summary
+    assert ("(all before them follow)" in report.evidence[0]) == ("paths" not in put_in)
+
+
+def normed(v, back, gamma=True):
+    u = v["x"] @ v["W"].T
+    s = np.sqrt(u.var(1, keepdims=True) + 1e-5)
+    n = (u - u.mean(1, keepdims=True)) / s
+    d = 2 * (n * v["g"] + v["b"] - v["t"]) / len(u)
+    du = back(d * v["g"] if gamma else d, n, s)
+    return {"W": du.T @ v["x"], "x": du @ v["W"], "g": (d * n).sum(0), "b": d.sum(0)}
+
+
+def whole_slope(g, n, s, axis=1):
+    return (g - g.mean(axis, keepdims=True) - n * (g * n).mean(axis, keepdims=True)) / s
+
+
+NORMED = {
+    "both held": ("missing-term", "hold the mean and the deviation of W @ x constant", (lambda g, n, s: g / s,)),
+    "deviation held": ("missing-term", "W @ x", (lambda g, n, s: (g - g.mean(1, keepdims=True)) / s,)),
+    "wrong axis": ("wrong-axis", "over axis 0, not over axis 1", (lambda g, n, s: whole_slope(g, n, s, 0),)),
+    "gamma forgotten": ("missing-factor", "lack the factor g on the way back through h", (whole_slope, False)),
+}
+
+
+@pytest.mark.parametrize("fault", NORMED)
+def test_a_fault_in_a_normalisation_is_named(fault):
+    text = "x: 6\nW: 5, 6\ng: 5\nb: 5\nt: 5\nh = layer_norm(W @ x, g, b)\nE = sum((h - t)**2)"
+    k = dk.compile(text, wrt=("W", "x", "g", "b"), batch=XT)
+    arrays = drawn(k)
+    assert k.check(arrays, normed(arrays, whole_slope)).ok
+    code, words, put_in = NORMED[fault]
+    report = k.check(arrays, normed(arrays, *put_in))
+    assert report.diagnosis == code, report
+    assert words in report.summary
+    assert report.blame == (0, 1)
+    assert report.evidence[0] == "first wrong on the way back: W, x; ∂E/∂(W @ x) is wrong already"
+
+
 PATHS = {
     "past the layer": (
         "x: 5\nU: 5, 5\nW: 5, 5\nt: onehot 5\nh = U @ x\ng = h + tanh(W @ h)\nE = cross_entropy(t, softmax(g))",

@@ -19,11 +19,12 @@ from derivkit.checking.line import Line, rung
 from derivkit.checking.problem import COARSE, SLACK, Point, norm
 from derivkit.checking.report import Report
 from derivkit.checking.residual import measure
+from derivkit.checking.structured.blamed import blame
 from derivkit.checking.structured.columns import BARS, typical
 from derivkit.checking.structured.measured import Measurement
-from derivkit.checking.structured.paths import explained
 from derivkit.checking.structured.routes import compiled, routes
-from derivkit.checking.structured.verdict import Judged, cause, judge, misfit
+from derivkit.checking.structured.verdict import Judged, judge, misfit
+from derivkit.checking.structured.words import Words
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.numeric.codegen.cuts import objective
 from derivkit.numeric.finite_difference import scales
@@ -116,7 +117,7 @@ class _Check:
         if not self._adds_up(trusted):
             trusted = []
         if wrong := [j for j in trusted if np.any(j.wrong)]:
-            return self._wrong(wrong)
+            return self._wrong(wrong, trusted)
         again = [word for word in self.claims if word not in {j.name for j in trusted}]
         if again and not (verdict := self._directions(again)).ok:
             return verdict
@@ -206,28 +207,21 @@ class _Check:
         told = f"agrees with differences; {', '.join(self.unchecked)} not given" if self.unchecked else "agrees with differences"
         return self._report(ok=True, summary=told, evidence=tuple(notes), error=error, error_bar=bar)
 
-    def _wrong(self, wrong: Sequence[Judged]) -> Report:
-        claims = [(word, c.astype(float)) for word, c in self.claims.items()]
-        found = [cause(j, [c for word, c in claims if word != j.name]) for j in wrong]
-        for n, (j, told) in enumerate(zip(wrong, found, strict=True)):
-            why = explained(self.measured, j, self.leaves[j.name]) if told[0] == "dense" else None
-            if why is not None:  # the leaf does not tell by itself, but a line of the program does
-                found[n] = why
-                break
-        code, sentence = next((told for told in found if told[0] != "dense"), found[0])
+    def _wrong(self, wrong: Sequence[Judged], trusted: Sequence[Judged]) -> Report:
+        claims = {word: c.astype(float) for word, c in self.claims.items()}
+        words = Words(self.kernel.derivation.primal)
+        why = blame(self.program, self.measured, words, trusted, self.leaves, claims)
         entries = sorted((e for j in wrong for e in j.entries()), key=lambda e: -abs(e.yours - e.measured))
-        share = [f"{j.name}: {int(j.wrong.sum())} of {j.claim.size} entries are wrong" for j in wrong]
-        others = [f"{line}; {c}" for line, (c, _) in zip(share, found, strict=True)] if len(wrong) > 1 else share
         error, bar = max(_relative(j) for j in wrong)
         return self._report(
             ok=False,
-            diagnosis=code,
-            summary=sentence,
+            diagnosis=why.code,
+            summary=why.sentence,
             blame=tuple(j.position for j in wrong),
             entries=tuple(entries[:16]),
             error=error,
             error_bar=bar,
-            evidence=tuple(others),
+            evidence=why.evidence,
         )
 
     def _undecided(self, doubtful: Sequence[Judged]) -> Report:

@@ -52,6 +52,11 @@ class Judged:
         """How far the claim is from what was measured."""
         return np.abs(self.claim - self.found.value)
 
+    def near(self, array: Floats) -> Mask:
+        """Return where an array is the claim, as far as that is known of what was computed from measured slopes."""
+        found = self.found
+        return np.asarray(np.abs(array - self.claim) <= BARS * found.bar + found.gap + self.granted + 1e-7 * typical(found.value))
+
     @property
     def blunt(self) -> bool:
         """Whether the error bars are too wide for the gradient, or there is no number at all."""

@@ -52,14 +52,14 @@ def objective(derivation: Derivation, lifted: Program) -> Program:
     )
     made = lift(program, [str(n) for n in lifted.batched], lifted.reduce if derivation.kind == "gradient" else None)
     if derivation.kind == "vjp":
-        made = _contracted(made, next(i.name for i in made.inputs if str(i.name) == f"{primal.output}_bar"))
+        made = contracted(made, next(i.name for i in made.inputs if str(i.name) == f"{primal.output}_bar"))
     wanted = {*lifted.gradients, *(str(i.name) for i in lifted.inputs)}
     told = tuple(i for i in made.unread if str(i.name) in wanted)  # its gradient is zero, or it alone tells a size
     stable = stabilise(replace(made, inputs=(*made.inputs, *told)))
     return replace(stable, definitions=tuple(stable.definitions[place] for place in needed(stable)))
 
 
-def _contracted(program: Program, cotangent: Name) -> Program:
+def contracted(program: Program, cotangent: Name) -> Program:
     """Return the program with ⟨cotangent, value⟩ for its value."""
     over = axes(program.shape(program.value))
     subs = tuple(Affine.of(0 if i is None else i) for i in over)
