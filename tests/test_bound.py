@@ -160,6 +160,38 @@ def test_a_plan_needs_a_number_for_each_size(sizes, code):
     assert caught.value.code == code
 
 
+BROKEN_ONCE = {
+    "x: N\nE = mean(x**4/4 - x**2/2)": ("x", ()),  # x³ - x: the common factor was taken off the first term twice
+    "x: N\nv = 1 - exp(x)/(1 + exp(x))\nE = sum(v**2)": ("x", ()),
+    "x: T, K\nk: label K, T\nE = sum((softmax(x) - onehot(k, K))**2)": ("x", ("x", "k")),  # more labels than rows
+    "x: T, K\nk: label K, T\nE = sum(cross_entropy(k, softmax(tanh(x))))": ("x", ("x", "k")),
+    "x: T, K\nk: label K, T\nv = cross_entropy(k, softmax(x))\nE = mean(tanh(v))": ("x", ("x", "k")),
+    "x: N, K\nj: label K, N\nk: label K, N\na: N\nE = sum(a*cross_entropy(j, softmax(x))) + sum(cross_entropy(k, softmax(x)))": (
+        "x",
+        (),
+    ),
+}
+
+
+@pytest.mark.usefixtures("pieces")
+@pytest.mark.parametrize("text", BROKEN_ONCE)
+def test_kernels_that_were_wrong_once_have_the_slopes_of_their_values(text):
+    name, batch = BROKEN_ONCE[text]
+    k = dk.compile(text, name, batch=batch)
+    rng, sizes = np.random.default_rng(0), {"N": 4, "T": 3, "K": 5}
+    shapes = {str(i.name): [sizes.get(str(s), 4) for s in i.shape] for i in k.inputs}
+    values = {w: rng.integers(0, 5, s) if w in "jk" else rng.normal(size=s) for w, s in shapes.items()}
+    step, along = k.bind(values), rng.normal(size=values[name].shape)
+    step()
+
+    def at(t):
+        return k({**values, name: values[name] + t * along})[0]
+
+    slope = (at(1e-6) - at(-1e-6)) / 2e-6
+    for gradient in (step.grads[name], k(values)[1][name]):
+        assert abs(np.sum(gradient * along) - slope) < 1e-7 * max(1, abs(slope))
+
+
 @pytest.mark.usefixtures("pieces")
 def test_what_a_loop_reads_whole_is_not_overwritten_in_it():
     k = dk.compile("x: M\ny: B, N, M\nz:\nv = z + y/(1 + x**2)\nE = sum(v**2)", ["x", "y", "z"])

@@ -41,7 +41,7 @@ def _without_common(build: Builder, node: Array) -> tuple[Array, Array] | None:
                 found[build.numbers(base)] = base
                 count[build.numbers(base)] += times
         powers.append(count)
-    shared = powers[0]
+    shared = Counter(powers[0])
     for each in powers[1:]:
         shared &= each
     if not shared or any(found[n].shape != node.shape for n in shared):

@@ -41,12 +41,13 @@ def less_onehot(build: Builder, total: Value, mark: Array, factor: float) -> Val
     if label.rank == 0:
         return build.emit("{out}[{1}] -= " + plain(factor), (total, build.value(label)), shape, updates=True)
     build.recognised["one-hot rows: one entry of each changes"] += 1
-    place, both = places(build, label, shape[-1]), (True, True)
+    place = places(build, label, shape[-1])
+    cut = (True,) * 3 if place.shape[0] == shape[0] else ()  # labels of several axes are more than the rows of a block
     if not total.whole:
-        return build.emit("{out_flat}[{1}] -= " + plain(factor), (total, place), shape, updates=True, rows=both)
+        return build.emit("{out_flat}[{1}] -= " + plain(factor), (total, place), shape, updates=True, rows=cut[:2])
     own = build.emit(_TAKE, (total.flat(), place), place.shape, hint="own", rows=(None, True))
     less = build.ufunc("subtract", own, literal(factor))
-    return build.emit("{out_flat}[{1}] = {2}", (total, place, less), shape, updates=True, rows=(*both, True))
+    return build.emit("{out_flat}[{1}] = {2}", (total, place, less), shape, updates=True, rows=cut)
 
 
 class Exponentials:

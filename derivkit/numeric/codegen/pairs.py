@@ -120,7 +120,8 @@ class Pairs:
             return None
         writer, softmax = self.writer, self.writer.resolved(node.args[0])
         text, place = within(writer.text(node.args[0]), SUM), within(writer.text(label), SUM)
-        if writer.numbers(softmax) in self.partner and writer.uses_of(softmax) == 1 and text.isidentifier():
+        alone = writer.uses_of(softmax) == 1 and (softmax is node.args[0] or writer.uses_of(node.args[0]) == 1)
+        if writer.numbers(softmax) in self.partner and alone and text.isidentifier():
             at = place if not label.rank else f"np.arange({node.shape[0]}), {place}"
             writer.lines.append(f"{text}[{at}] -= 1")
             writer.texts[writer.numbers(node)] = Text(text)
