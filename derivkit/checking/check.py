@@ -176,7 +176,7 @@ def _judge_widely(there: Task, low: Problem) -> Report:
     if precise is None:
         return _judge(there, low)
     verdict, far = _judge(there, precise), departure(low, precise)
-    if verdict.ok and far <= 1e-3:
+    if verdict.ok and far <= max(1e-3, 16 * low.grain):
         return replace(verdict, evidence=(*verdict.evidence, "measured with float64 copies of the arguments"))
     if not (verdict.ok or verdict.undecided) and _beyond_rounding(there, low, verdict):
         return _with_own_numbers(there, low, verdict)
@@ -295,7 +295,7 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
         return _report(task, ok=False, worst=worst, diagnosis="dense", summary="is wrong", evidence=(evidence,))
     problem = replace(problem, noise=max(problem.noise, min(r.noise for _, r in wrong)))
     rng = np.random.default_rng([task.seed, 4])
-    blame = blamed(task, problem, [line for line, _ in wrong], rng)
+    blame = blamed(task, problem, wrong, rng)
     cases = [evidence_of(task, problem, k, rng) for k in blame[:4]]
     found = [diagnose(case) for case in cases]
     code, sentence = found[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from derivkit.checking.diagnose import explains_shape
 from derivkit.checking.problem import SMALL, Array, Finding, Floats, Point, Problem, Task, call, output_of, unalarmed
+from derivkit.checking.shapes import explained
 from derivkit.checking.trees import Misfit, claimed, rebuild, same
 from derivkit.errors import DerivkitError
-from derivkit.numeric.finite_difference import jacobian, scales
+from derivkit.numeric.finite_difference import scales
 
 
 def contract(task: Task, point: Point) -> Problem | Finding:
@@ -27,10 +27,6 @@ def contract(task: Task, point: Point) -> Problem | Finding:
         return Finding("mutates-input", "f changes its arguments")
     if not np.all(np.isfinite(output)):
         raise DerivkitError("f is not finite at the point: nothing can be measured there", code="DK050")
-    loose = 64 * float(np.finfo(output.dtype).eps)
-    if (repeat := repeats(output, lambda: _f_again(task, point), loose)) is not None:
-        why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
-        return Finding(repeat, f"f gives another value when called again: {why}")
     rng = np.random.default_rng(task.seed)
     cotangent = np.ones(output.shape, output.dtype)
     if task.kind != "gradient":
@@ -40,8 +36,10 @@ def contract(task: Task, point: Point) -> Problem | Finding:
     base = float(np.sum(weights * output))
     unit = float(np.finfo(output.dtype).eps)
     if task.kind == "jvp":
+        if (finding := _moody(output, lambda: _f_again(task, point))) is not None:
+            return finding
         return contract_jvp(task, Problem(value, lambda moved: 0.0, point, None, base, unit, output, cotangent, unit))
-    claims = _claims(task, point, cotangent, output.shape)
+    claims = _claims(task, point, cotangent, output)
     if isinstance(claims, Finding):
         return claims
     coarsest = max([unit] + [float(np.finfo(c.dtype).eps) for c in claims if c is not None and c.dtype.kind == "f"])
@@ -79,6 +77,13 @@ def _contracted(task: Task, claim: Array, weights: Floats) -> Floats:
     return np.tensordot(weights, numbers, axes=weights.ndim) if task.kind == "jacobian" else numbers
 
 
+def _moody(output: Array, again: Callable[[], Array]) -> Finding | None:
+    """Return why f gives another value when it is called again, if it does."""
+    repeat = repeats(output, again, 64 * float(np.finfo(output.dtype).eps))
+    why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
+    return None if repeat is None else Finding(repeat, f"f gives another value when called again: {why}")
+
+
 def _f_again(task: Task, point: Point) -> Array:
     task.calls[0] += 1
     return output_of(task, call(task, "f", task.f, *rebuild(task.args, task.leaves, point))).copy()
@@ -102,12 +107,13 @@ def repeats(first: Array, again: Callable[[], Array], loose: float) -> str | Non
 
 def _close(a: Array, b: Array, loose: float) -> bool:
     size = max(float(np.max(np.abs(v), initial=0.0)) for v in (a, b))
-    return bool(np.all(np.abs(b.astype(np.float64) - a) <= loose * size))
+    wide = np.result_type(a, b, np.float64)  # float16 would overflow, float64 would round a longdouble
+    return bool(np.all(np.abs(b.astype(wide) - a.astype(wide)) <= loose * size))
 
 
-def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) -> list[Array | None] | Finding:
+def _claims(task: Task, point: Point, cotangent: Array, output: Array) -> list[Array | None] | Finding:
     """Call the claimed derivative often enough to see what it does to its inputs, to its outputs, and by itself."""
-    outer = shape if task.kind == "jacobian" else ()
+    outer = output.shape if task.kind == "jacobian" else ()
     raw, fitted = _claim_once(task, point, cotangent, outer)
     if isinstance(fitted, Finding):
         return fitted
@@ -119,14 +125,19 @@ def _claims(task: Task, point: Point, cotangent: Array, shape: tuple[int, ...]) 
     if isinstance(after, Misfit) or not all(_equal(a, b) for a, b in zip(kept, after, strict=True)):
         return Finding("aliasing", "the gradient returns a buffer that its next call overwrites")
 
+    values: list[Array] = []  # f is called before the gradient, as by its users, so its own repetition costs nothing more
+
     def again() -> Array:
-        _f_again(task, point)
+        values.append(_f_again(task, point))
         _, repeated = _claim_once(task, point, cotangent, outer)
         return np.full(flat.shape, math.nan) if isinstance(repeated, Finding) else _flat(repeated)
 
     flat = _flat(kept)
     loose = 64 * max(float(np.finfo(c.dtype).eps) if c.dtype.kind == "f" else 0.0 for c in kept if c is not None)
-    if (repeat := repeats(flat, again, max(loose, 1e-14))) is not None:
+    repeat = repeats(flat, again, max(loose, 1e-14))
+    if (finding := _moody(output, lambda: values.pop(0) if values else _f_again(task, point))) is not None:
+        return finding
+    if repeat is not None:
         why = "it depends on earlier calls" if repeat == "stateful" else "it is random"
         return Finding(repeat, f"the gradient gives another result when called again: {why}")
     if (finding := _layout(task, point, cotangent, outer, flat, max(loose, 1e-14))) is not None:
@@ -192,37 +203,11 @@ def _claim_once(task: Task, point: Point, cotangent: Array, outer: tuple[int, ..
 
 
 def _misfit(task: Task, point: Point, cotangent: Array, misfit: Misfit, outer: tuple[int, ...], raw: Any) -> Finding:
-    """Ask whether a claim of the wrong shape would be right in another one; else it is the shape itself."""
-    leaf, came = task.leaves[misfit.leaf], misfit.came
-    if came is None or came.dtype.kind not in "fiu" or not np.all(np.isfinite(came)):
-        return Finding("shape", misfit.sentence, (misfit.leaf,))
-
-    def alone(x: Floats) -> Floats:
-        reached = tuple(x.astype(p.dtype) if k == misfit.leaf else p for k, p in enumerate(point))
-        return np.asarray(np.sum(cotangent * unalarmed(task.f, *rebuild(task.args, task.leaves, reached))), dtype=np.float64)
-
-    if leaf.array.size <= SMALL and leaf.array.dtype == np.float64:
-        truth, bars = jacobian(alone, point[misfit.leaf].astype(np.float64))
-        guesses = list(explains_shape(came.astype(np.float64), outer + leaf.array.shape))
-        guesses += [("swapped-args", "belongs to another argument", a) for a in _exchanged(task, raw, misfit.leaf, outer)]
-        for code, sentence, array in guesses:
-            weights = cotangent.astype(np.float64)
-            guess = np.tensordot(weights, array, axes=weights.ndim) if outer else array
-            if np.all(np.abs(guess - truth) <= 5 * bars + 1e-7 * float(np.max(np.abs(truth)))):
-                return Finding(code, f"{misfit.sentence}: it {sentence}", (misfit.leaf,))
-    return Finding("shape", misfit.sentence, (misfit.leaf,))
-
-
-def _exchanged(task: Task, raw: Any, position: int, outer: tuple[int, ...]) -> Iterator[Floats]:
-    """Yield what the claim for one leaf would be if two arguments' gradients had been exchanged."""
-    entries = list(raw) if isinstance(raw, (list, tuple)) and len(raw) == len(task.args) > 1 else []
-    for j in range(len(entries)):
-        for i in range(j):
-            other = list(entries)
-            other[i], other[j] = other[j], other[i]
-            fitted = claimed(tuple(other), task.args, task.leaves, outer)
-            if not isinstance(fitted, Misfit) and (array := fitted[position]) is not None:
-                yield array.astype(np.float64)
+    """Hold a claim of the wrong shape against f: what would make it right is the cause."""
+    output, weights = _f_again(task, point), cotangent.astype(np.float64)
+    unit, base = float(np.finfo(output.dtype).eps), float(np.sum(weights * output))
+    problem = Problem(scalar(task, weights), lambda moved: 0.0, point, None, base, unit, output, cotangent, unit)
+    return explained(task, problem, misfit, outer, raw)
 
 
 def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:

@@ -6,13 +6,12 @@ are measured entry by entry, large ones along a few random directions, so the co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 
-from derivkit.checking import places
+from derivkit.checking import factors, places
 from derivkit.checking.measured import Evidence, Floats, Mask, fit, lone, when
 
 
@@ -53,11 +52,12 @@ def _zero(e: Evidence) -> str | None:
 
 
 def _factor(e: Evidence) -> float | None:
-    if lone(e):
+    if lone(e) or not _moves(e):
         return None
     predicted = e.project(e.claim)
-    norm = float(predicted @ predicted)
-    ratio = float(predicted @ e.measured) / norm if norm > 0 else 0.0
+    weighted = predicted * e.weights() ** 2
+    norm = float(predicted @ weighted)
+    ratio = float(weighted @ e.measured) / norm if norm > 0 else 0.0
     if not ratio or not np.isfinite(ratio) or not e.agrees(ratio * e.claim):
         return None
     uncertainty = min(float(np.linalg.norm(e.bars)) / float(np.linalg.norm(e.measured)), 1e-4)
@@ -68,8 +68,13 @@ def _factor(e: Evidence) -> float | None:
     return short if short != 1 and abs(short * ratio - 1) <= min(2 * uncertainty, 1e-8) + 1e-9 else 1 / ratio
 
 
+def _moves(e: Evidence) -> bool:
+    """Return whether anything was measured that is not zero: of nothing, everything is a multiple."""
+    return bool(np.any(np.abs(e.measured) > 5 * e.bars))
+
+
 def _sign(e: Evidence) -> str | None:
-    return when(e.agrees(-e.claim))
+    return when(_moves(e) and e.agrees(-e.claim))
 
 
 def _scale(e: Evidence) -> str | None:
@@ -87,10 +92,19 @@ def _regulariser(e: Evidence) -> str | None:
     signs = np.sign(e.point)
     mixed = np.unique(signs[signs != 0]).size > 1  # of one sign, the penalty's slope is just a constant: a missing term
     for term, shown in ((e.point, e.name), *([(signs, f"sign({e.name})")] if mixed else [])):
-        if (found := fit(e, [term])) is not None:
+        if (found := fit(e, [term])) is not None and not _length_held(e, e.claim + float(found[0]) * term):
             much = f"{abs(float(found[0])):.6g} · {shown}"
             return f"lacks {much}" if found[0] > 0 else f"has {much} too much"
     return None
+
+
+def _length_held(e: Evidence, truth: Floats) -> bool:
+    """Return whether the truth has nothing along the argument, though the claim has: its length was taken for a constant.
+
+    No penalty: that would cancel the claim's part along the argument by chance only.
+    """
+    mine, true = float(np.sum(e.claim * e.point)), float(np.sum(truth * e.point))
+    return abs(true) <= 1e-3 * abs(mine) and bool(np.any(np.abs(truth) > 1e-3 * np.max(np.abs(e.claim))))
 
 
 def _missing_term(e: Evidence) -> str | None:
@@ -104,51 +118,6 @@ def _missing_term(e: Evidence) -> str | None:
     if g.ndim == 2 and g.shape[0] == g.shape[1]:
         terms.append(g.T)
     return when(any(fit(e, [np.asarray(term, dtype=np.float64)]) is not None for term in terms if np.any(term)))
-
-
-#: Local factors that a chain rule may have lost: derivatives of common functions, at the argument itself.
-LOCAL: tuple[Callable[[Floats], Floats], ...] = (
-    lambda x: x,
-    lambda x: 1 - np.tanh(x) ** 2,
-    lambda x: 1 - x**2,
-    lambda x: 0.25 * (1 - np.tanh(x / 2) ** 2),
-    lambda x: x * (1 - x),
-    lambda x: x**2,
-    np.exp,
-    np.cos,
-    np.sin,
-)
-
-
-def _missing_factor(e: Evidence) -> str | None:
-    """Return whether truth and claim differ by a factor that is a function of the argument, or constant along an axis."""
-    if e.claim.size < 3 or lone(e):
-        return None
-    if e.point.shape == e.claim.shape:
-        with np.errstate(all="ignore"):
-            factors = [factor(e.point) for factor in LOCAL]
-            guesses = [guess for f in factors for guess in (e.claim * f, e.claim / f)]
-        if any(_proportional(e, guess) for guess in guesses):
-            return ""
-    return when(e.rows is None and e.claim.ndim > 1 and any(_factor_along(e, axis) for axis in range(e.claim.ndim)))
-
-
-def _proportional(e: Evidence, guess: Floats) -> bool:
-    if not np.all(np.isfinite(guess)) or not np.any(guess):
-        return False
-    predicted = e.project(guess / float(np.max(np.abs(guess))))  # squares of tiny ones would vanish
-    norm = float(predicted @ predicted)
-    return norm > 0 and e.agrees(float(predicted @ e.measured) / norm * (guess / float(np.max(np.abs(guess)))))
-
-
-def _factor_along(e: Evidence, axis: int) -> bool:
-    """Return whether the truth is the claim times one number for each index of the other axes."""
-    if e.claim.shape[axis] < 3:
-        return False
-    truth = e.measured.reshape(e.claim.shape)
-    weight = np.sum(e.claim**2, axis, keepdims=True)
-    factor = np.sum(e.claim * truth, axis, keepdims=True) / np.where(weight > 0, weight, 1.0)
-    return bool(np.all(factor != 0)) and e.agrees(factor * e.claim)
 
 
 def _mask(e: Evidence) -> str | None:
@@ -254,11 +223,6 @@ SUSPECTS: tuple[Suspect, ...] = (
         places.doubled,
     ),
     Suspect("wrong-axis", "{name}'s gradient is summed or averaged over the wrong axis", places.wrong_axis),
-    Suspect(
-        "wrong-axis",
-        "{name}'s gradient has the true total in the wrong entries: a sum over the other axis, or a shift?",
-        places.right_total,
-    ),
     Suspect("mask", "{name}'s gradient ignores or misuses a mask, clip or threshold", _mask),
     Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
     Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
@@ -269,24 +233,13 @@ SUSPECTS: tuple[Suspect, ...] = (
         "{name}'s gradient holds a mean, deviation or norm along {detail} constant, but {name} moves it",
         places.held,
     ),
-    Suspect("missing-factor", "{name}'s gradient lacks a local factor, or has it at the wrong point", _missing_factor),
+    Suspect("missing-factor", "{name}'s gradient lacks a local factor, or has a wrong one{detail}", factors.missing_factor),
     Suspect("zero", "{name}'s gradient is zero where the true one is not: is a branch detached?", _partly_zero),
     Suspect("precision", "{name}'s gradient is right only to low precision: is there an inner cast?", _precision),
+    Suspect(  # one equation, that chance may fulfil: after all that must fit every entry
+        "wrong-axis",
+        "{name}'s gradient has the true total in the wrong entries: a sum over the other axis, or a shift?",
+        places.right_total,
+    ),
     Suspect("dense", "{name}'s gradient is wrong in no recognised way", lambda e: ""),
 )
-
-
-def explains_shape(came: Floats, shape: tuple[int, ...]) -> Iterator[tuple[str, str, Floats]]:
-    """Yield ``(code, sentence, array)``: ways in which a claim of the wrong shape would be right after all.
-
-    >>> [code for code, _, _ in explains_shape(np.ones((2, 3)), (3, 2))]
-    ['transpose']
-    """
-    if came.ndim == 2 and came.shape == shape[::-1]:
-        yield "transpose", "is right but transposed", came.T
-    extra = came.ndim - len(shape)
-    if extra > 0:
-        for axes in product(range(came.ndim), repeat=extra):
-            kept = tuple(n for axis, n in enumerate(came.shape) if axis not in axes)
-            if len(set(axes)) == extra and kept == shape and any(came.shape[a] > 1 for a in axes):
-                yield "wrong-axis", f"was not summed over axis {axes[0]}", came.sum(axis=axes)

@@ -10,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.checking.line import Line, rung
-from derivkit.checking.problem import COARSE, SLACK, Floats, Problem, Task, norm
+from derivkit.checking.problem import COARSE, GRANTED, Floats, Problem, Task, norm
 from derivkit.checking.residual import Residual, measure
 from derivkit.numeric.finite_difference import ladder, scales
+
+#: No rounding, not even of float16, takes this share of a gradient's norm.
+SURE = 0.3
+#: Of more entries than these, the ones with small slopes get no direction of their own.
+MANY = 10_000
 
 
 def joint(problem: Problem, rng: np.random.Generator) -> tuple[Floats, ...]:
@@ -46,6 +51,8 @@ def directions(task: Task, problem: Problem) -> Iterator[tuple[Floats, ...]]:
     hidden = [k for k, s in enumerate(shares) if np.any(first[k]) and norm(s) < 1e-2 * total]
     if sum(bool(np.any(u)) for u in first) > 1:
         yield from (only(second, k) for k in hidden)
+    if sum(s.size for s in shares) > MANY:
+        return  # among so many, some slopes are zero by chance, and a fault in them that can be seen, the joint ones show
     typical = total / math.sqrt(max(1, sum(s.size for s in shares)))
     small = tuple(np.where(s < 1e-5 * typical, u, 0.0) for s, u in zip(shares, first, strict=True))
     covered = [k for k, u in enumerate(small) if np.any(u) and k not in hidden]
@@ -71,7 +78,7 @@ def slope_size(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, 
 def tolerance_of(task: Task, problem: Problem, direction: tuple[Floats, ...]) -> float:
     """Return how far a right claim may be off along ``direction``, by its own rounding and by what the caller grants."""
     size, mass = slope_size(problem, direction)
-    return max(task.rtol, SLACK, 128 * problem.grain) * size + 4 * problem.grain * mass
+    return max(task.rtol, GRANTED, 128 * problem.grain) * size + 4 * problem.grain * mass
 
 
 def settle(task: Task, problem: Problem, direction: tuple[Floats, ...], slack: float = 0.0) -> tuple[Line, Residual]:
@@ -92,7 +99,8 @@ def settle(task: Task, problem: Problem, direction: tuple[Floats, ...], slack: f
     invisible = result.verdict == "unclear" and not result.gap and partial and size <= 1e3 * result.noise
     if invisible and abs(result.value) <= 2 * result.error_bar + tolerance:
         result = replace(result, verdict="ok")
-    if result.verdict == "wrong" and abs(result.value) <= problem.doubt * tolerance + 5 * result.error_bar and problem.doubt > 1:
+    doubtful = min(problem.doubt * tolerance, max(tolerance, SURE * size)) + 5 * result.error_bar
+    if result.verdict == "wrong" and abs(result.value) <= doubtful and problem.doubt > 1:
         result = replace(result, verdict="unclear")
     if result.verdict == "wrong" and problem.unit > COARSE and _contested(line, result, size):
         result = replace(result, verdict="unclear")

@@ -7,29 +7,32 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from derivkit.checking import quick
 from derivkit.checking.diagnose import wrong_part
 from derivkit.checking.directions import joint, line_along, only, settle, slope_size
 from derivkit.checking.line import Line
 from derivkit.checking.measured import Evidence
 from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, typical, unalarmed
 from derivkit.checking.report import Entry
-from derivkit.checking.residual import glance, measure
+from derivkit.checking.residual import Residual, glance, measure
 from derivkit.checking.trees import rebuild
 from derivkit.numeric.finite_difference import jacobian, scales
 
 
-def blamed(task: Task, problem: Problem, wrong: Sequence[Line], rng: np.random.Generator) -> list[int]:
+def blamed(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Residual]], rng: np.random.Generator) -> list[int]:
     """Return the leaves whose own part of the claim is wrong; all of them if none can be told.
 
     A ``wrong`` line that moves one leaf alone has told already.
     """
-    told = {moved[0] for line in wrong if len(moved := [k for k, u in enumerate(line.direction) if np.any(u)]) == 1}
+    told = {moved[0] for line, _ in wrong if len(moved := [k for k, u in enumerate(line.direction) if np.any(u)]) == 1}
     moving = [k for k, c in enumerate(problem.claims or ()) if c is not None]
     direction = joint(problem, rng)
-    blame = [
-        k for k in moving if len(moving) == 1 or k in told or settle(task, problem, only(direction, k))[1].verdict == "wrong"
-    ]
-    return blame or moving
+
+    def alone(k: int) -> bool:
+        return len(moving) == 1 or k in told or settle(task, problem, only(direction, k))[1].verdict == "wrong"
+
+    blame = None if told or len(moving) == 1 else quick.blamed(task, problem, wrong[0], alone)
+    return blame or [k for k in moving if alone(k)] or moving
 
 
 def slope(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, float]:
@@ -60,8 +63,11 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     else:
         rows = np.stack([joint(problem, rng)[k].ravel() for _ in range(6)])
         directions, units = list(rows), np.ones(6)
-    measured = [slope(problem, (*zero[:k], u.reshape(claim.shape), *zero[k + 1 :])) for u in directions]
-    values, bars = np.array([m[0] for m in measured]) / units, np.array([m[1] for m in measured]) / units
+    found = quick.entries(problem, k, size, rng, lambda u: slope(problem, u)) if rows is None else None
+    if found is None:
+        measured = [slope(problem, (*zero[:k], u.reshape(claim.shape), *zero[k + 1 :])) for u in directions]
+        found = np.array([m[0] for m in measured]), np.array([m[1] for m in measured])
+    values, bars = found[0] / units, found[1] / units
     others = tuple(c for j, c in enumerate(claims) if j != k and c is not None)
     base = joint(problem, rng)
 
@@ -70,7 +76,9 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     def faulty(mask: NDArray[np.bool_]) -> bool:
         key = np.packbits(mask).tobytes()
         if key not in known:
-            known[key] = settle(task, problem, only(base, k, mask))[1].verdict == "wrong"
+            part = only(base, k, mask)
+            told = quick.faulty(task, problem, part)
+            known[key] = settle(task, problem, part)[1].verdict == "wrong" if told is None else told
         return known[key]
 
     bars = np.where(np.isfinite(bars), bars, np.max(bars[np.isfinite(bars)], initial=0.0))

@@ -43,7 +43,13 @@ class Evidence:
         """Return how far a true slope may lie from a measured one: never so far that the fault itself would fit in."""
         size = float(np.max(np.abs(self.measured), initial=0.0))
         fault = float(np.max(np.abs(self.project(self.claim) - self.measured), initial=0.0))
-        return np.asarray(5 * self.bars + min(1e-7 * size, 1e-2 * fault))
+        return np.asarray(5 * self.bars + min(1e-7 * size, 1e-3 * fault))
+
+    def weights(self) -> Floats:
+        """Return the weight of each measurement in a fit: what is known badly must not spoil what is known well."""
+        allowed = self.allowed()
+        least = 1e-9 * float(np.max(np.abs(self.measured), initial=0.0))
+        return np.asarray(np.max(allowed, initial=0.0) / np.maximum(allowed, max(least, 1e-300)))
 
     def misses(self) -> Mask:
         """Return which entries are certainly wrong; only where every entry was measured."""
@@ -65,6 +71,8 @@ def fit(evidence: Evidence, terms: list[Floats], least: int = 2) -> Floats | Non
     rest = evidence.measured - evidence.project(evidence.claim)
     if matrix.shape[0] < len(terms) + least or not np.all(np.any(matrix, axis=0)):
         return None
+    weights = evidence.weights()
+    matrix, rest = matrix * weights[:, None], rest * weights
     size = np.linalg.norm(matrix, axis=0)
     if not (np.all(np.isfinite(matrix)) and np.all(np.isfinite(size)) and np.all(size > 0) and np.all(np.isfinite(rest))):
         return None  # squares that leave the floats

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, permutations, product
 
 import numpy as np
 
 from derivkit.checking.measured import Evidence, Floats, fit, lone, when
 
+AXES = 4  # axes of which every order is tried
 FARTHEST = 3  # places that a term is looked for beside its own
 SPARE = 2  # measurements that a fit must leave over, so that it cannot fit anything
 
@@ -154,3 +155,27 @@ def _along(x: Floats, g: Floats, axes: tuple[int, ...]) -> Floats:
     weight = np.sum(centred**2, axes, keepdims=True)
     part = centred * np.sum(centred * g, axes, keepdims=True) / np.where(weight > 0, weight, 1.0)
     return np.asarray(part, dtype=np.float64)
+
+
+def explains_shape(came: Floats, shape: tuple[int, ...]) -> Iterator[tuple[str, str, Floats]]:
+    """Yield ``(code, sentence, array)``: ways in which a claim of the wrong shape would be right after all.
+
+    >>> [code for code, _, _ in explains_shape(np.ones((2, 3)), (3, 2))]
+    ['transpose', 'shape']
+    """
+    if came.ndim == len(shape) <= AXES:
+        for order in permutations(range(came.ndim)):
+            if tuple(came.shape[axis] for axis in order) == shape:
+                yield "transpose", "is right but transposed", came.transpose(order)
+    extra = came.ndim - len(shape)
+    for axes in product(range(came.ndim), repeat=extra) if extra > 0 else ():
+        kept = tuple(n for axis, n in enumerate(came.shape) if axis not in axes)
+        if len(set(axes)) == extra and kept == shape and any(came.shape[a] > 1 for a in axes):
+            yield "wrong-axis", f"was not summed over axis {axes[0]}", came.sum(axis=axes)
+    if extra >= 0:
+        ones = tuple(extra + axis for axis, n in enumerate(shape) if n == 1 < came.shape[extra + axis])
+        over = (*range(extra), *ones)
+        if ones and tuple(n for axis, n in enumerate(came.shape) if axis not in over) == tuple(n for n in shape if n > 1):
+            yield "wrong-axis", f"was not summed over axis {over[-1]}", came.sum(axis=over).reshape(shape)
+    if came.size == int(np.prod(shape)):
+        yield "shape", "is right but for its shape", came.reshape(shape)

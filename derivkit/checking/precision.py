@@ -8,13 +8,14 @@ and the float32 one must be its rounding.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from derivkit.checking.contract import contract, scalar
 from derivkit.checking.directions import joint, only
-from derivkit.checking.problem import COARSE, Problem, Task, output_of, typical, unalarmed
+from derivkit.checking.problem import COARSE, Floats, Problem, Task, output_of, typical, unalarmed
 from derivkit.checking.trees import rebuild
 from derivkit.errors import DerivkitError
 
@@ -73,9 +74,26 @@ def exact(there: Task) -> Problem | None:
         return None
     if not isinstance(problem, Problem) or problem.grain > COARSE or problem.claims is None:
         return None
+    return None if _cast(there, problem) else problem  # low precision within, handed over in float64, is no second opinion
+
+
+def _cast(there: Task, problem: Problem) -> bool:
+    """Return whether a claim in float64 has but the digits of float32, here and where the arguments have more than those."""
+    if not _short(problem.claims or ()):
+        return False
+    moved = tuple(
+        p + 1e-3 * u for p, u in zip(problem.point, joint(problem, np.random.default_rng([there.seed, 8])), strict=True)
+    )
+    try:
+        aside = contract(replace(there, errstate={}), moved)
+    except DerivkitError:
+        return True
+    return not isinstance(aside, Problem) or _short(aside.claims or ())
+
+
+def _short(claims: Sequence[Floats | None]) -> bool:
     with np.errstate(over="ignore"):
-        cast = all(np.array_equal(c.astype(np.float32), c) for c in problem.claims if c is not None)
-    return None if cast else problem  # low precision within, handed over in float64, is no second opinion
+        return all(np.array_equal(c.astype(np.float32), c) for c in claims if c is not None)
 
 
 def departure(problem: Problem, precise: Problem) -> float:

@@ -25,6 +25,8 @@ SMALL = 130
 COARSE = 1e-12
 #: A claim may differ by this share of its own norm: far above what a float64 gradient loses to rounding.
 SLACK = 1e-9
+#: And by this share where f may be anybody's: an iteration stopped at its tolerance has a slope of its own, off by some of it.
+GRANTED = 1e-8
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ def measure(line: Line, scale: float, tolerance: float) -> Residual:
 def _closer_look(line: Line, claim: Claim, rungs: list[Rung], shift: float = 1.0) -> Residual:
     """Go down the ladder as far as it takes, and ask again where the answer is no."""
     scale = claim.scale
-    _descend(line, rungs, _steps(line, range(QUICK, 40, STRIDE), shift), claim)
+    _descend(line, rungs, _steps(line, (0, *range(QUICK + 1, 40, STRIDE)), shift), claim)
     found, best = _weigh(line, rungs, claim, 0.0)
     if _dead(line, rungs) and claim.scale <= _EPS * max(float(np.max(np.abs(p), initial=0.0)) for p in line.point):
         # f is constant to its last bit, and the claim is far below that; where it is 0, the move that moves it has its size
@@ -135,7 +135,7 @@ def _steps(line: Line, numbers: Iterable[int], shift: float = 1.0) -> list[float
 def _first_look(line: Line, claim: Claim) -> tuple[list[Rung], Residual | None]:
     """Return the coarse rungs, and the verdict if they are enough to call the claim right."""
     rungs: list[Rung] = []
-    for step in _steps(line, range(QUICK)):
+    for step in _steps(line, range(1, QUICK + 1)):
         rungs.append(rung(line, step))
         if len(rungs) < 3 or not all(math.isfinite(r.central) for r in rungs):
             continue
@@ -157,7 +157,7 @@ def glance(line: Line) -> tuple[float, float] | None:
     claimed = line.predict(line.direction)
     enough = SHARP if line.noise <= 1e-10 * max(abs(line.base), abs(claimed)) else 1e-3
     rungs: list[Rung] = []
-    for step in _steps(line, range(QUICK)):
+    for step in _steps(line, range(1, QUICK + 1)):
         rungs.append(rung(line, step))
         if not math.isfinite(rungs[-1].central):
             return None
@@ -224,8 +224,12 @@ def _weigh(line: Line, rungs: Sequence[Rung], claim: Claim, noise: float) -> tup
     if verdict == "wrong":
         _, again = _windows(steps, values, wide, power)
         verdict, shown = _verdict(min(again, key=lambda w: w.error_bar), claim, resolved)
-    if verdict == "wrong" and (coarse := _above_ripple(every, best, steps, values, claim, reference, power)) is not None:
-        verdict, shown = "ok", coarse
+    moves = max((abs(v - line.base) for r in usable[:3] for v in (r.above, r.below) if math.isfinite(v)), default=0.0)
+    if verdict != "ok" and (coarse := _above_ripple(every, best, steps, values, claim, (reference, moves), power)) is not None:
+        far = not coarse.vanishes(claim.tolerance)
+        if far or verdict == "wrong" or coarse.error_bar <= SHARP**0.5 * claim.scale:
+            verdict, shown = ("wrong" if far else "ok"), coarse
+            best = coarse if far else best
     if verdict == "wrong" and best.stop - best.start + best.confirmed < 3:
         verdict = "unclear"
     if verdict == "wrong" and grain and abs(claim.slope) <= 1e-6 * abs(best.value):
@@ -280,25 +284,35 @@ def _above_ripple(
     steps: Sequence[float],
     values: Floats,
     claim: Claim,
-    reference: float,
+    sizes: tuple[float, float],
     power: int,
 ) -> Window | None:
     """Return a plateau of coarse steps on which the claim sits, if all that contradicts it from near is a low ripple.
 
+    One from which the claim is far off, too, if the ripple leaves nothing to be read from near.
+    ``sizes`` are the slope that the bar is held against, and what F does over a full-size move: a ripple is low beside that.
+
     The noise of a solver, a `round`, a ripple: the claim is right at the scale at which the function means anything.
     """
+    reference, moves = sizes
+    whole = max(claim.scale, moves)
     for window in every:
         if window.stop - window.start < 3 or window.stop >= len(steps):
             continue
         height = float(np.max(np.abs(values[window.stop :] - window.value) * np.asarray(steps[window.stop :])))
-        if height > RIPPLE * reference:
+        if height > RIPPLE * whole:
             continue
         part = slice(window.start, window.stop)
         rough = windows(steps[part], values[part], height, power)
         value, bar = min(((float(v), float(b)) for _, _, v, b in rough), key=lambda found: found[1])
-        fits = abs(value) <= 2 * bar + claim.tolerance and bar <= 1e-2 * reference
-        if fits and bar + abs(value) <= 0.2 * abs(best.value):  # far inside the alleged fault
-            return replace(window, value=value, error_bar=bar)
+        found = replace(window, value=value, error_bar=bar)
+        if found.vanishes(claim.tolerance) and bar <= 1e-2 * reference and bar + abs(value) <= 0.2 * abs(best.value):
+            return found  # far inside the alleged fault
+        # far off, and from near there is nothing to be read at all; a far larger claim may be the ripple's own slope
+        low = height <= RIPPLE * moves and best.error_bar > 1e-2 * abs(best.value)
+        far = not found.vanishes(10 * claim.tolerance, 10.0) and bar <= 1e-2 * abs(value)
+        if low and far and claim.scale <= 1e3 * abs(value + claim.slope):
+            return found
     return None
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.diagnose import diagnose, explains_shape
+from derivkit.checking.diagnose import diagnose
 from derivkit.checking.measured import Evidence
+from derivkit.checking.places import explains_shape
 from derivkit.checking.problem import COARSE, SLACK
 from derivkit.checking.report import Entry
 from derivkit.checking.structured.columns import BARS, typical
