@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import linecache
+import pickle
 import tracemalloc
 import warnings
 from functools import cache
@@ -147,12 +149,20 @@ def test_the_plan_says_what_was_recognised_and_what_shares_memory():
     )
     assert told.endswith(step.explain())
     assert "allocated on each call: 0 arrays" in step.explain()
+    assert "800 TB" in dk.compile("x: D\nE = sum(tanh(x)**2)", "x", batch="x").explain(N=10**7, D=10**7)
     assert "loop over blocks" in dk.compile("x: N\ny = gelu_tanh(x)", "x", kind="vjp").explain(N=10**6)
 
 
 @pytest.mark.parametrize(
     ("sizes", "code"),
-    [({"N": 3}, "DK041"), ({"N": 3, "D": 0}, "DK010"), ({"N": 2, "D": 2, "Q": 1}, "DK008"), ({"N": 2, "D": 2.5}, "DK010")],
+    [
+        ({"N": 3}, "DK041"),
+        ({"N": 3, "D": 0}, "DK010"),
+        ({"N": 2, "D": 2, "Q": 1}, "DK008"),
+        ({"N": 2, "D": 2.5}, "DK010"),
+        ({"N": 2**62, "D": 9}, "DK020"),
+        ([1, 2], "DK010"),
+    ],
 )
 def test_a_plan_needs_a_number_for_each_size(sizes, code):
     with pytest.raises(DerivkitError) as caught:
@@ -492,3 +502,35 @@ def test_no_two_living_arrays_share_memory():
                 if last[made[b]] > a or (last[made[b]] == a and not instructions[a].inplace):
                     x, y = layout.offsets[made[a]], layout.offsets[made[b]]
                     assert x + made[a].entries <= y or y + made[b].entries <= x, (a, b)
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda made: pickle.loads(pickle.dumps(made))])  # noqa: S301
+@pytest.mark.parametrize("used", [False, True])
+def test_copies_of_steps_go_on_from_where_the_step_was_and_leave_it_alone(again, used):
+    k = dk.compile(RELU, ("W1", "b1", "W2", "b2"), batch=("x", "t"))
+    rng = np.random.default_rng(0)
+    values = {"x": rng.normal(size=(6, 4)), "t": np.arange(6) % 3, "W1": rng.normal(size=(5, 4)), "b1": np.zeros(5)}
+    values |= {"W2": rng.normal(size=(3, 5)), "b2": np.zeros(3)}
+    bound, descent = k.bind(values), k.sgd(values, lr=0.1, momentum=0.9)
+    if used:
+        bound()
+        descent.lr = 0.2
+        descent(np.array([1, 2]))
+    other, twin = again(bound), again(descent)
+    assert other() == bound()
+    close(other.grads["W1"], bound.grads["W1"])
+    assert not np.shares_memory(other.grads["W1"], bound.grads["W1"])
+    before = {w: p.copy() for w, p in descent.params.items()}
+    losses = [twin() for _ in range(3)]
+    assert losses[2] < losses[0]
+    for word, array in before.items():
+        close(descent.params[word], array)
+    assert [descent() for _ in range(3)] == pytest.approx(losses)
+
+
+def test_steps_are_kept_for_a_few_numbers_of_rows():
+    k = dk.compile("x: D\nw: D\nE = (w @ x)**2", "w", batch="x")
+    step = k.sgd(lr=1e-3, rows=40, x=np.ones((50, 2)), w=np.ones(2))
+    for rows in range(1, 41):
+        step(np.arange(rows))
+    assert len(step._steps) == 16

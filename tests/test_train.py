@@ -239,3 +239,11 @@ def test_bad_arguments_are_one_clear_error(options, code):
     with pytest.raises(DerivkitError) as error:
         dk.fit(k, **{"data": line_data(), "params": {"w": np.zeros(3)}, **options})
     assert error.value.code == code
+
+
+@pytest.mark.parametrize(("reduce", "expected"), [("sum", 10.0), ("mean", 1.0)])
+@pytest.mark.parametrize("size", [None, 3])
+def test_the_loss_of_an_epoch_is_reduced_as_the_kernel_reduces(reduce, expected, size):
+    k = dk.compile("x:\nw:\nE = (w*x - 1)**2", "w", batch="x", reduce=reduce)
+    went = dk.fit(k, data={"x": np.ones(10)}, params={"w": 0.0}, epochs=1, batch_size=size, lr=1e-9)
+    assert went.loss[0] == pytest.approx(expected, rel=1e-6)

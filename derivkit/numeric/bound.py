@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
@@ -57,6 +58,7 @@ class Step:
         labels = [i for i in kernel.program.inputs if i.kind == "label" and i.range is not None]
         self._labels = [_Labels(str(i.name), held[str(i.name)], i.range.evaluate(sizes)) for i in labels]  # type: ignore[union-attr]
         self._is_number = not lowered.value.shape
+        self._given = kernel, held
         #: Computes anew and returns the value as NumPy has it.
         self.run = self._checked if self._labels else self._run
 
@@ -65,6 +67,10 @@ class Step:
         value = self.run()
         self.value = value = float(value) if self._is_number else value
         return value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the kernel, the arrays and the results; the memory is laid out anew."""
+        return _again, (*self._given, self.value, self.grads)
 
     def explain(self) -> str:
         """Return the plan: what was recognised, the loops over blocks, which arrays share which memory."""
@@ -80,6 +86,14 @@ class Step:
         return f"<Step {', '.join(f'{w}: {a.shape}' for w, a in self.grads.items())}>"
 
 
+def _again(kernel: Kernel, held: Mapping[str, Array], value: Any, grads: Mapping[str, Array]) -> Step:
+    made = bind(kernel, held)
+    made.value = value
+    for word, array in grads.items():
+        made.grads[word][...] = array
+    return made
+
+
 def _written(
     kernel: Kernel, held: Mapping[str, Array], planned: Sequence[Assignment], sizes: Mapping[str, int], dtype: np.dtype[Any]
 ) -> tuple[Lowered, BoundModule]:
@@ -90,8 +104,11 @@ def _written(
     return lowered, write_bound(lowered, dtype, f"{kernel.signature}{f', at {at}' if at else ''}.")
 
 
-def explain(kernel: Kernel, sizes: Mapping[str, Any], dtype: str) -> str:
+def explain(kernel: Kernel, sizes: Mapping[str, Any] | None, named: Mapping[str, Any], dtype: str) -> str:
     """Return how a kernel was made; with ``sizes`` also the plan of a step over arrays of them: see :meth:`Kernel.explain`."""
+    if sizes is not None and not isinstance(sizes, Mapping):
+        raise DerivkitError("sizes are numbers by name", code="DK010", hint="k.explain(N=64)")
+    sizes = {**(sizes or {}), **named}
     over = f"batched over {', '.join(kernel.batch)} ({kernel.program.reduce or 'not reduced'})" if kernel.batch else "not batched"
     applied: list[tuple[Name, Row]] = []
     stabilise(kernel.program, applied)
@@ -113,11 +130,17 @@ def _plan_at(kernel: Kernel, sizes: Mapping[str, Any], dtype: str) -> tuple[str,
     if dtype not in ("float32", "float64"):
         raise DerivkitError(f"no plan in '{echo(str(dtype))}'", code="DK010", hint="float32 or float64")
     real = np.dtype(dtype)
-    held = {
-        str(i.name): np.empty(tuple(s.evaluate(sizes) for s in i.shape), real if i.kind != "label" else int)
-        for i in kernel.inputs
-    }
+    shapes = {i: tuple(s.evaluate(sizes) for s in i.shape) for i in kernel.inputs}
+    held = {str(i.name): _unreal(shape, np.dtype(int) if i.kind == "label" else real) for i, shape in shapes.items()}
     return _written(kernel, held, kernel.planned(), kernel.sizes(held), real)[1].plan
+
+
+def _unreal(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return an array of this shape that takes no memory and may not be read."""
+    if math.prod(shape) * dtype.itemsize > np.iinfo(np.intp).max:
+        raise DerivkitError("no memory holds arrays of these sizes", code="DK020", hint="smaller sizes")
+    steps = [math.prod(shape[n + 1 :]) * dtype.itemsize for n in range(len(shape))]
+    return np.lib.stride_tricks.as_strided(np.empty(1, dtype), shape, steps, writeable=False)
 
 
 class _Labels:

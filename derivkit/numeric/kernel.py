@@ -180,7 +180,7 @@ class Kernel:
         """
         from derivkit.numeric.bound import explain
 
-        return explain(self, {**(sizes or {}), **named}, dtype)
+        return explain(self, sizes, named, dtype)
 
     def __call__(self, arrays: Mapping[str, Any] | None = None, /, **named: Any) -> tuple[Any, dict[str, Array]]:
         """Return the value (a float, or an array for an array output) and the gradients by name."""

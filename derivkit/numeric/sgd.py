@@ -22,6 +22,10 @@ Array = NDArray[Any]
 FAR = 1e6
 
 
+#: Steps are kept for so many numbers of rows: each has memory of its own.
+KEPT_SIZES = 16
+
+
 class Sgd:
     """Stochastic gradient descent with a kernel: ``step()`` does one step on the bound rows and returns the loss before it.
 
@@ -130,6 +134,13 @@ class Sgd:
         if self._speed is not None and speed is not None:
             self._speed[...] = speed
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy the kernel, the arrays and what was reached; the memory is laid out anew."""
+        flat, speed = self.state()
+        speed = None if speed is None else speed * (self._lr / self._rate)
+        options = {"lr": self._lr, "rows": self.rows, "momentum": self._momentum, "weight_decay": self._decay}
+        return _again, (self._kernel, dict(self._arrays), options, (flat, speed), self.value)
+
     def gradients(self, indices: Any = None) -> dict[str, Array]:
         """Return the gradients at these rows, as :meth:`__call__` would step along them, and do no step."""
         if indices is None:
@@ -173,12 +184,23 @@ class Sgd:
             self._steps = {}
         rows = {w: b[:count] for w, b in self._buffers.items()}
         self._last = step = Step(self._kernel, {**self._arrays, **rows, **self.params}, self._planned, self._slots)
+        if len(self._steps) >= KEPT_SIZES:
+            del self._steps[next(iter(self._steps))]
         self._steps[count] = step, [(self._arrays[w].take, r) for w, r in rows.items()]
         return self._steps[count]
 
     def __repr__(self) -> str:
         """Say what is trained."""
         return f"<Sgd lr={self.lr:g} {', '.join(f'{w}: {a.shape}' for w, a in self.params.items())}>"
+
+
+def _again(
+    kernel: Kernel, arrays: Mapping[str, Any], options: Mapping[str, Any], state: tuple[Array, Array | None], value: float | None
+) -> Sgd:
+    made = Sgd(kernel, arrays, **options)
+    made.restore(state)
+    made.value = value
+    return made
 
 
 def _array(indices: Any) -> Array:

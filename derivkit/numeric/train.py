@@ -172,7 +172,7 @@ class _Run:
         self.meter.show(self.loss, self.accuracy)
 
     def _descend(self, minibatches: Sequence[Array | None]) -> float:
-        """Return the mean loss of the samples as they were met; where one step's is not finite, that one at once."""
+        """Return the loss of the samples as they were met, the mean or the sum; where one step's is not finite, that one at once."""
         step, means, total, count = self.step, self.means, 0.0, 0
         for rows in minibatches:
             loss = step(rows)
@@ -180,7 +180,7 @@ class _Run:
                 return loss
             total += loss * (len(rows) if means else 1)
             count += len(rows)
-        return total / count
+        return total / count if means else total
 
     def history(self, interrupted: bool = False) -> History:
         """Return what happened; all of it as after the last finished epoch."""
