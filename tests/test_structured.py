@@ -440,6 +440,20 @@ def test_a_fault_in_a_normalisation_is_named(fault):
     assert report.evidence[0] == "first wrong on the way back: W, x; ∂E/∂(W @ x) is wrong already"
 
 
+def test_arrays_without_a_name_are_written_as_their_author_did():
+    text = "x: 5, 4\nWk: 4, 4\nWv: 4, 4\nE = sum(tanh(x @ Wk.T) @ (x @ Wv.T).T)"
+    k = dk.compile(text, wrt=("x", "Wk", "Wv"))
+    arrays = drawn(k)
+    right = k(arrays)[1]
+    slope = 1 - np.tanh(arrays["x"] @ arrays["Wk"].T) ** 2
+    through = (np.ones((5, 5)) @ (arrays["x"] @ arrays["Wv"].T) * slope) @ arrays["Wk"]
+    report = k.check(arrays, {**right, "x": right["x"] - through})
+    assert report.diagnosis == "missing-term"
+    assert "from x through x @ Wk.T:" in report.summary or "from x through tanh(x @ Wk.T):" in report.summary
+    report = k.check(arrays, {w: -g for w, g in right.items()})
+    assert report.evidence[0].endswith("(all before them are wrong in the same way)"), report
+
+
 PATHS = {
     "past the layer": (
         "x: 5\nU: 5, 5\nW: 5, 5\nt: onehot 5\nh = U @ x\ng = h + tanh(W @ h)\nE = cross_entropy(t, softmax(g))",

@@ -54,7 +54,8 @@ def blame(
         told |= dict.fromkeys(explained, (code, sentence))
     else:
         code, sentence = _by_itself(flow, told)
-    evidence = [_way(flow, words, wrong, fault, explained)] if len(judged) > 1 else []
+    alike = {code for code, _ in told.values()} == {code} != {"dense"}
+    evidence = [_way(flow, words, wrong, fault, explained, alike)] if len(judged) > 1 else []
     evidence += _beside(flow, words, wrong)
     evidence += [_share(j, told[j.name][0] if len(wrong) > 1 else "") for j in wrong]
     return Blame(code, sentence, tuple(evidence))
@@ -129,7 +130,7 @@ def _by_itself(flow: Flow, told: Mapping[str, tuple[str, str]]) -> tuple[str, st
     return "dense", f"{_whose(first)} {'are' if len(first) > 1 else 'is'} wrong in no recognised way"
 
 
-def _way(flow: Flow, words: Words, wrong: Sequence[Judged], fault: Fault | None, explained: Sequence[str]) -> str:
+def _way(flow: Flow, words: Words, wrong: Sequence[Judged], fault: Fault | None, explained: Sequence[str], alike: bool) -> str:
     """Return the line that says where the way back from the loss goes wrong first, and what follows from that."""
     first = _together(flow, [j.name for j in wrong])
     rest = [j.name for j in wrong if j.name not in first]
@@ -138,7 +139,8 @@ def _way(flow: Flow, words: Words, wrong: Sequence[Judged], fault: Fault | None,
     if rest and set(rest) <= set(explained) and first[0] in explained:
         follow = " (all before them follow)" if set(rest) == before else f" ({', '.join(rest)} follow)"
     elif rest:
-        follow = " (all before them are wrong, too)" if set(rest) == before else f" (then {', '.join(rest)})"
+        how = "are wrong in the same way" if alike else "are wrong, too"
+        follow = f" (all before them {how})" if set(rest) == before else f" (then {', '.join(rest)})"
     place = flow.program.definitions[flow.met(first[0])].name
     there = ""
     if fault is not None and first[0] in explained and fault.at in _from(flow, place):
@@ -157,7 +159,7 @@ def _beside(flow: Flow, words: Words, wrong: Sequence[Judged]) -> list[str]:
     names = [j.name for j in wrong]
     right = [j.name for j in flow.judged if j.name not in names and flow.met(j.name) == flow.met(names[0])]
     place = flow.program.definitions[flow.met(names[0])].name
-    if not right or place == flow.program.value:
+    if not right or len(flow.readers(flow.leaves[names[0]])) > 1 or place == flow.program.value:
         return []
     return [f"{listed(right)}, from the same {words.slope(place)}, {'are' if len(right) > 1 else 'is'} right"]
 

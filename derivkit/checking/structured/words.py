@@ -13,6 +13,7 @@ from derivkit.symbolic.graph import Definition, Graph
 #: A formula longer than this is not read any more: the author's line is named instead.
 LONGEST = 60
 _WORD = re.compile(r"\w+")
+_TURNED = re.compile(r"(\w+) @ (\w+)\.T")
 
 
 class Words:
@@ -29,7 +30,7 @@ class Words:
         d = self._made.get(name)
         if d is None or name.kind != "anon":
             return str(name)
-        text = self._written(d)
+        text = self._as_author(self._written(d))
         return text if text is not None and len(text) <= LONGEST else self._inside(d)
 
     def slope(self, name: Name) -> str:
@@ -49,6 +50,13 @@ class Words:
             bare = made if re.fullmatch(r"\w+(\([^()]*\))?", made) or text == str(inner) else f"({made})"
             text = re.sub(rf"\b{re.escape(str(inner))}\b(?!\()", lambda _, bare=bare: bare, text)  # type: ignore[misc]
         return text
+
+    def _as_author(self, text: str | None) -> str | None:
+        """Return a product in the order in which the author has it: ``x @ W.T`` may have been planned as ``W @ x.T``."""
+        if text is None or (turned := _TURNED.fullmatch(text)) is None:
+            return text
+        other = f"{turned[2]} @ {turned[1]}.T"
+        return other if text not in self._primal.source and other in self._primal.source else text
 
     def _inside(self, d: Definition) -> str:
         """Return where an array stands whose formula is too long."""
