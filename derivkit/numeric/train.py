@@ -172,7 +172,7 @@ class _Run:
         self.meter.show(self.loss, self.accuracy)
 
     def _descend(self, minibatches: Sequence[Array | None]) -> float:
-        """Return the loss of the samples as they were met, the mean or the sum; where one step's is not finite, that one at once."""
+        """Return the mean or the sum of the losses as they were met; where one step's is not finite, that one at once."""
         step, means, total, count = self.step, self.means, 0.0, 0
         for rows in minibatches:
             loss = step(rows)
