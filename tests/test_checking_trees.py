@@ -183,6 +183,12 @@ def test_what_is_changed_in_a_container_is_seen():
     assert integers.tolist() == [1, 2]
 
 
+def test_a_jacobian_may_come_in_a_tuple():
+    assert dk.check_jacobian(lambda x: W @ x, lambda x: (W,), B).ok
+    assert dk.check_jacobian(lambda x: W @ x, lambda x: W, B).ok
+    assert dk.check_jacobian(lambda x: W @ x, lambda x: [W.tolist()], B).ok
+
+
 def test_what_does_not_fit_is_told():
     f = lambda p: float(p["a"] @ p["a"])  # noqa: E731
     assert "no entry 'a'" in str(dk.check_gradient(f, lambda p: {"b": p["a"]}, {"a": B}))

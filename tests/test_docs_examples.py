@@ -102,7 +102,7 @@ def run_command(command: str) -> str:
         with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors), pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, "stdin", stdin)
             status = main(arguments)
-        assert status == 0, errors.getvalue()
+        assert status < 2, errors.getvalue()  # 1: a gradient that is wrong is shown to be
         printed = output.getvalue()
     return printed
 

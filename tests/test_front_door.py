@@ -14,7 +14,7 @@ import pytest
 import derivkit
 from derivkit.cli import main
 from derivkit.cli.arguments import read_arguments
-from derivkit.cli.commands import COMMANDS, KINDS
+from derivkit.cli.commands import CHECKS, COMMANDS, KINDS
 from derivkit.cli.files import write_output
 from derivkit.errors import CODES, DerivkitError
 
@@ -157,6 +157,7 @@ def test_wrong_usage_is_one_line_and_exit_2(arguments: list[str], message: str, 
 
 def test_the_kinds_offered_are_those_that_exist() -> None:
     assert set(KINDS) == set(import_module("derivkit.symbolic.derive.kinds").KINDS)
+    assert set(CHECKS) == set(import_module("derivkit.checking.many").KINDS)
 
 
 def test_debug_shows_the_traceback() -> None:

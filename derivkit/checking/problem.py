@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from derivkit.checking.libraries import numeric
 from derivkit.checking.trees import Leaf
-from derivkit.errors import DerivkitError
+from derivkit.errors import DerivkitError, echo
 
 Array = NDArray[Any]
 Floats = NDArray[np.float64]
@@ -99,7 +99,7 @@ def call(task: Task, what: str, function: Callable[..., Any], *args: Any) -> Any
     except DerivkitError:
         raise
     except Exception as error:
-        raise DerivkitError(f"{what} raised {type(error).__name__}: {error}", code="DK050") from error
+        raise DerivkitError(f"{what} raised {type(error).__name__}: {echo(error, 120)}", code="DK050") from error
 
 
 def unalarmed(function: Callable[..., Any], *args: Any) -> Any:

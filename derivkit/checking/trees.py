@@ -202,7 +202,7 @@ def _same(a: Any, b: Any) -> bool:
     return list(parts) == list(others) and all(_same(part, others[key]) for key, part in parts.items())
 
 
-def entries_by_argument(gradient: Any, args: Sequence[Any]) -> tuple[Any, ...] | None:
+def entries_by_argument(gradient: Any, args: Sequence[Any], outer: tuple[int, ...] = ()) -> tuple[Any, ...] | None:
     """Return the claimed gradient as one entry for each argument, or ``None`` if the count does not fit.
 
     A single argument may have its gradient bare; so may the only differentiable one among several, and those that are
@@ -213,7 +213,7 @@ def entries_by_argument(gradient: Any, args: Sequence[Any]) -> tuple[Any, ...] |
         container = isinstance(args[0], (list, tuple))
         if many and len(gradient) == 1:
             inner = gradient[0]
-            if (children(inner) is not None) if container else _fits(inner, args[0]):
+            if (children(inner) is not None) if container else _fits(inner, args[0], outer):
                 return tuple(gradient)
         return (gradient,)
     if many and len(gradient) == len(args):
@@ -227,11 +227,11 @@ def entries_by_argument(gradient: Any, args: Sequence[Any]) -> tuple[Any, ...] |
     return None
 
 
-def _fits(claim: Any, arg: Any) -> bool:
+def _fits(claim: Any, arg: Any, outer: tuple[int, ...]) -> bool:
     if claim is None or (_array(arg) is None and children(arg) is not None):
         return True
     try:
-        return bool(np.shape(claim) == np.shape(arg))
+        return bool(np.shape(claim) == (*outer, *np.shape(arg)))
     except ValueError:  # a ragged list
         return False
 
@@ -244,7 +244,7 @@ def claimed(
     ``outer`` is the shape that stands before the leaf's own (a Jacobian's rows).  Lists of numbers count as arrays of
     that shape, and the other way round.
     """
-    by_argument = entries_by_argument(gradient, args)
+    by_argument = entries_by_argument(gradient, args, outer)
     if by_argument is None:
         count = len(gradient) if isinstance(gradient, (list, tuple)) else 1
         return Misfit(0, None, f"the gradient has {count} entries for {len(args)} arguments")

@@ -35,7 +35,7 @@ class Option(NamedTuple):
 class Command(NamedTuple):
     """One subcommand: its positional argument (or none), its options, and the module whose ``run`` does it.
 
-    ``later`` are options that come with a later release.
+    ``later`` are options that come with a later release; ``second`` is what may stand beside the positional argument.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Command(NamedTuple):
     options: tuple[Option, ...]
     module: str
     later: tuple[str, ...] = ()
+    second: str = ""
 
 
 class Arguments(NamedTuple):
@@ -52,6 +53,7 @@ class Arguments(NamedTuple):
 
     positional: str | None
     values: dict[str, list[str]]
+    second: str | None = None
 
     def get(self, name: str) -> str | None:
         """Return the value of the option ``name``, or ``None``."""
@@ -106,10 +108,11 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
 
     >>> derive = Command("derive", "", "PROGRAM", "", (Option("--wrt", "NAMES", ""),), "")
     >>> read_arguments(derive, ["-sum(t*log(y))", "--wrt", "y"])
-    Arguments(positional='-sum(t*log(y))', values={'--wrt': ['y']})
+    Arguments(positional='-sum(t*log(y))', values={'--wrt': ['y']}, second=None)
     """
     options = {flag: option for option in command.options for flag in (option.name, option.short) if flag}
     positional: str | None = None
+    second: str | None = None
     values: dict[str, list[str]] = {}
     rest = list(tokens)
     while rest:
@@ -127,6 +130,9 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
         else:
             plain = [token]
         for text in plain:
+            if positional is not None and second is None and command.second:
+                second = text
+                continue
             if positional is not None or not command.positional:
                 program = command.positional == "PROGRAM"
                 hint = (
@@ -134,7 +140,7 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
                 )
                 raise usage(f"unexpected argument '{echo(text)}'", hint)
             positional = text
-    return Arguments(positional, values)
+    return Arguments(positional, values, second)
 
 
 def _split(command: Command, options: dict[str, Option], token: str, filled: bool) -> tuple[Option, str | None] | None:
@@ -183,12 +189,13 @@ def _keep(values: dict[str, list[str]], option: Option, value: str | None) -> No
 
 def command_help(command: Command) -> str:
     """Return what ``derivkit COMMAND --help`` prints."""
-    rows = [(command.positional, command.positional_help)] if command.positional else []
+    rows = [(f"{command.positional} {command.second}".rstrip(), command.positional_help)] if command.positional else []
     for option in command.options:
         flags = f"{option.short}, {option.name}" if option.short else option.name
         value = "|".join(option.choices) or option.value
         rows.append((f"{flags} {value}".rstrip(), option.help))
-    head = " ".join(part for part in ("usage: derivkit", command.name, command.positional, "[OPTIONS]") if part)
+    second = f"[{command.second}]" if command.second else ""
+    head = " ".join(part for part in ("usage: derivkit", command.name, command.positional, second, "[OPTIONS]") if part)
     return "\n".join([head, "", command.summary, "", *table(rows)]) + "\n"
 
 

@@ -8,8 +8,11 @@ from derivkit.layout import LAYOUTS
 #: The kinds of ``derive`` (``derivkit.symbolic.derive.kinds.KINDS``, which costs SymPy to import; a test holds them equal).
 KINDS = ("gradient", "jacobian", "vjp", "jvp", "hessian", "hvp")
 
+#: What ``check`` holds a function's claimed derivative to be (``derivkit.checking.many.KINDS``; a test holds them equal).
+CHECKS = ("gradient", "vjp", "jvp", "jacobian")
+
 #: Commands that come with a later release.
-LATER = ("check", "verify")
+LATER = ("verify",)
 
 #: What ``train`` does when it is not told otherwise.
 NET, EPOCHS, BATCH_SIZE, RATE, SEED = "two_layer_tanh", 30, 32, 0.5, 0
@@ -93,6 +96,29 @@ COMMANDS: tuple[Command, ...] = (
             *COMMON,
         ),
         "derivkit.cli.cost",
+    ),
+    Command(
+        "check",
+        "Check gradients against differences: a program's, your own for it, or your functions' own.",
+        "PROGRAM",
+        "a program (-: from standard input), or module:function module:gradient",
+        (
+            Option("--wrt", "NAMES", "of a program: check the gradients with respect to these names"),
+            Option("--data", "FILE", "of a program: its inputs, and your gradients as grad_NAME (.npz .json .csv .npy)"),
+            _FILE,
+            _SHAPE,
+            Option("--batch", "NAMES", "inputs with a batch axis in front, separated by commas"),
+            Option("--reduce", "HOW", "how the loss of a batch is reduced (default: mean)", ("mean", "sum")),
+            Option("--args", "FILE", "of functions: their arguments by name (.npz .json .csv .npy)"),
+            Option("--kind", "KIND", "of functions: what the second one is (default: gradient)", CHECKS),
+            Option("--rtol", "X", "of functions: let a gradient be off by this share of its norm (default: 0)"),
+            Option("--seed", "N", "of functions: the seed of the directions (default: 0)"),
+            Option("--format", "FORMAT", "default: text", ("text", "json")),
+            _OUTPUT,
+            *COMMON,
+        ),
+        "derivkit.cli.check",
+        second="GRADIENT",
     ),
     Command(
         "gallery",
