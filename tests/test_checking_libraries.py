@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -208,6 +211,23 @@ def test_a_random_key_of_jax_passes_through():
         return (x * jax.random.normal(key, x.shape)).sum()
 
     assert dk.check_gradient(f, jax.grad(f), jax.numpy.asarray(POINT), key).ok
+
+
+# -- the page ----------------------------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "checking.md"
+BLOCKS = re.findall(r"^```py\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=[block.partition("\n")[0] for block in BLOCKS])
+def test_the_examples_of_other_libraries_run(block):
+    pytest.importorskip(block.partition("\n")[0].split()[1])
+    namespace: dict = {}
+    exec(compile(block, str(PAGE), "exec"), namespace)
+    tests = [value for name, value in namespace.items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        test()
 
 
 # -- reading and making ------------------------------------------------------------------------------------------------------

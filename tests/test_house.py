@@ -81,7 +81,7 @@ ROOMS = [
     *rooms(1, "shared", NUMPY, "numeric.finite_difference", "numeric.data_files", "numeric.data"),
     *in_folder(
         "checking",
-        rooms(1, "checking", NUMPY, "report libraries sending", "trees", "spelled"),
+        rooms(1, "checking", NUMPY, "report libraries sending", "trees plot notebook", "spelled"),
         rooms(
             2,
             "checking",
@@ -130,6 +130,8 @@ ROOMS += [
 
 #: Thin forwards: a record's method may import one verb when it is called.  (importing module, imported module)
 FORWARDS = [
+    ("derivkit.checking.report", "derivkit.checking.plot"),
+    ("derivkit.checking.report", "derivkit.checking.notebook"),
     ("derivkit.symbolic.steps", "derivkit.symbolic.render*"),
     ("derivkit.symbolic.steps", "derivkit.symbolic.derive*"),
     ("derivkit.symbolic.derive*", "derivkit.symbolic.render*"),

@@ -18,7 +18,7 @@ import numpy as np
 from derivkit.checking.contract import contract
 from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
-from derivkit.checking.evidence import blamed, evidence_of, worst_entries
+from derivkit.checking.evidence import blamed, every_entry, evidence_of, worst_entries
 from derivkit.checking.kinks import entries_alone, off_zeros, outside, shifts
 from derivkit.checking.libraries import hosted
 from derivkit.checking.line import Line
@@ -234,6 +234,7 @@ def _report(task: Task, *, ok: bool, worst: Residual | None = None, **fields: An
     if worst is not None:
         scale = worst.scale or 1.0
         numbers = (abs(worst.value) / scale, worst.error_bar / scale)
+        fields["ladder"] = tuple((r.step, r.central, r.rounding / r.step) for r in worst.rungs)
     return Report(
         ok=ok,
         error=numbers[0],
@@ -304,4 +305,5 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
     others = tuple(f"{case.name}: {c}" for case, (c, _) in zip(cases, found, strict=True)) if len(cases) > 1 else ()
     share = f"measured slopes of {cases[0].name}: {cases[0].measured.size}, largest bar {float(np.max(cases[0].bars)):.1g}"
     told = {"diagnosis": code, "summary": sentence, "blame": tuple(blame), "entries": tuple(entries)}
+    told["leaves"] = tuple(every_entry(case) for case in cases if case.rows is None)
     return _report(task, ok=False, worst=worst, evidence=(share, *others), **told)

@@ -13,7 +13,7 @@ from derivkit.checking.directions import joint, line_along, only, settle, slope_
 from derivkit.checking.line import Line
 from derivkit.checking.measured import Evidence
 from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, typical, unalarmed
-from derivkit.checking.report import Entry
+from derivkit.checking.report import Entry, Leaf
 from derivkit.checking.residual import Residual, glance, measure
 from derivkit.checking.trees import rebuild
 from derivkit.numeric.finite_difference import jacobian, scales
@@ -103,6 +103,12 @@ def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
     function = getattr(task.f, "__name__", "f").replace("<lambda>", "f")
     name = f"d({function})/d({task.leaves[k].name})"
     return Evidence(name, k, claim, np.zeros(0), None, truth.ravel(), bars.ravel(), others, lambda mask: True)
+
+
+def every_entry(case: Evidence) -> Leaf:
+    """Return all entries of a leaf that was measured entry by entry."""
+    yours, measured, bars = (tuple(float(n) for n in np.ravel(a)) for a in (case.claim, case.measured, case.bars))
+    return Leaf(case.name, case.claim.shape, yours, measured, bars)
 
 
 def worst_entries(task: Task, problem: Problem, case: Evidence, code: str) -> list[Entry]:

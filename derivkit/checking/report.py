@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Collection
 from dataclasses import dataclass, fields
+from typing import Any
 
 #: The first part of ``Report.diagnosis`` when it is not a suspect's code: the check could not decide.
 UNDECIDED = "undecided"
@@ -35,6 +37,21 @@ class Entry:
         return f"{self.leaf}{place}: yours {self.yours:.9g}, measured {self.measured:.9g} ± {self.error_bar:.1g}"
 
 
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """What was measured of all entries of a small leaf that is wrong; the numbers in C order.
+
+    >>> Leaf("W", (1, 2), (1.0, 2.0), (1.0, 4.0), (1e-9, 1e-9)).shape
+    (1, 2)
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    yours: tuple[float, ...]
+    measured: tuple[float, ...]
+    error_bar: tuple[float, ...]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Report:
     """The verdict on a claimed derivative; ``bool(report)`` is "it is right".
@@ -44,7 +61,8 @@ class Report:
     first; ``error`` and ``error_bar`` the largest residual and its bar, relative to the gradient along the direction
     measured; ``evaluations`` the calls of f; ``reproduce`` one line that runs the same check.  ``subject`` names what
     was checked, ``summary`` is the verdict's sentence, ``evidence`` the lines that support it, ``unchecked`` the names of
-    the gradients that were not given.
+    the gradients that were not given.  For pictures: ``ladder`` has the step, the residual and the rounding error of each
+    rung of the worst line, ``leaves`` all entries of small leaves that are wrong.
 
     >>> report = Report(True, subject="gradient of f", summary="agrees with differences", error=1e-12, error_bar=1e-11)
     >>> bool(report), report.diagnosis
@@ -67,6 +85,8 @@ class Report:
     summary: str = ""
     evidence: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+    ladder: tuple[tuple[float, float, float], ...] = ()
+    leaves: tuple[Leaf, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a report that says two things at once."""
@@ -114,6 +134,21 @@ class Report:
         again = [f"  reproduce: {self.reproduce}"] if self.reproduce and not self.ok else []
         return "\n".join([*(_cut(line) for line in lines[: LINES - len(again)]), *again])
 
+    def plot(self) -> Any:
+        """Return a matplotlib figure: the residual against the step with the error floor, and the map of a wrong matrix.
+
+        Raises DerivkitError: DK043 without matplotlib, DK050 where nothing was measured.  ``figure.savefig("report.png")``
+        writes it to a file; a notebook shows it.
+        """
+        from derivkit.checking.plot import figure
+
+        return figure(self)
+
+    def _repr_mimebundle_(self, include: Collection[str] | None = None, exclude: Collection[str] | None = None) -> dict[str, str]:
+        from derivkit.checking.notebook import mime_bundle
+
+        return mime_bundle(self, include, exclude)
+
     def to_json(self) -> dict[str, object]:
         """Return the report as JSON data with ``"schema": "derivkit.report/1"``; numbers that are not finite become ``None``.
 
@@ -145,6 +180,7 @@ class Report:
             "subject": self.subject,
             "summary": self.summary,
             "evidence": list(self.evidence),
+            "ladder": [[_finite(number) for number in rung] for rung in self.ladder],
             "unchecked": list(self.unchecked),
         }
 

@@ -44,7 +44,7 @@ class Residual:
 
     ``verdict`` is "ok", "wrong" or "unclear"; ``scale`` is the slope that the bar was held against; ``gap`` is the
     difference of the one-sided slopes if it does not shrink with the step (a kink), else 0; ``noise`` the absolute
-    error of one function value.
+    error of one function value; ``rungs`` what was measured, step by step.
     """
 
     verdict: str
@@ -54,6 +54,7 @@ class Residual:
     claimed: float
     noise: float
     gap: float = 0.0
+    rungs: tuple[Rung, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +92,11 @@ def measure(line: Line, scale: float, tolerance: float) -> Residual:
     claim = Claim(scale, tolerance, line.predict(line.direction))
     rungs, settled = _first_look(line, claim)
     if settled is not None:
-        return settled
-    found = _closer_look(line, claim, rungs)
+        return replace(settled, rungs=tuple(rungs))
+    found = replace(_closer_look(line, claim, rungs), rungs=tuple(rungs))
     if 0 < abs(found.gap) <= FAINT * found.scale:  # a kink is there on every ladder, a chance agreement is not
-        again = _closer_look(line, claim, [rung(line, 0.57 * r.step) for r in rungs[:QUICK]], shift=0.57)
+        others = [rung(line, 0.57 * r.step) for r in rungs[:QUICK]]
+        again = replace(_closer_look(line, claim, others, shift=0.57), rungs=tuple(others))
         return found if abs(again.gap - found.gap) <= 0.5 * abs(found.gap) else again
     return found
 
