@@ -685,3 +685,21 @@ def test_random_programs_pass_and_one_wrong_entry_does_not(program, seed):
         grads[names[0]][index] += 0.01 * largest
         wrong = k.check(arrays, grads)
         assert (names[0], index) in [(e.leaf, e.index) for e in wrong.entries], f"{program.text}\n{wrong}"
+
+
+@pytest.mark.parametrize(
+    "change", [lambda g: 0 * g, lambda g: -g, lambda g: g.T.copy(), lambda g: 1.5 * g], ids=["zero", "sign", "transpose", "scale"]
+)
+@pytest.mark.parametrize("name", ["W1", "W2"])
+def test_what_is_too_faint_to_measure_is_never_called_right(name, change):
+    layers, rng = 6, np.random.default_rng(0)
+    lines = [f"h{n} = sigmoid(W{n} @ {f'h{n - 1}' if n > 1 else 'x'} + b{n})" for n in range(1, layers)]
+    declared = [f"W{n}: D{n}, D{n - 1}\nb{n}: D{n}" for n in range(1, layers)]
+    text = "\n".join(["x: D0", "k: label K", *declared, f"W{layers}: K, D{layers - 1}", *lines])
+    names = [f"{w}{n}" for n in range(1, layers) for w in "Wb"] + [f"W{layers}"]
+    kernel = dk.compile(f"{text}\nE = cross_entropy(k, softmax(W{layers} @ h{layers - 1}))", names, batch=("x", "k"))
+    values = {w: np.zeros(8) if w[0] == "b" else 0.01 * rng.normal(size=(8, 8)) for w in names}
+    values |= {"x": rng.normal(size=(32, 8)), "k": rng.integers(0, 8, 32)}
+    gradients = kernel(values)[1]
+    report = kernel.check(values, grads={**gradients, name: change(gradients[name])})
+    assert not report.ok

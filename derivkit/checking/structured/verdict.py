@@ -22,8 +22,10 @@ Mask = NDArray[np.bool_]
 
 #: What is off by more than rounding does, and by less than this many times that, is neither right nor wrong.
 DOUBT = 10.0
-#: A slope that moves the loss by less than this share of it over a full-size move is as good as none.
-FAINT = 2e-12
+#: A claim that moves the loss by less than this share of it over a full-size move says that it does not move at all; to be
+#: believed what was measured must be below so many times that, too.
+FAINT = 3e-14
+SEEN = 70.0
 #: So many entries are listed.
 LISTED = 16
 #: So many entries are measured closely at a time, and so many columns of a leaf that is wrong anyway.
@@ -65,7 +67,9 @@ class Judged:
         if not (np.all(np.isfinite(bars)) and np.all(np.isfinite(self.found.value))):
             return True
         size = max(typical(self.claim), typical(self.found.value))
-        return BARS * typical(bars) > 1e-2 * size and float(np.max(np.abs(self.claim), initial=0.0)) > self.faint
+        known = float(np.max(np.abs(self.found.value) + BARS * bars, initial=0.0))
+        dead = float(np.max(np.abs(self.claim), initial=0.0)) <= self.faint and known <= SEEN * self.faint
+        return BARS * typical(bars) > 1e-2 * size and not dead
 
     def entries(self) -> list[Entry]:
         """Return the wrong entries, the worst first."""
