@@ -74,13 +74,17 @@ HELPERS: dict[str, str] = {
     return np.maximum(x, 0) + np.log1p(e), np.exp(np.minimum(x, 0)) / (1 + e)
 ''',
     "logsumexp": '''def logsumexp(x, axis=None, keepdims=False):
-    """log sum_k exp(x_k), shifted by the maximum so that nothing overflows."""
+    """log sum_k exp(x_k), shifted by the maximum so that nothing overflows.
+
+    The maximum's own exponential is 1, and log1p of the sum of the others keeps the digits of a result near 0.
+    """
     m = np.max(x, axis=axis, keepdims=True)
     m = np.where(np.isfinite(m), m, 0)
-    y = np.log(np.sum(np.exp(x - m), axis=axis, keepdims=True)) + m
+    e, top = np.exp(x - m), x == m
+    others = np.sum(np.where(top, 0, e), axis=axis, keepdims=True) + (np.sum(top, axis=axis, keepdims=True, dtype=e.dtype) - 1)
+    y = np.log1p(others) + m
     return y if keepdims else np.squeeze(y, axis=axis)
-''',
-    "argmax_over": '''def argmax_over(x, axes, keepdims=False):
+''',    "argmax_over": '''def argmax_over(x, axes, keepdims=False):
     """The position of the first maximum among the entries along several axes, counted in the order of the axes."""
     y = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
     place = np.argmax(y.reshape(*y.shape[:x.ndim - len(axes)], -1), axis=-1)
