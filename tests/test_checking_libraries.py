@@ -77,6 +77,48 @@ def test_what_cannot_be_read_is_an_error():
         dk.check_gradient(lambda x: 0.0, lambda x: x, Locked())
 
 
+class Foreign:
+    """An array of a library whose arrays NumPy reads by one way only, and which knows no devices."""
+
+    def __init__(self, numbers, way):
+        self.numbers, self.way, self.dtype = np.asarray(numbers), way, np.asarray(numbers).dtype
+
+    def __array__(self, dtype=None, copy=None):
+        if self.way != "__array__":
+            raise TypeError("it is on the device")
+        return self.numbers
+
+    def get(self):
+        if self.way != "get":
+            raise RuntimeError("it is elsewhere")
+        return self.numbers
+
+    def __array_namespace__(self):
+        way = self.way
+
+        class Library:
+            @staticmethod
+            def asarray(array, dtype=None):
+                return Foreign(array, way)
+
+        return Library
+
+    def __mul__(self, other):
+        return Foreign(self.numbers * (other.numbers if isinstance(other, Foreign) else other), self.way)
+
+
+@pytest.mark.parametrize("way", ["__array__", "get"])
+def test_libraries_that_follow_half_of_the_standard(way):
+    def f(x):
+        assert isinstance(x, Foreign)
+        return float(np.sum((x * x).numbers))
+
+    assert dk.check_gradient(f, lambda x: x * 2, Foreign(POINT, way)).ok
+    assert dk.check_gradient(f, lambda x: x * 3, Foreign(POINT, way)).diagnosis == "scale:1.5"
+    kept = Foreign(np.arange(3), way)  # integers pass, as copies
+    assert dk.check_gradient(lambda x, n: f(x) * int(n.numbers[1]), lambda x, n: x * 2, Foreign(POINT, way), kept).ok
+
+
 # -- PyTorch -----------------------------------------------------------------------------------------------------------------
 
 
@@ -157,6 +199,27 @@ def test_bfloat16_that_cannot_be_widened_is_undecided_and_a_fault_in_it_alone_is
     third = torch.tensor([1 / 3, -2.7], dtype=torch.bfloat16)
     assert dk.check_gradient(lambda x: (x**3).sum(), lambda x: (3 * x**2).bfloat16(), third).ok
     assert not dk.check_gradient(lambda x: (x**3).sum(), lambda x: (3.3 * x**2).bfloat16(), third)
+
+
+def test_what_low_precision_gets_wrong_by_itself():
+    torch = torch_or_skip()
+    x = torch.tensor(POINT, dtype=torch.bfloat16)
+
+    def half(x):
+        return 2 * x if x.dtype == torch.bfloat16 else (2 * x)[:2]
+
+    assert dk.check_gradient(lambda x: (x**2).sum(), half, x).diagnosis == "shape"
+    integers = dk.check_gradient(lambda x: (x * x).sum(), lambda x: {"a": 2 * x["a"]}["a"] if isinstance(x, dict) else 2 * x, x)
+    assert integers.ok
+
+    def tree(p):
+        return {"a": (3 * p["a"] ** 2).bfloat16(), "b": None}
+
+    assert dk.check_gradient(lambda p: (p["a"] ** 3).sum(), tree, {"a": x, "b": 1}).ok
+    sparse = torch.tensor([[1.0, 0.0], [0.0, 2.0]]).to_sparse()
+    assert numeric(sparse).tolist() == [[1.0, 0.0], [0.0, 2.0]]
+    with pytest.raises(dk.DerivkitError, match=r"torch\.Tensor cannot be read"):
+        numeric(torch.empty(2, device="meta"))
 
 
 def test_a_layer_of_pytorch_reproduces():

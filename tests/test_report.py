@@ -181,6 +181,14 @@ def test_pictures() -> None:
     assert len(right.axes) == 1
     vector = dk.check_gradient(lambda x: float(x @ x), lambda x: 3 * x, W[0]).plot()
     assert len(vector.axes) == 3  # with the colour bar
+    tensor = dk.check_gradient(lambda x: float(np.sum(x**2)), lambda x: 3 * x, np.arange(1.0, 13.0).reshape(2, 3, 2)).plot()
+    assert np.asarray(tensor.axes[1].get_images()[0].get_array()).shape == (6, 2)
+    kernel = dk.compile("x: D\nW: M, D\nE = sum(tanh(W @ x))", wrt="W")
+    arrays = {"x": np.ones(3), "W": W}
+    grads = kernel(arrays)[1]
+    grads["W"][0, 1] *= 2
+    (picture, _) = kernel.check(arrays, grads).plot().axes
+    assert np.argwhere(np.asarray(picture.get_images()[0].get_array()) > 1).tolist() == [[0, 1]]
     with pytest.raises(dk.DerivkitError, match="nothing was measured"):
         dk.check_gradient(lambda x: float(x @ x), lambda x: x[:1], W[0]).plot()
 

@@ -69,7 +69,7 @@ def _from_torch(tensor: Any) -> Array:
 
 def _from_any(value: Any) -> Any:
     why: Exception = TypeError("it has no way in")
-    for way in (np.asarray, np.from_dlpack, _from_default_device):
+    for way in (np.asarray, np.from_dlpack, _from_default_device, _from_get):
         try:
             return _known(way(value))
         except Exception as error:  # whatever somebody's array says to this, the next way is tried
@@ -82,6 +82,10 @@ def _from_any(value: Any) -> Any:
 def _from_default_device(value: Any) -> Array:
     library = value.__array_namespace__()
     return np.asarray(value.to_device(library.__array_namespace_info__().default_device()))
+
+
+def _from_get(value: Any) -> Array:
+    return np.asarray(value.get())  # CuPy's word for a copy on the host
 
 
 def _unreadable(value: Any, error: Exception) -> DerivkitError:
@@ -138,12 +142,10 @@ def _to_any(array: Array, template: Any, dtype: bool) -> Any:
     library = template.__array_namespace__()
     device = getattr(template, "device", None)
     options = {"dtype": template.dtype} if dtype else {}
-    if device is not None:
-        try:
-            return library.asarray(array, device=device, **options)
-        except (TypeError, ValueError):  # not every library follows the standard in what it calls a device
-            pass
-    return library.asarray(array, **options)
+    try:
+        return library.asarray(array, device=device, **options)
+    except (TypeError, ValueError):  # not every library follows the standard in what it calls a device
+        return library.asarray(array, **options)
 
 
 def hosted(kind: str, f: Callable[..., Any], claim: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:

@@ -12,6 +12,8 @@ from derivkit.errors import DerivkitError
 
 #: A residual that is exactly zero is drawn here, at the lower edge of a logarithmic axis.
 LEAST = 1e-18
+#: So many wrong leaves are drawn.
+MAPS = 2
 
 
 def figure(report: Report) -> Any:
@@ -20,7 +22,7 @@ def figure(report: Report) -> Any:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise DerivkitError("report.plot needs matplotlib", code="DK043", hint="python -m pip install matplotlib") from error
-    maps = [leaf for leaf in report.leaves if len(leaf.shape) <= 2][:2]
+    maps = report.leaves[:MAPS]
     panels = bool(report.ladder) + len(maps)
     if not panels:
         raise DerivkitError("nothing was measured that could be drawn: the report says it all", code="DK050")
@@ -55,7 +57,14 @@ def _map(axes: Any, leaf: Leaf) -> None:
     yours, measured, bars = (np.array(row).reshape(leaf.shape) for row in (leaf.yours, leaf.measured, leaf.error_bar))
     size = float(np.max(np.abs(measured), initial=0.0)) or 1.0
     off = np.log10(np.maximum(np.abs(yours - measured) / np.maximum(np.abs(bars), 1e-16 * size), 1.0))
-    image = axes.imshow(np.atleast_2d(off), cmap="Reds", vmin=0.0, vmax=max(2.0, float(np.max(off, initial=0.0))))
+    rows = off.reshape(-1, off.shape[-1]) if off.ndim > 2 else np.atleast_2d(off)  # all axes but the last stand below each other
+    image = axes.imshow(
+        rows,
+        aspect="equal" if max(rows.shape) <= 8 * min(rows.shape) else "auto",
+        cmap="Reds",
+        vmin=0.0,
+        vmax=max(2.0, float(np.max(off, initial=0.0))),
+    )
     axes.set_title(f"{leaf.name}: log10 of how many error bars off", fontsize="medium", parse_math=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.get_major_locator().set_params(integer=True)

@@ -38,6 +38,8 @@ Array = NDArray[Any]
 #: The kinds whose results are slopes of one number.
 KINDS = ("gradient", "vjp")
 SEED = 0
+#: All entries of a wrong leaf of at most this many are kept, to be drawn.
+DRAWN = 4096
 #: The whole gradient is held against the loss at these steps, to this share of its size: a missing part is more.
 NEAR, CLOSE = (1e-6, 1e-7), 1e-5
 
@@ -222,6 +224,7 @@ class _Check:
             error=error,
             error_bar=bar,
             evidence=why.evidence,
+            leaves=tuple(j.leaf() for j in wrong if j.claim.size <= DRAWN),
         )
 
     def _undecided(self, doubtful: Sequence[Judged]) -> Report:

@@ -13,6 +13,7 @@ from derivkit.checking.measured import Evidence
 from derivkit.checking.places import explains_shape
 from derivkit.checking.problem import COARSE, SLACK
 from derivkit.checking.report import Entry
+from derivkit.checking.report import Leaf as Measured
 from derivkit.checking.structured.columns import BARS, typical
 from derivkit.checking.structured.measured import Leaf, Measurement
 from derivkit.symbolic.expr import Name
@@ -70,6 +71,12 @@ class Judged:
         known = float(np.max(np.abs(self.found.value) + BARS * bars, initial=0.0))
         dead = float(np.max(np.abs(self.claim), initial=0.0)) <= self.faint and known <= SEEN * self.faint
         return BARS * typical(bars) > 1e-2 * size and not dead
+
+    def leaf(self) -> Measured:
+        """Return all entries, for pictures."""
+        bars = self.found.bar + self.found.gap
+        yours, measured, bar = (tuple(float(n) for n in np.ravel(a)) for a in (self.claim, self.found.value, bars))
+        return Measured(self.name, self.claim.shape, yours, measured, bar)
 
     def entries(self) -> list[Entry]:
         """Return the wrong entries, the worst first."""
