@@ -297,7 +297,7 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
     problem = replace(problem, noise=max(problem.noise, min(r.noise for _, r in wrong)))
     rng = np.random.default_rng([task.seed, 4])
     blame = blamed(task, problem, wrong, rng)
-    cases = [evidence_of(task, problem, k, rng) for k in blame[:4]]
+    cases = evidence_for(task, problem, blame, rng)
     found = [diagnose(case) for case in cases]
     code, sentence = found[0]
     entries = [entry for case in cases for entry in worst_entries(task, problem, case, code)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,6 +18,11 @@ from derivkit.checking.report import Entry, Leaf
 from derivkit.checking.residual import Residual, glance, measure
 from derivkit.checking.trees import rebuild
 from derivkit.numeric.finite_difference import jacobian, scales
+
+#: Of up to so many entries each gets a ladder of its own, where single differences do not do.
+LADDERS = 40
+#: Further wrong leaves are not diagnosed once the check has taken so many function values.
+ENOUGH = 300
 
 
 def blamed(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Residual]], rng: np.random.Generator) -> list[int]:
@@ -40,7 +46,8 @@ def slope(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, float
     line = line_along(problem, direction)
     if (smooth := glance(line)) is not None:
         return smooth
-    r = measure(line, slope_size(problem, direction)[0], 0.0)
+    # no tolerance, so that nothing counts as agreement: the claim is in doubt, and must not choose which steps are believed
+    r = measure(line, slope_size(problem, direction)[0], -math.inf)
     return r.value + r.claimed, r.error_bar
 
 
@@ -57,13 +64,13 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     if problem.unit > COARSE:  # wide steps rise above the rounding
         size = 4 * np.maximum(size, np.median(size))
     zero = tuple(np.zeros(p.shape) for p in problem.point)
-    if claim.size <= SMALL:
+    found = quick.entries(problem, k, size, rng, lambda u: slope(problem, u)) if claim.size <= SMALL else None
+    if found is not None or claim.size <= LADDERS:
         rows, directions = None, [np.where(np.arange(claim.size) == i, size.ravel(), 0.0) for i in range(claim.size)]
         units = size.ravel()
     else:
         rows = np.stack([joint(problem, rng)[k].ravel() for _ in range(6)])
         directions, units = list(rows), np.ones(6)
-    found = quick.entries(problem, k, size, rng, lambda u: slope(problem, u)) if rows is None else None
     if found is None:
         measured = [slope(problem, (*zero[:k], u.reshape(claim.shape), *zero[k + 1 :])) for u in directions]
         found = np.array([m[0] for m in measured]), np.array([m[1] for m in measured])
@@ -109,6 +116,15 @@ def every_entry(case: Evidence) -> Leaf:
     """Return all entries of a leaf that was measured entry by entry."""
     yours, measured, bars = (tuple(float(n) for n in np.ravel(a)) for a in (case.claim, case.measured, case.bars))
     return Leaf(case.name, case.claim.shape, yours, measured, bars)
+
+
+def evidence_for(task: Task, problem: Problem, blame: Sequence[int], rng: np.random.Generator) -> list[Evidence]:
+    """Measure the first of the blamed leaves, and up to three more as long as that is cheap."""
+    cases: list[Evidence] = []
+    for k in blame[:4]:
+        if not cases or task.calls[0] < ENOUGH:
+            cases.append(evidence_of(task, problem, k, rng))
+    return cases
 
 
 def worst_entries(task: Task, problem: Problem, case: Evidence, code: str) -> list[Entry]:

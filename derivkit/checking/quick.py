@@ -18,7 +18,7 @@ from derivkit.checking.residual import Residual
 #: Steps relative to the arguments: truncation and rounding are both near 1e-10 at the first, far folds ask for the second.
 STEPS = (1e-5, 1e-7)
 #: What does not add up to this share is left to ladders, and so is an entry known to a lower share than SHARE.
-FITS, SHARE = 1e-7, 1e-5
+FITS, SHARE = 1e-7, 1e-3
 #: The parts of a fault are known to this share of it, or a hypothesis could explain what is only truncation.
 FINE = 1e-4
 

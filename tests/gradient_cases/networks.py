@@ -91,6 +91,8 @@ def two_layers(r: np.random.Generator) -> Iterator[Row]:
 def penalties(r: np.random.Generator) -> Iterator[Row]:
     X, t = r.normal(size=(N, 6)), r.integers(0, 2, N) * 2.0 - 1
     w, b = r.normal(size=6), 0.7
+    w[:3] = [0.8, -0.9, 1.1]  # of one sign, a slope of |w| would be a constant
+    w[3:] = np.abs(w[3:])
 
     def f(w, b, l2=0.1, l1=0.0):
         return np.mean(np.log(1 + np.exp(-t * (X @ w + b)))) + 0.5 * l2 * np.sum(w**2) + l1 * np.sum(absolute(w))
