@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from itertools import count
+
 import numpy as np
 import pytest
 
@@ -41,7 +44,6 @@ def coupled(w):
 def softmax(z):
     e = np.exp(z - z.max())
     return e / e.sum()
-
 
 
 #: The words of a row's sentence: what is checked, f, the wrong gradient, the arguments.
@@ -135,6 +137,7 @@ def _mutating(x):
     return smooth(x)
 
 
+CALLS = count()
 #: Guests that try to pass with a gradient that is wrong.
 SLY = {
     "equal to everything": (smooth, lambda x: (2 * slope(x)).view(Sly), X6),
@@ -145,7 +148,7 @@ SLY = {
     "lies about its shape": (smooth, lambda x: Liar(np.ones((3, 2)), (6,)), X6),
     "f mutates": (_mutating, lambda x: 2 * slope(2 * x), X6),
     "gradient mutates": (smooth, lambda x: slope(np.subtract(x, 0, out=np.add(x, 1, out=x))), X6),
-    "f counts its calls": (lambda x, n=[0]: smooth(x) + n.append(1) or float(len(n)), slope, X6),  # noqa: B006
+    "f counts its calls": (lambda x: smooth(x) + next(CALLS), slope, X6),
     "constant f for another's gradient": (lambda x: 1.0, slope, X6),
     "object array": (smooth, lambda x: slope(x).astype(object), X6),
     "longer than the argument": (smooth, lambda x: np.r_[slope(x), 0.0], X6),
@@ -158,10 +161,10 @@ SLY = {
 def test_nothing_that_a_function_does_makes_a_wrong_gradient_pass(name):
     f, wrong, *args = SLY[name]
     before = [np.array(a, copy=True) for a in args]
-    try:
-        assert not check_gradient(f, wrong, *args).ok
-    except DerivkitError as error:
-        assert str(error)
+    passed = False
+    with suppress(DerivkitError):
+        passed = check_gradient(f, wrong, *args).ok
+    assert not passed
     assert all(np.asarray(a).tobytes() == b.tobytes() for a, b in zip(args, before, strict=True))
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from derivkit.checking.contract import contract
 from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
-from derivkit.checking.evidence import blamed, every_entry, evidence_of, worst_entries
+from derivkit.checking.evidence import blamed, every_entry, evidence_for, worst_entries
 from derivkit.checking.kinks import entries_alone, off_zeros, outside, shifts
 from derivkit.checking.libraries import hosted
 from derivkit.checking.line import Line

@@ -51,9 +51,9 @@ def missing_factor(e: Evidence) -> str | None:
     if e.claim.size < 3 or lone(e):
         return None
     if e.point.shape == e.claim.shape and np.unique(e.point).size >= SPREAD:
-        for shown, factor in _exchanges(e.point):
-            if _proportional(e, factor):
-                return shown.replace("(x", f"({e.name}").replace("x²", f"{e.name}²")
+        shown = _first_proportional(e, list(_exchanges(e.point.ravel())))
+        if shown is not None:
+            return shown.replace("(x", f"({e.name}").replace("x²", f"{e.name}²")
     along = e.rows is None and e.claim.ndim > 1 and any(_factor_along(e, axis) for axis in range(e.claim.ndim))
     return ": one number for each line of it" if along else None
 
@@ -70,15 +70,18 @@ def _exchanges(x: Floats) -> Iterator[tuple[str, Floats]]:
             yield from ((f": it has {other} for {name}", v / w) for other, w in whole.items() if other != name)
 
 
-def _proportional(e: Evidence, factor: Floats) -> bool:
-    guess = e.claim * factor
-    if not np.all(np.isfinite(guess)) or not np.any(guess):
-        return False
-    guess = guess / float(np.max(np.abs(guess)))  # squares of tiny ones would vanish
-    predicted = e.project(guess)
-    weighted = predicted * e.weights() ** 2
-    norm = float(predicted @ weighted)
-    return norm > 0 and e.agrees(float(weighted @ e.measured) / norm * guess)
+def _first_proportional(e: Evidence, exchanges: list[tuple[str, Floats]]) -> str | None:
+    """Return the first exchange that makes the claim a multiple of the truth; all are tried at once, for there are hundreds."""
+    if not exchanges:
+        return None
+    with np.errstate(all="ignore"):
+        guesses = e.claim.ravel() * np.stack([factor for _, factor in exchanges])
+        guesses = guesses / np.max(np.abs(guesses), axis=1, keepdims=True)  # squares of tiny ones would vanish
+        predicted = guesses if e.rows is None else guesses @ e.rows.T
+        weighted = predicted * e.weights() ** 2
+        coefficients = weighted @ e.measured / np.sum(weighted * predicted, axis=1)
+        agrees = np.all(np.abs(coefficients[:, None] * predicted - e.measured) <= e.allowed(), axis=1)
+    return exchanges[int(np.argmax(agrees))][0] if np.any(agrees) else None
 
 
 def _factor_along(e: Evidence, axis: int) -> bool:
