@@ -84,7 +84,8 @@ HELPERS: dict[str, str] = {
     others = np.sum(np.where(top, 0, e), axis=axis, keepdims=True) + (np.sum(top, axis=axis, keepdims=True, dtype=e.dtype) - 1)
     y = np.log1p(others) + m
     return y if keepdims else np.squeeze(y, axis=axis)
-''',    "argmax_over": '''def argmax_over(x, axes, keepdims=False):
+''',
+    "argmax_over": '''def argmax_over(x, axes, keepdims=False):
     """The position of the first maximum among the entries along several axes, counted in the order of the axes."""
     y = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim))
     place = np.argmax(y.reshape(*y.shape[:x.ndim - len(axes)], -1), axis=-1)

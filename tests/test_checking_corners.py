@@ -1,0 +1,112 @@
+"""The corners of the checker's surfaces: what happens seldom still says the right thing."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+import derivkit as dk
+from derivkit.checking import many
+from derivkit.checking.narrow import _apart, _rounded
+from derivkit.checking.report import Report
+from derivkit.checking.sending import packed
+from derivkit.checking.trees import argument_names, claimed, leaves, same
+
+X = np.array([1.25, -2.0, 0.5])
+
+
+def test_a_fault_of_the_checker_itself_names_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object, **options: object) -> Report:
+        raise AssertionError("a fault of ours")
+
+    monkeypatch.setitem(many.KINDS, "gradient", broken)
+    with pytest.raises(AssertionError, match="a fault of ours") as caught:
+        dk.check_many({"first": (np.sum, np.ones_like, X)})
+    assert caught.value.__notes__ == ["in the case 'first'"]
+
+
+def test_what_cloudpickle_has_packed_is_called_where_it_arrives() -> None:
+    pytest.importorskip("cloudpickle")
+    call = packed("c", (), lambda: 7)
+    assert call() == 7
+
+    lock = threading.Lock()
+
+    def late() -> tuple[object, int]:
+        return lock, number  # a variable of the closure that has no value yet
+
+    with pytest.raises(dk.DerivkitError, match=r"the closure .*late .* its variable 'lock'"):
+        packed("c", (X, late), lambda: late)
+    number = 3
+    assert late()[1] == 3
+    with pytest.raises(dk.DerivkitError, match="case 'c': it cannot be sent"):
+        packed("c", (X,), lambda: lock)
+
+
+def test_a_report_says_one_thing() -> None:
+    with pytest.raises(AssertionError, match="not both"):
+        Report(True, diagnosis="sign")
+    assert repr(Report(False, diagnosis="sign")) == "<Report wrong: sign>"
+    assert str(Report(False, undecided=True, summary="f is noise")).startswith("undecided: f is noise")
+
+
+@pytest.mark.parametrize("claim", [lambda x: 2 * x, lambda x: (2 * x).astype(np.float16), lambda x: [2 * x]])
+def test_float16_of_numpy(claim: Callable[[np.ndarray], object]) -> None:
+    x = X.astype(np.float16)
+    assert dk.check_gradient(lambda x: np.sum(x * x), claim, x).ok
+
+
+def test_float16_alone_is_measured_as_it_is() -> None:
+    x = X.astype(np.float16)
+
+    def f(x: np.ndarray) -> np.floating:
+        if x.dtype != np.float16:
+            raise TypeError("float16 only")
+        return np.sum(x * x)
+
+    report = dk.check_gradient(f, lambda x: 2 * x, x)
+    assert report.ok or report.undecided
+    assert not dk.check_gradient(f, lambda x: -2 * x, x)
+
+
+def test_float16_with_a_vjp_a_jvp_and_a_jacobian() -> None:
+    x = X.astype(np.float16)
+    assert dk.check_vjp(np.square, lambda y_bar, x: 2 * x * y_bar, x).ok
+    assert dk.check_jvp(np.square, lambda x_dot, x: 2 * x * x_dot, x).ok
+    assert dk.check_jvp(lambda x, y: x * y, lambda dots, x, y: dots[0] * y + x * dots[1], x, x + 1).ok
+    assert dk.check_jacobian(np.square, lambda x: np.diag(2 * x), x).ok
+    assert dk.check_gradient(lambda x: np.sum(x * x), lambda x: (2 * x)[:2], x).diagnosis == "shape"
+
+
+def test_what_is_rounded_and_how_far_apart() -> None:
+    assert _rounded(np.array([1, 2]), 3)
+    assert _rounded(np.array([1.5, -0.375]), 3)
+    assert not _rounded(np.array([1 / 3]), 7)
+    assert _apart(np.ones(2), np.ones(3)) == 0.0
+    assert _apart(np.array([1.0, 2.2]), np.array([1.0, 2.0])) == pytest.approx(0.1)
+
+
+def test_trees_that_are_not_the_same() -> None:
+    assert not same([1], [True])
+    assert not same([X], [None])
+    assert not same([[X]], [X])
+    assert not same([{"a": X}], [{"b": X}])
+    assert same([len, {"a": (X, "t")}], [len, {"a": (X.copy(), "t")}])
+    assert not same([len], [abs])
+    assert argument_names(np.dot, 2)[0] in ("a", "args[0]")
+
+
+def test_claims_that_fit_in_their_own_way() -> None:
+    args = ({"a": X, "b": 1.0},)
+    found = leaves(args, ("p",))
+    assert claimed({"a": X, "b": None}, args, found)[1] is None  # type: ignore[index]
+    assert claimed(None, args, found) == [None, None]
+    pair = ([1.0, 2.0],)
+    rows = claimed(np.array([[1.0, 2.0], [3.0, 4.0]]), pair, leaves(pair, ("x",)), (2,))
+    assert [row.tolist() for row in rows] == [[1.0, 3.0], [2.0, 4.0]]  # type: ignore[union-attr]
+    short = claimed(np.array([1.0]), pair, leaves(pair, ("x",)))
+    assert "no entry 1" in short.sentence  # type: ignore[union-attr]
+    assert claimed([[1.0], [1.0, 2.0]], (X[:2],), leaves((X[:2],), ("x",))).sentence.endswith("ragged list")  # type: ignore[union-attr]
