@@ -96,7 +96,9 @@ def test_a_slip_in_one_place_is_named(n):
         if report:
             assert same(d, replace(result, expr=edit.expr), result), claim
             continue
-        code = report.diagnosis.partition(":")[0]
+        code, _, detail = report.diagnosis.partition(":")
+        if code == "wrong-variable" and derivation(NAMES[n]).verify(claim.partition(" = ")[2], detail):
+            continue  # the slip has made it the derivative by another variable, which is what is said
         assert code == edit.lost[0] or code in SAME[edit.lost[0]] | {"non-finite"}, f"{claim}: {report}"
 
 
