@@ -164,11 +164,13 @@ def hold_to_time(verb: str, program: tuple[str, str]) -> None:
     assert megabytes < MEGABYTES, f"{megabytes:.0f} MB: {said}"
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_a_heavy_program_is_answered_or_refused_in_time(name):
     hold_to_time("derive", PROGRAMS[name])
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_long_chain_is_compiled_or_refused_in_time(name):
     hold_to_time("compile", CHAINS[name])

@@ -13,17 +13,17 @@ SHORT, MATRIX = 0.94, 0.99
 
 
 @cache
-def outcomes() -> tuple[Outcome, ...]:
-    return tuple(outcome(p, sizes=2) for p in PROBLEMS)
+def outcomes(every: int) -> tuple[Outcome, ...]:
+    return tuple(outcome(p, sizes=2) for p in PROBLEMS[::every])
 
 
-def test_the_textbook_and_both_notations_agree_with_the_derivative():
-    assert not [(e.problem, e.wrong) for e in outcomes() if e.wrong]
+def test_the_textbook_and_both_notations_agree_with_the_derivative(every):
+    assert not [(e.problem, e.wrong) for e in outcomes(every) if e.wrong]
 
 
 @pytest.mark.parametrize(("least", "flag"), [(SHORT, lambda e: e.is_short), (MATRIX, lambda e: bool(e.matrix))])
-def test_most_results_are_as_short_as_the_textbooks_and_in_matrix_notation(least, flag):
-    made = [flag(e) for e in outcomes()]
+def test_most_results_are_as_short_as_the_textbooks_and_in_matrix_notation(least, flag, every):
+    made = [flag(e) for e in outcomes(every)]
     assert sum(made) >= least * len(made)
 
 
