@@ -21,21 +21,18 @@ def packed(name: str, case: Sequence[Any], call: Callable[[], Any]) -> Callable[
         try:
             import cloudpickle
         except ImportError:
-            what = _culprit(case, pickle.dumps)
-            raise DerivkitError(
-                f"case {name!r}: {what} cannot be sent to another process: {_line(error)}",
-                code="DK010",
-                hint="define its functions at the top of a module, or install cloudpickle",
-            ) from error
+            hint = "define its functions at the top of a module, or install cloudpickle"
+            raise _refusal(name, _culprit(case, pickle.dumps), "", error, hint) from error
     try:
         return _Unpacked(cloudpickle.dumps(call))
     except Exception as error:  # whatever the things that a closure holds say to this
-        what = _culprit(case, cloudpickle.dumps)
-        raise DerivkitError(
-            f"case {name!r}: {what} cannot be sent to another process, even by cloudpickle: {_line(error)}",
-            code="DK010",
-            hint="make it inside the function, or use threads",
-        ) from error
+        hint = "make it inside the function, or use threads"
+        raise _refusal(name, _culprit(case, cloudpickle.dumps), ", even by cloudpickle", error, hint) from error
+
+
+def _refusal(name: str, what: str, how: str, error: Exception, hint: str) -> DerivkitError:
+    said = f"case {name!r}: {what} cannot be sent to another process{how}: {_line(error)}"
+    return DerivkitError(said, code="DK010", hint=hint)
 
 
 class _Unpacked:

@@ -76,7 +76,7 @@ def normal_cdf(build: Builder, x: Value) -> Value:
     far = build.ufunc("multiply", build.ufunc("minimum", x, literal(-1.0)), literal(-sqrt(0.5)))
     half = build.ufunc("multiply", build.ufunc("special.erfcx", far), literal(0.5))
     tail = build.ufunc("multiply", exp_square(build, x, literal(-0.5)), half)
-    return _chosen(build, build.ufunc("less", x, literal(-1.0), holds="flag"), tail, near)
+    return build.chosen(build.ufunc("less", x, literal(-1.0), holds="flag"), tail, near)
 
 
 def erfc(build: Builder, x: Value) -> Value:
@@ -86,7 +86,7 @@ def erfc(build: Builder, x: Value) -> Value:
     near = build.ufunc("subtract", ONE, build.ufunc("special.erf", x))
     tail = build.ufunc("special.erfcx", build.ufunc("maximum", x, literal(0.5)))
     tail = build.ufunc("multiply", tail, exp_square(build, x, literal(-1.0)))
-    return _chosen(build, build.ufunc("greater", x, literal(0.5), holds="flag"), tail, near)
+    return build.chosen(build.ufunc("greater", x, literal(0.5), holds="flag"), tail, near)
 
 
 def xlogy(build: Builder, x: Value, y: Value) -> Value | None:
@@ -97,7 +97,3 @@ def xlogy(build: Builder, x: Value, y: Value) -> Value | None:
     zero = build.ufunc("equal", x, literal(0.0), holds="flag")
     inner = build.emit("copyto({out}, {1}); copyto({out}, 1, where={0})", (zero, y), shape)
     return build.ufunc("multiply", x, build.ufunc("log", inner))
-
-
-def _chosen(build: Builder, test: Value, yes: Value, no: Value) -> Value:
-    return build.emit("copyto({out}, {2}); copyto({out}, {1}, where={0})", (test, yes, no), test.shape)

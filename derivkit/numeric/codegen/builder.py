@@ -152,6 +152,10 @@ class Builder:
         rows = tuple(len(o.shape) == len(shape) and o.shape[0] == shape[0] for o in given)
         return self.emit(f"{word}({places}, {out})", given, shape, holds, inplace=holds == REAL, rows=rows)
 
+    def chosen(self, test: Value, yes: Value, no: Value) -> Value:
+        """Append the choice between two arrays, entry by entry."""
+        return self.emit("copyto({out}, {2}); copyto({out}, {1}, where={0})", (test, yes, no), common(test, yes, no))
+
     def as_real(self, x: Value) -> Value:
         """Return flags and positions as real numbers."""
         if x.holds == REAL:

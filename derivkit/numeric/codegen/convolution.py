@@ -85,9 +85,7 @@ def _lowered(build: Builder, node: Array, order: tuple[int, ...]) -> Value | Non
     pairs = sorted(zip(over_v, over_a, strict=True), key=lambda pair: pair[1])
     left = _Side(v, tuple(kept_v[n] for n in order if n < count), tuple(p for p, _ in pairs))
     right = _Side(a, tuple(kept_a[n - count] for n in order if n >= count), tuple(p for _, p in pairs))
-    if not order:
-        pass
-    elif order[0] == 0 < count and kept_v[0] == 0 and _is_rows(v) and len(order) > 1:
+    if order and order[0] == 0 < count and kept_v[0] == 0 and _is_rows(v) and len(order) > 1:
         return _of_rows(build, left, right, order, count)
     if pairs and pairs[0] == (0, 0) and len(pairs) > 1 and _is_rows(v) and lengths(v)[0] > 1 and _gains(left, right):
         return _over_rows(build, left, right, order, count)

@@ -207,9 +207,8 @@ def _where(build: Builder, test: Value, yes: Value, no: Value) -> Value | None:
     shape = common(test, yes, no)
     if test.holds != FLAG or not shape:
         return None
-    text = "copyto({out}, {2}); copyto({out}, {1}, where={0})"
-    return build.emit(
-        text, (test, *(build.filled(v.number, shape, always=True) if v.is_number else build.as_real(v) for v in (yes, no))), shape
+    return build.chosen(
+        test, *(build.filled(v.number, shape, always=True) if v.is_number else build.as_real(v) for v in (yes, no))
     )
 
 

@@ -27,13 +27,11 @@ def index(build: Builder, node: Array) -> Value | None:
     return build.emit(f"{{0}}.take({{1}}, {at[0]}, {{out}}, 'clip')", (x, label), lengths(node), rows=rows)
 
 
-def written_in_zeros(
-    build: Builder, text: str, reads: Sequence[Value], shape: tuple[int, ...], path: str, own: tuple[int, ...]
-) -> Value:
-    """Append an instruction that fills zeros, of which ``text`` knows a part, written as ``path``, by the last number."""
+def written_in_zeros(build: Builder, text: str, reads: Sequence[Value], shape: tuple[int, ...], step: int = 1) -> Value:
+    """Append an instruction that fills zeros, of which ``text`` knows each ``step``-th of the flat array by the last number."""
     storage = Storage("u", shape, REAL, BUFFER)
     whole = Value(shape, REAL, storage)
-    part = whole.view(path, own, whole=True) if path != "{}" else whole
+    part = whole.flat() if step == 1 else whole.view(f"{{}}.reshape({prod(shape)})[::{step}]", (-(-prod(shape) // step),))
     build.instructions.append(Instruction("{out}.fill(0); " + text, (*reads, part), storage, inplace=False))
     return whole
 
@@ -48,10 +46,8 @@ def onehot(build: Builder, node: Array) -> Value | None:
     if label.is_number:
         return None
     if not label.shape:
-        return written_in_zeros(build, "{1}[{0}] = 1", (label,), shape, "{}", shape)
-    return written_in_zeros(
-        build, "{1}[{0}] = 1", (places(build, node.args[0], shape[-1]),), shape, f"{{}}.reshape({prod(shape)})", (prod(shape),)
-    )
+        return written_in_zeros(build, "{1}[{0}] = 1", (label,), shape)
+    return written_in_zeros(build, "{1}[{0}] = 1", (places(build, node.args[0], shape[-1]),), shape)
 
 
 def diag(build: Builder, node: Array) -> Value | None:
@@ -59,9 +55,7 @@ def diag(build: Builder, node: Array) -> Value | None:
     v, (count, _) = build.value(node.args[0]), lengths(node)
     if v.is_number:
         return None
-    return written_in_zeros(
-        build, "copyto({1}, {0})", (build.as_real(v),), (count, count), f"{{}}.reshape({count * count})[::{count + 1}]", (count,)
-    )
+    return written_in_zeros(build, "copyto({1}, {0})", (build.as_real(v),), (count, count), step=count + 1)
 
 
 def arange(build: Builder, node: Array) -> Value:
@@ -89,9 +83,7 @@ def add_rows(build: Builder, node: Array) -> Value | None:
         first = build.emit(f"multiply({{0}}, {width}, {{out}})", (flat,), (count,), PLACE)
         along = build.constant(f"np.arange({width})", (width,), "along", PLACE)
         flat = build.emit("add({0}, {1}, {out})", (first.column(), along), (count, width), PLACE).flat()
-    return written_in_zeros(
-        build, "add.at({2}, {0}, {1})", (flat, rows.flat()), shape, f"{{}}.reshape({prod(shape)})", (prod(shape),)
-    )
+    return written_in_zeros(build, "add.at({2}, {0}, {1})", (flat, rows.flat()), shape)
 
 
 def einsum(build: Builder, node: Array) -> Value | None:

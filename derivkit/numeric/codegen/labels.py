@@ -31,6 +31,14 @@ def _first(build: Builder, rows: int, count: int) -> Value:
     return build.constant(f"np.arange(0, {rows * count}, {count})", (rows,), "first", PLACE)
 
 
+def largest(build: Builder, table: Value) -> Value:
+    """Return the place of the largest entry of each row in the flat array."""
+    (rows, count), both = table.shape, (True, True)
+    top = build.emit("{0}.argmax(1, {out})", (table,), (rows,), PLACE, hint="top", early=True, rows=(True,))
+    reads = top, _first(build, rows, count)
+    return build.emit("add({0}, {1}, {out})", reads, (rows,), PLACE, hint="top", early=True, rows=both)
+
+
 def less_onehot(build: Builder, total: Value, mark: Array, factor: float) -> Value:
     """Return ``total - factor * onehot(label)``: one entry of each row changes."""
     shape = lengths(mark)
@@ -75,11 +83,9 @@ class Exponentials:
 
     def _largest(self, table: Value) -> tuple[Value, Value]:
         """Return the largest entry of each row, and its place in the flat array."""
-        build, (rows, count) = self.build, table.shape
-        top = build.emit("{0}.argmax(1, {out})", (table,), (rows,), PLACE, hint="top", early=True, rows=(True,))
-        starts, both = _first(build, rows, count), (True, True)
-        place = build.emit("add({0}, {1}, {out})", (top, starts), (rows,), PLACE, hint="top", early=True, rows=both)
-        return build.emit(_TAKE, (self.z.flat(), place), (rows,), hint="m", early=True, rows=(None, True)), place
+        place = largest(self.build, table)
+        reads = self.z.flat(), place
+        return self.build.emit(_TAKE, reads, place.shape, hint="m", early=True, rows=(None, True)), place
 
     def _largest_of_one(self) -> tuple[Value, Value]:
         """Return the same for one row: numbers, which are read and written faster than arrays of one entry."""

@@ -12,7 +12,7 @@ from math import prod
 from derivkit.numeric.codegen import labels, products
 from derivkit.numeric.codegen.builder import Builder, lengths
 from derivkit.numeric.codegen.gathers import written_in_zeros
-from derivkit.numeric.codegen.instructions import BUFFER, FLAG, PLACE, REAL, Instruction, Storage, Value, literal
+from derivkit.numeric.codegen.instructions import BUFFER, FLAG, REAL, Instruction, Storage, Value, literal
 from derivkit.numeric.codegen.windows import part_of, source, starts_of, views_of
 from derivkit.symbolic.arrays import Array
 from derivkit.symbolic.arrays.nodes import reduce as reduced
@@ -155,9 +155,5 @@ def _turned(x: Array, order: Sequence[int]) -> Array:
 
 def _first_of_rows(build: Builder, v: Value) -> Value:
     """Return zeros with a 1 at the largest entry of each row."""
-    count = v.shape[-1]
-    rows = v.entries // count
-    place = build.emit("{0}.argmax(1, {out})", (v.reshaped(rows, count),), (rows,), PLACE)
-    first = build.constant(f"np.arange(0, {v.entries}, {count})", (rows,), "first", PLACE)
-    place = build.emit("add({0}, {1}, {out})", (place, first), (rows,), PLACE, inplace=True)
-    return written_in_zeros(build, "{1}[{0}] = 1", (place,), v.shape, f"{{}}.reshape({v.entries})", (v.entries,))
+    place = labels.largest(build, v.reshaped(v.entries // v.shape[-1], v.shape[-1]))
+    return written_in_zeros(build, "{1}[{0}] = 1", (place,), v.shape)

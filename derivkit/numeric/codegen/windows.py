@@ -48,9 +48,7 @@ def window(build: Builder, node: Array) -> Value | None:
     x = build.value(node.args[0])
     if sliced is not None or x.is_number or min(lengths(node), default=0) < 1:
         return sliced
-    starts = [int(s.literal or 0) for s in node.params[0]]  # type: ignore[attr-defined]
-    axes = [(int(n), int(step.literal or 0), int(count.literal or 0)) for n, step, count in node.params[1]]  # type: ignore[attr-defined]
-    return viewed(build, build.as_real(x), starts, axes)
+    return viewed(build, build.as_real(x), starts_of(node), views_of(node))
 
 
 def viewed(build: Builder, x: Value, starts: Sequence[int], axes: Sequence[View]) -> Value:
@@ -80,11 +78,16 @@ def _padded(build: Builder, x: Value, before: Sequence[int], after: Sequence[int
     """Return ``x`` between zeros, which are written once: each step fills in what lies between them."""
     key = ("padded", x, tuple(before), tuple(after))
     if key not in build.notes:
-        shape = tuple(b + n + a for b, n, a in zip(before, x.shape, after, strict=True))
-        inner = [f"{b}:{b + n}" if b or a else ":" for b, n, a in zip(before, x.shape, after, strict=True)]
+        shape, inner = _between(x.shape, before, after)
         build.notes[key] = _filled(build, shape, [(inner, x)], rows=not before[0] and not after[0] and x.has_rows)
     found: Value = build.notes[key]
     return found
+
+
+def _between(shape: Sequence[int], before: Sequence[int], after: Sequence[int]) -> tuple[tuple[int, ...], list[str]]:
+    """Return the lengths of an array between zeros, and where between the brackets it begins and ends."""
+    lines = list(zip(before, shape, after, strict=True))
+    return tuple(b + n + a for b, n, a in lines), [f"{b}:{b + n}" if b or a else ":" for b, n, a in lines]
 
 
 def _filled(build: Builder, shape: tuple[int, ...], parts: Sequence[tuple[Sequence[str], Value]], rows: bool) -> Value:
@@ -113,8 +116,7 @@ def side_by_side(build: Builder, x: Value, starts: Sequence[int], axes: Sequence
     build.recognised["columns shifted before rows: longer runs"] += 1
     key = ("shifted", x, before, after, starts[-1], axes[own[0]], axes[own[1]])
     if key not in build.notes:
-        high = [b + n + a for b, n, a in zip(before, x.shape, after, strict=True)]
-        inner = [f"{b}:{b + n}" if b or a else ":" for b, n, a in zip(before, x.shape, after, strict=True)]
+        high, inner = _between(x.shape, before, after)
         parts = []
         rows = bool(put) and not before[0] and not after[0] and x.has_rows
         for (k,), into, read in _lines((count, taps), (0, 1), (step, tap), starts[-1], x.shape[-1]):
@@ -131,16 +133,14 @@ def side_by_side(build: Builder, x: Value, starts: Sequence[int], axes: Sequence
 # -- sums by position -----------------------------------------------------------------------------------------------------
 
 
-def scatter(build: Builder, node: Array) -> Value | None:
-    """Lower a sum by position: strided copies or additions, one for each place along the axes that go."""
-    return _added(build, node)
+def scatter(build: Builder, node: Array, inplace: bool = False) -> Value | None:
+    """Lower a sum by position: strided copies or additions, one for each place along the axes that go.
 
-
-def _added(build: Builder, node: Array, inplace: bool = False) -> Value | None:
-    """Return a sum by position, ``inplace`` in that part of the operand which fills all places, if there is one."""
+    It is ``inplace`` in that part of the operand which fills all places, if there is one.
+    """
     inner = node.args[0]
     again = inner.op == "scatter" and not build.is_shared(inner)
-    v = (_added(build, inner, inplace=True) if again else None) or build.value(inner)
+    v = (scatter(build, inner, inplace=True) if again else None) or build.value(inner)
     axes: tuple[int, ...] = node.params[0]  # type: ignore[assignment]
     if v.is_number or min((*v.shape, *lengths(node)), default=0) < 1:
         return None
