@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from timing import patience
 
 import derivkit as dk
 from derivkit.cli import main
@@ -47,7 +48,7 @@ class Terminal:
         """Return the error of a command that must fail politely: one line, some context, no output, no file, no wait."""
         before, started = self.files(), time.perf_counter()
         status, out, err = self.run(*arguments, stdin=stdin)
-        assert time.perf_counter() - started < 2
+        assert time.perf_counter() - started < patience()
         assert (status, out, self.files()) == (2, "", before)
         first, *context = err.splitlines()
         assert first.startswith("derivkit: error: ")
@@ -376,7 +377,7 @@ def test_a_fresh_process_refuses_quickly(tmp_path: Path) -> None:
     for command in ("derive --file zeros --wrt x", "derive --file long --wrt x", "derive - --wrt x < zeros"):
         started = time.perf_counter()
         done = shell(f"derivkit {command}", tmp_path)
-        assert time.perf_counter() - started < 4  # the promise is 2 s, on a machine with nothing else to do
+        assert time.perf_counter() - started < patience()
         assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
