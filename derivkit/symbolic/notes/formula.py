@@ -37,9 +37,9 @@ class Number(_Node):
 class Symbol(_Node):
     r"""A letter or word: its name, how it was set (``bold``, ``text``, ``cal``, ``bb``, ``op``; empty for plain), its label.
 
-    ``name`` is ASCII: ``\alpha`` is ``alpha``, ``\hat{y}`` is ``y_hat``, ``z'`` is ``z_prime``, ``\ell`` is ``ell``.  ``label`` is
-    what stands in a raised bracket, a tree of its own: ``w^{(2)}`` and ``a^{[l-1]}``; a raised star or word (``y^*``, ``x^{new}``)
-    is a Symbol.
+    ``name`` is ASCII: ``\alpha`` is ``alpha``, ``\hat{y}`` is ``y_hat``, ``z'`` is ``z_prime``, ``\ell`` is ``ell``.
+    ``label`` is what stands in a raised bracket, a tree of its own: ``w^{(2)}`` and ``a^{[l-1]}``; a raised star or word
+    (``y^*``, ``x^{new}``) is a Symbol.
     """
 
     name: str
@@ -133,7 +133,7 @@ class Derivative(_Node):
     r"""``\frac{\partial of}{\partial by}`` in each of its spellings, of any order: ``by`` has a part for each time.
 
     ``spelled`` is ``partial``, ``d``, ``delta`` (\delta written for \partial), ``nabla`` (a gradient; without a subscript ``by``
-    is empty), ``hessian`` (\nabla^2) or ``prime`` (f'(x): of is the call, ``by`` empty).  ``of`` may be a product of what follows.
+    is empty), ``hessian`` (\nabla^2) or ``prime`` (f'(x): of is the call, ``by`` empty).  ``of`` may be a product.
     """
 
     of: Formula
@@ -172,7 +172,7 @@ class List(_Node):
 
 @dataclass(frozen=True, slots=True)
 class Bracketed(_Node):
-    r"""``|x|``, ``\|x\|_p`` (``norm``, with its order), ``\langle a, b\rangle`` (``inner``), and what is rounded (``floor``, ``ceil``)."""
+    r"""``|x|``, ``\|x\|_p`` (``norm``, with its order), ``\langle a, b\rangle`` (``inner``), ``floor`` and ``ceil``."""
 
     kind: Literal["abs", "norm", "inner", "floor", "ceil"]
     items: tuple[Formula, ...]

@@ -1,0 +1,136 @@
+"""Both sides of a relation at random sizes and points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.checking.verify.samples import close
+from derivkit.errors import DerivkitError
+from derivkit.symbolic.derive.points import sample
+from derivkit.symbolic.evaluate import evaluate_expr
+from derivkit.symbolic.expr import Expr, Name, SizeOf, walk
+from derivkit.symbolic.graph import Input
+from derivkit.symbolic.index import Index
+from derivkit.symbolic.notes.meaning import Meaning, Term
+
+Array = NDArray[Any]
+POINTS = 4
+SAMPLERS = ("spread", "positive", "unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point: sizes, inputs by name, and the value of every line."""
+
+    sizes: Mapping[str, int]
+    values: Mapping[Name, Array]
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """Two terms with their common free indices, and a condition on those."""
+
+    left: Term
+    right: Term
+    free: tuple[Index, ...]
+    where: Expr | None = None
+
+
+def sides(left: Term, right: Term, where: Expr | None = None) -> Sides:
+    """Return two terms with the free indices of both in one order."""
+    found = {i for t in (left, right) for i in t.expr.free - {*t.axes}}
+    if where is not None:
+        found |= where.free
+    return Sides(left, right, tuple(sorted(found, key=lambda i: i.uid)), where)
+
+
+def points(meaning: Meaning, exprs: Iterator[Expr] | tuple[Expr, ...], seed: int = 0) -> Iterator[Point]:
+    """Yield points at several sets of sizes at which every line that ``exprs`` need has a finite value."""
+    exprs = tuple(exprs)
+    needed = _needed(meaning, exprs)
+    names = _size_names(meaning, exprs, needed)
+    rng = np.random.default_rng(seed)
+    for sizes in _size_sets(names):
+        for n in range(POINTS):
+            for sampler in SAMPLERS[n % len(SAMPLERS) :] + SAMPLERS:
+                point = _point(meaning, needed, sizes, rng, sampler)
+                if point is not None:
+                    yield point
+                    break
+
+
+def _needed(meaning: Meaning, exprs: tuple[Expr, ...]) -> set[Name]:
+    found = {n for e in exprs for n in e.reads}
+    for name in reversed(list(meaning.definitions)):
+        if name in found:
+            found.update(meaning.definitions[name].rhs.reads)
+    return found
+
+
+def _size_names(meaning: Meaning, exprs: tuple[Expr, ...], needed: set[Name]) -> list[str]:
+    lines = [meaning.definitions[n].rhs for n in needed if n in meaning.definitions]
+    sizes = {s for n in needed if n in meaning.inputs for s in meaning.inputs[n][1]}
+    for expr in (*exprs, *lines):
+        for node in walk(expr):
+            sizes.update(i.size for i in node.free)
+            if isinstance(node, SizeOf):
+                sizes.add(node.size)
+    return sorted({w for s in sizes for w in s.names()})
+
+
+def _size_sets(names: list[str]) -> list[dict[str, int]]:
+    """Return sets of sizes: all distinct, another way round, and the smallest."""
+    if not names:
+        return [{}]
+    return [{n: 3 + k for k, n in enumerate(names)}, {n: 2 + (k + 1) % len(names) for k, n in enumerate(names)}]
+
+
+def _point(meaning: Meaning, needed: set[Name], sizes: Mapping[str, int], rng: np.random.Generator, sampler: str) -> Point | None:
+    env: dict[Name, Array] = {}
+    try:
+        with np.errstate(all="ignore"):
+            for name, (kind, shape) in meaning.inputs.items():
+                if name in needed:
+                    env[name] = sample(Input(name, kind, shape), sizes, rng, sampler)
+            for name, definition in meaning.definitions.items():
+                if name in needed:
+                    env[name] = evaluate_expr(definition.rhs, env, sizes, definition.indices)
+    except (DerivkitError, ArithmeticError, ValueError, KeyError, IndexError):
+        return None
+    if not all(np.all(np.isfinite(a)) and np.max(np.abs(a), initial=0.0) < 1e6 for a in env.values()):
+        return None
+    return Point(sizes, env)
+
+
+def values(given: Sides, point: Point) -> tuple[Array, Array] | None:
+    """Return both sides at a point, their free indices first; ``None`` where one has no value."""
+    try:
+        with np.errstate(all="ignore"):
+            left, right = (
+                np.asarray(evaluate_expr(t.expr, point.values, point.sizes, (*given.free, *t.axes)), dtype=float)
+                for t in (given.left, given.right)
+            )
+            if given.where is not None:
+                mask = np.asarray(evaluate_expr(given.where, point.values, point.sizes, given.free)) != 0
+                left, right = (a[mask] for a in (left, right))
+    except (DerivkitError, ArithmeticError, ValueError, KeyError, IndexError):
+        return None
+    return left, right
+
+
+def agree(left: Array, right: Array, free: int) -> bool:
+    """Say whether two sides are equal, in either layout of the axes that matrix notation does not write."""
+    if left.ndim != right.ndim:
+        return False
+    if close(left, right):
+        return True
+    more = right.ndim - free
+    return 1 < more < 5 and any(
+        close(left, np.transpose(right, (*range(free), *(free + n for n in order)))) for order in permutations(range(more))
+    )
