@@ -14,7 +14,9 @@ from derivkit.errors import DerivkitError
 from derivkit.symbolic.expr import Expr
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.context import DEFINING, Context, read_context
-from derivkit.symbolic.notes.meaning import Meaning, Reading, Term
+from derivkit.symbolic.notes.meaning import Meaning
+from derivkit.symbolic.notes.reading import Reading
+from derivkit.symbolic.notes.terms import Term
 
 #: Signs between two sides that say something which may be right or wrong.
 JUDGED = frozenset({"=", ":=", "=="})
@@ -30,7 +32,7 @@ class Judge:
 
     def chain(self, order: int, chain: f.Chain, text: str = "") -> None:
         """Judge the links of one chain."""
-        reading = self.meaning.at(order)
+        reading = Reading(self.meaning, order)
         before: Term | str = self.read(reading, chain.first)
         anchor = before  # the last term that is known to be right
         broken = False

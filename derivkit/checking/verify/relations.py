@@ -17,7 +17,8 @@ from derivkit.symbolic.evaluate import evaluate_expr
 from derivkit.symbolic.expr import Expr, Name, SizeOf, walk
 from derivkit.symbolic.graph import Input
 from derivkit.symbolic.index import Index
-from derivkit.symbolic.notes.meaning import Meaning, Term
+from derivkit.symbolic.notes.meaning import Meaning
+from derivkit.symbolic.notes.terms import Term
 
 Array = NDArray[Any]
 POINTS = 4

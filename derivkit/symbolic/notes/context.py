@@ -193,7 +193,8 @@ def _infer(made: Context, nodes: Sequence[object]) -> None:
         found = [(s, n) for many in made.definitions.values() for s in many if (n := _called(made, word, s.right)) is not None]
         if len(found) == 1 and len(found[0][0].subscripts) == len(letters):
             stated, call = found[0]
-            left = replace(parameters[0], subscripts=stated.subscripts) if letters else parameters[0]  # type: ignore[call-arg]
+            given = parameters[0]
+            left = replace(given, subscripts=stated.subscripts) if isinstance(given, Indexed) else given
             made.definitions[made.key(symbol)] = [Stated(made.key(symbol), left, call.arguments[0], stated.order)]
             versions = made.definitions[stated.key]
             versions[versions.index(stated)] = replace(stated, right=replace(call, arguments=(left,)))
@@ -242,7 +243,7 @@ def _visit(made: Context, formula: object, scope: dict[str, object], order: int)
     if isinstance(formula, Big):
         _visit_big(made, formula, scope, order)
         return
-    named = made.name_of(formula) if isinstance(formula, Symbol | Indexed | Application) else None  # type: ignore[arg-type]
+    named = made.name_of(formula) if isinstance(formula, Symbol | Indexed | Application) else None
     if named is not None:
         key, subscripts = named
         made.ranks[key] = max(made.ranks.get(key, 0), len(subscripts))

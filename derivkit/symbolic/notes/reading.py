@@ -1,0 +1,315 @@
+"""What a formula of a document means: an expression of index notation over the document's names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from derivkit.errors import echo
+from derivkit.symbolic.expr import (
+    Add,
+    Const,
+    Delta,
+    Expr,
+    Fn,
+    Inside,
+    Mul,
+    Name,
+    Num,
+    Ref,
+    SizeOf,
+    Sum,
+    freshen,
+    substitute,
+    user,
+)
+from derivkit.symbolic.index import Affine, Index, Size
+from derivkit.symbolic.notes import formula as f
+from derivkit.symbolic.notes.calls import applied, is_function
+from derivkit.symbolic.notes.context import Context, Stated, subscripts_of
+from derivkit.symbolic.notes.meaning import Meaning
+from derivkit.symbolic.notes.slopes import derivative
+from derivkit.symbolic.notes.terms import MINUS, Parameter, Term, added, bracketed, negative, power, times, transposed, unclear
+
+COMPARED = {"<": "less", ">": "greater", "<=": "less_equal", ">=": "greater_equal", "=": "equal", "!=": "not_equal"}
+
+
+@dataclass(slots=True)
+class Reading:
+    """A reading of one chain: its letters, and the parameters of the function whose body is read."""
+
+    meaning: Meaning
+    order: int
+    scope: dict[str, Index] = field(default_factory=dict)
+    binders: dict[str, object] = field(default_factory=dict)
+    parameters: dict[str, Parameter] = field(default_factory=dict)
+
+    @property
+    def context(self) -> Context:
+        """What the document says of its names."""
+        return self.meaning.context
+
+    def begun(self, order: int) -> Reading:
+        """Return a reading of another chain, which knows none of the letters of this one."""
+        return Reading(self.meaning, order)
+
+    # -- the nodes -------------------------------------------------------------------------------------------------------
+
+    def term(self, formula: f.Formula) -> Term:
+        """Return what a formula means; DerivkitError (DK060) for what is not clear."""
+        match formula:
+            case f.Number():
+                return Term(Num(formula.value))
+            case f.Symbol() | f.Indexed():
+                return self.named(formula)
+            case f.Sign():
+                return negative(self.term(formula.operand)) if formula.op == "-" else self.term(formula.operand)
+            case f.Sum():
+                parts = [negative(self.term(t)) if sign == "-" else self.term(t) for sign, t in formula.terms]
+                return added(parts)
+            case f.Product():
+                return self.product(formula)
+            case f.Quotient():
+                return times(self.term(formula.over), "", power(self.term(formula.under), MINUS))
+            case f.Power():
+                return self.raised(formula)
+            case f.Transposed():
+                return transposed(self.term(formula.base))
+            case f.Big():
+                return self.big(formula)
+            case f.Application():
+                return applied(self, formula)
+            case f.Derivative():
+                return derivative(self, formula)
+            case f.Cases():
+                return self.cases(formula)
+            case f.Bracketed():
+                return bracketed(formula, [self.term(i) for i in formula.items])
+            case f.Indicator():
+                return Term(self.condition(formula.condition))
+            case f.Relation():
+                return Term(self.condition(formula))
+            case f.List(items=(item,)) if item is not None:
+                return self.term(item)
+            case _:
+                raise unclear(f"derivkit does not know what this {type(formula).__name__.lower()} means")
+
+    def named(self, formula: f.Formula) -> Term:
+        """Return a name, whole or at its subscripts."""
+        symbol, _ = subscripts_of(formula)
+        if symbol is None:
+            return self.entry(formula)
+        if (given := self.parameters.get(symbol.name)) is not None and symbol.label is None:
+            return self.parameter(formula, given)
+        word, subscripts = self.context.name_of(formula) or (symbol.name, ())
+        if not subscripts and (known := self.constant(symbol, word)) is not None:
+            return Term(known)
+        return self.array(word, subscripts)
+
+    def constant(self, symbol: f.Symbol, word: str) -> Expr | None:
+        """Return a letter that is a number: a size, π, e; an index has no value here."""
+        if word in self.scope or word in self.binders:
+            raise unclear(f"the index {echo(word)} is used as a number")
+        if self.context.definition(word, self.order) is not None or self.context.ranks.get(word):
+            return None
+        if symbol.name == "pi":
+            return Const("pi")
+        if symbol.name == "infty":
+            return Const("inf")
+        told = Size.of(word)
+        return SizeOf(told) if word in self.context.axes.words else None
+
+    def entry(self, formula: f.Formula) -> Term:
+        """Return an entry of a bracket: ``(W x)_k``."""
+        if not isinstance(formula, f.Indexed):
+            raise unclear("this is no name")
+        base = self.term(formula.base)
+        if len(base.axes) < len(formula.subscripts):
+            raise unclear("there are more subscripts than axes")
+        places = {a: self.subscript(s) for a, s in zip(base.axes, formula.subscripts, strict=False)}
+        return Term(substitute(base.expr, places), base.axes[len(places) :])
+
+    def parameter(self, formula: f.Formula, given: Parameter) -> Term:
+        """Return what the argument of a function stands for, at the subscripts of its parameter."""
+        _, subscripts = subscripts_of(formula)
+        if not subscripts:
+            return Term(given.expr, given.axes)
+        if len(subscripts) > len(given.indices):
+            raise unclear("an argument has fewer axes than its parameter has subscripts")
+        places = {i: self.subscript(s) for i, s in zip(given.indices, subscripts, strict=False)}
+        return Term(freshen(given.expr, places), tuple(a for a in given.axes if a not in places))
+
+    def array(self, word: str, subscripts: tuple[f.Formula, ...]) -> Term:
+        """Return a document's array at its subscripts; axes without one stay."""
+        name, sizes = self.array_named(word)
+        if len(subscripts) > len(sizes):
+            raise unclear(f"{echo(word)} has {len(subscripts)} subscripts here, and {len(sizes)} where it is defined")
+        given = [self.subscript(s) for s in subscripts]
+        rest = tuple(Index("ijkl"[n % 4], size) for n, size in enumerate(sizes[len(given) :]))
+        return Term(Ref(name, (*given, *map(Affine.of, rest))), rest)
+
+    def array_named(self, word: str) -> tuple[Name, tuple[Size, ...]]:
+        """Return the name of an array and its sizes; what the document defines is defined first."""
+        meaning, context = self.meaning, self.context
+        stated = context.definition(word, self.order)
+        if stated is not None and context.version(stated) not in meaning.open and word not in context.functions:
+            name = user(context.version(stated))
+            if name not in meaning.definitions:
+                self.define(name, stated)
+            return name, meaning.definitions[name].shape
+        name = user(word)
+        if name not in meaning.inputs:
+            rank = context.rank(word)
+            shape = tuple(context.axes.size(("axis", word, n), "NMKLD"[n % 5]) for n in range(rank))
+            meaning.inputs[name] = (context.kinds.get(word, "real"), shape)
+        return name, meaning.inputs[name][1]
+
+    def define(self, name: Name, stated: Stated) -> None:
+        """Read a definition of the document."""
+        meaning = self.meaning
+        version = self.context.version(stated)
+        meaning.open.add(version)
+        try:
+            inner = Reading(meaning, stated.order)
+            named = self.context.name_of(stated.left.function if self.context.name_of(stated.left) is None else stated.left)  # type: ignore[union-attr]
+            letters = () if named is None else named[1]
+            indices = tuple(inner.letter(s.name) for s in letters if isinstance(s, f.Symbol))
+            made = inner.term(stated.right)
+            meaning.define(name, (*indices, *made.axes), made.expr)
+        finally:
+            meaning.open.discard(version)
+
+    # -- indices ---------------------------------------------------------------------------------------------------------
+
+    def letter(self, name: str) -> Index:
+        """Return the index of a letter: its binder's, else one of the whole chain."""
+        if name not in self.scope:
+            self.scope[name] = Index(name, self.context.axes.size(("letter", self.order, name), name))
+        return self.scope[name]
+
+    def subscript(self, formula: f.Formula) -> Affine:
+        """Return a subscript: letters, numbers, and their sums."""
+        match formula:
+            case f.Number() if formula.value.denominator == 1:
+                return Affine.of(int(formula.value) - self.context.lowest)
+            case f.Symbol(label=None) if formula.name not in self.parameters:
+                size = self.context.axes.words
+                if formula.name in size and formula.name not in self.scope:
+                    return Affine.of(Size.of(formula.name) - self.context.lowest)
+                return Affine.of(self.letter(formula.name))
+            case f.Sum():
+                total = Affine.of(0)
+                for sign, part in formula.terms:
+                    one = Affine.of(int(part.value)) if isinstance(part, f.Number) else self.subscript(part)
+                    total = total + one if sign == "+" else total - one
+                return total
+            case _:
+                raise unclear("a subscript is neither a letter nor a number")
+
+    def product(self, formula: f.Product) -> Term:
+        """Return a product, from the left."""
+        (_, first), *others = formula.factors
+        made = self.term(first)
+        for sign, factor in others:
+            made = times(made, sign, self.term(factor))
+        return made
+
+    def raised(self, formula: f.Power) -> Term:
+        """Return a power; of ``e`` it is the exponential, of a call of what is no function that of its last factor."""
+        base = formula.base
+        if isinstance(base, f.Symbol) and base.name == "e" and not self.context.knows("e", self.order):
+            inner = self.term(formula.exponent)
+            return replace(inner, expr=Fn("exp", (inner.expr,)))
+        exponent = self.term(formula.exponent)
+        if exponent.axes:
+            raise unclear("the exponent is no number")
+        if isinstance(base, f.Application) and not is_function(self, base):
+            left = self.term(base.function)
+            inner = power(self.term(f.List(base.arguments, place=base.place, end=base.end)), exponent.expr)
+            return times(left, "", inner)
+        made = self.term(base)
+        if len(made.axes) > 1:
+            raise unclear("a power of a matrix")
+        if len(made.axes) == 1:
+            raise unclear("a power of a vector")
+        return power(made, exponent.expr)
+
+    # -- sums ------------------------------------------------------------------------------------------------------------
+
+    def big(self, formula: f.Big) -> Term:
+        """Return a sum or product over letters, with what restricts them."""
+        if formula.op != "sum":
+            raise unclear(f"a {formula.op} over letters")
+        if not formula.letters:
+            raise unclear("a sum that does not say over what")
+        inner = Reading(self.meaning, self.order, dict(self.scope), dict(self.binders), self.parameters)
+        indices = []
+        for symbol in formula.letters:
+            inner.scope.pop(symbol.name, None)
+            index = Index(symbol.name, self.range_of(formula, symbol.name))
+            inner.scope[symbol.name] = index
+            indices.append(index)
+        body = inner.term(formula.body)
+        own = {symbol.name for symbol in formula.letters}
+        for word in (w for w in inner.scope if w not in self.scope and w not in own):
+            self.scope[word] = inner.scope[word]  # a free letter that was met first in here
+        tests = [inner.condition(c) for c in formula.conditions if c.op != "in"]
+        expr = body.expr
+        for test in tests:
+            expr = Fn("where", (test, expr, Num(0)))
+        return Term(Sum(tuple(indices), expr), body.axes, body.row)
+
+    def range_of(self, big: f.Big, name: str) -> Size:
+        """Return over how many values a letter of a sum runs: over the axis that it subscripts."""
+        if (found := self.found_range(big.body, name)) is not None:
+            return found
+        return self.context.axes.size(("bound", id(big), name), name)
+
+    def found_range(self, formula: object, name: str) -> Size | None:
+        """Return the length of the axis of a parameter that a letter subscripts."""
+        for node in f.walk(formula):
+            if isinstance(node, f.Indexed):
+                symbol, subscripts = subscripts_of(node)
+                given = self.parameters.get(symbol.name) if symbol is not None else None
+                if given is not None:
+                    for index, sub in zip(given.indices, subscripts, strict=False):
+                        if isinstance(sub, f.Symbol) and sub.name == name:
+                            return index.size
+        return None
+
+    def condition(self, formula: f.Formula) -> Expr:
+        """Return 1 where a condition holds, else 0: between indices, or between numbers."""
+        if isinstance(formula, f.Relation) and formula.op == "&":
+            return Mul((self.condition(formula.left), self.condition(formula.right)))
+        if not isinstance(formula, f.Relation) or formula.op not in COMPARED:
+            raise unclear("derivkit does not know this condition")
+        letters = [s for s in (formula.left, formula.right) if isinstance(s, f.Symbol) and self.is_index(s.name)]
+        if letters:
+            return self.between(formula.op, self.subscript(formula.left), self.subscript(formula.right))
+        left, right = self.term(formula.left), self.term(formula.right)
+        if left.axes or right.axes:
+            raise unclear("a condition on arrays")
+        return Fn(COMPARED[formula.op], (left.expr, right.expr))
+
+    def is_index(self, name: str) -> bool:
+        """Say whether a letter subscripts something in this chain."""
+        return name in self.scope or self.context.axes.has(("letter", self.order, name))
+
+    def between(self, op: str, a: Affine, b: Affine) -> Expr:
+        """Return 1 where two positions are so, else 0."""
+        different = {"<": b - a - 1, "<=": b - a, ">": a - b - 1, ">=": a - b}
+        if op in different:
+            return Inside(different[op], Size.of(2**31))
+        same = Delta(a, b)
+        return same if op == "=" else Add((Num(1), Mul((MINUS, same))))
+
+    def cases(self, formula: f.Cases) -> Term:
+        """Return the first value whose condition holds."""
+        terms = [(self.term(value), None if test is None else self.condition(test)) for value, test in formula.rows]
+        if any(t.axes for t, _ in terms):
+            raise unclear("cases of arrays")
+        made = terms[-1][0].expr
+        for value, test in reversed(terms[:-1]):
+            if test is None:
+                raise unclear("a case without a condition")
+            made = Fn("where", (test, value.expr, made))
+        return Term(made)
