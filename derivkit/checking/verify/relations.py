@@ -51,16 +51,23 @@ def sides(left: Term, right: Term, where: Expr | None = None) -> Sides:
     return Sides(left, right, tuple(sorted(found, key=lambda i: i.uid)), where)
 
 
-def points(meaning: Meaning, exprs: Iterator[Expr] | tuple[Expr, ...], seed: int = 0) -> Iterator[Point]:
-    """Yield points at several sets of sizes at which every line that ``exprs`` need has a finite value."""
-    exprs = tuple(exprs)
+def points(
+    meaning: Meaning, exprs: tuple[Expr, ...], seed: int = 0, kinds: Mapping[Name, str] | None = None, smallest: bool = False
+) -> Iterator[Point]:
+    """Yield points at several sets of sizes at which every line that ``exprs`` need has a finite value.
+
+    ``kinds`` are other kinds for some inputs; the ``smallest`` sizes come first where that is asked for.
+    """
     needed = _needed(meaning, exprs)
     names = _size_names(meaning, exprs, needed)
     rng = np.random.default_rng(seed)
-    for sizes in _size_sets(names):
+    sets = _size_sets(names)
+    if smallest:
+        sets = [dict.fromkeys(names, 1), dict.fromkeys(names, 2), *sets]
+    for sizes in sets:
         for n in range(POINTS):
             for sampler in SAMPLERS[n % len(SAMPLERS) :] + SAMPLERS:
-                point = _point(meaning, needed, sizes, rng, sampler)
+                point = _point(meaning, needed, sizes, rng, sampler, kinds or {})
                 if point is not None:
                     yield point
                     break
@@ -98,7 +105,7 @@ def _point(meaning: Meaning, needed: set[Name], sizes: Mapping[str, int], rng: n
         with np.errstate(all="ignore"):
             for name, (kind, shape) in meaning.inputs.items():
                 if name in needed:
-                    env[name] = sample(Input(name, kind, shape), sizes, rng, sampler)
+                    env[name] = sample(Input(name, kinds.get(name, kind), shape), sizes, rng, sampler)
             for name, definition in meaning.definitions.items():
                 if name in needed:
                     env[name] = evaluate_expr(definition.rhs, env, sizes, definition.indices)
