@@ -103,8 +103,16 @@ class Judge:
         return any(s.order == order for many in self.context.definitions.values() for s in many)
 
     def link(
-        self, claim: Claim, reading: Reading, before: Side, after: Side, anchor: Side, where: Expr | None, broken: bool, proved: bool
-    ) -> Claim:  # fmt: skip
+        self,
+        claim: Claim,
+        reading: Reading,
+        before: Side,
+        after: Side,
+        anchor: Side,
+        where: Expr | None,
+        broken: bool,
+        proved: bool,
+    ) -> Claim:
         """Return the verdict on one relation."""
         if after.term is None or (before.term is None and anchor.term is None):
             return replace(claim, message=after.why or before.why)

@@ -99,7 +99,14 @@ def _size_sets(names: list[str]) -> list[dict[str, int]]:
     return [{n: 3 + k for k, n in enumerate(names)}, {n: 2 + (k + 1) % len(names) for k, n in enumerate(names)}]
 
 
-def _point(meaning: Meaning, needed: set[Name], sizes: Mapping[str, int], rng: np.random.Generator, sampler: str) -> Point | None:
+def _point(
+    meaning: Meaning,
+    needed: set[Name],
+    sizes: Mapping[str, int],
+    rng: np.random.Generator,
+    sampler: str,
+    kinds: Mapping[Name, str],
+) -> Point | None:
     env: dict[Name, Array] = {}
     try:
         with np.errstate(all="ignore"):
