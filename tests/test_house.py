@@ -73,7 +73,16 @@ ROOMS = [
             "steps",
         ),
         rooms(
-            2, "symbolic", SYMPY, "parse parse.*", "given", "evaluate", "arrays arrays.*", "derive derive.*", "gallery gallery.*"
+            2,
+            "symbolic",
+            SYMPY,
+            "parse parse.*",
+            "given",
+            "evaluate",
+            "arrays arrays.*",
+            "derive derive.*",
+            "notes notes.*",
+            "gallery gallery.*",
         ),
     ),
     *rooms(3, "symbolic", SYMPY, "symbolic.render symbolic.render.*", "numeric.codegen numeric.codegen.*", *KERNEL),
@@ -132,6 +141,7 @@ ROOMS += [
 FORWARDS = [
     ("derivkit.checking.report", "derivkit.checking.plot"),
     ("derivkit.checking.report", "derivkit.checking.notebook"),
+    ("derivkit.checking.verify.findings", "derivkit.checking.verify.told*"),
     ("derivkit.symbolic.steps", "derivkit.symbolic.render*"),
     ("derivkit.symbolic.steps", "derivkit.symbolic.derive*"),
     ("derivkit.symbolic.derive*", "derivkit.symbolic.render*"),

@@ -28,13 +28,13 @@ OPTIONS = {
 }
 XHTML = "{http://www.w3.org/1999/xhtml}"
 MATH = f"{{{NAMESPACE}}}"
-PLAIN_TAGS = {"html", "head", "meta", "title", "style", "body", "main", "h1", "p", "div", "details", "summary"}
+PLAIN_TAGS = set("html head meta title style body main section h1 h2 p div ul li pre code details summary".split())
 #: How many children each element of MathML has; ``None``: any number.
 ARITY = {
     **dict.fromkeys(("mi", "mn", "mo", "mtext"), 0),
     **dict.fromkeys(("mfrac", "msub", "msup", "munder", "mover"), 2),
     **dict.fromkeys(("math", "mrow", "msqrt", "mtable", "mtr", "mtd"), None),
-    "msubsup": 3,
+    **dict.fromkeys(("msubsup", "munderover"), 3),
 }
 
 

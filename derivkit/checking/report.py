@@ -132,7 +132,7 @@ class Report:
         if self.unchecked:
             lines.append(f"  not checked: {', '.join(self.unchecked)} (no gradient given)")
         again = [f"  reproduce: {self.reproduce}"] if self.reproduce and not self.ok else []
-        return "\n".join([*(_cut(line) for line in lines[: LINES - len(again)]), *again])
+        return "\n".join([*(cut(line) for line in lines[: LINES - len(again)]), *again])
 
     def plot(self) -> Any:
         """Return a matplotlib figure: the residual against the step with the error floor, and the map of a wrong matrix.
@@ -192,18 +192,18 @@ def _finite(number: float) -> float | None:
 def _headline(verdict: str, subject: str, summary: str, numbers: str) -> list[str]:
     """Return the first line; the cause and the numbers stay whole, so that a long subject is cut, or the cause gets lines."""
     if not subject or not summary:
-        return [_cut(f"{verdict}: {subject or summary}", WIDTH - len(numbers)) + numbers]
+        return [cut(f"{verdict}: {subject or summary}", WIDTH - len(numbers)) + numbers]
     room = WIDTH - len(f"{verdict}: : {summary}{numbers}")
     if len(subject) <= room or room >= SUBJECT:
-        return [f"{verdict}: {_cut(subject, room)}: {summary}{numbers}"]
+        return [f"{verdict}: {cut(subject, room)}: {summary}{numbers}"]
     if len(subject) <= SUBJECT:  # the cause belongs to the first sentence, the numbers can wait
         whole = textwrap.wrap(f"{verdict}: {subject}: {summary}", WIDTH, subsequent_indent="    ", max_lines=2, placeholder=" …")
         return [*whole, f" {numbers}"]
-    head = f"{verdict}: {_cut(subject, WIDTH - len(verdict) - 2 - len(numbers))}{numbers}"
+    head = f"{verdict}: {cut(subject, WIDTH - len(verdict) - 2 - len(numbers))}{numbers}"
     return [head, *textwrap.wrap(summary, WIDTH, initial_indent="  ", subsequent_indent="    ", max_lines=3, placeholder=" …")]
 
 
-def _cut(line: str, width: int = WIDTH) -> str:
+def cut(line: str, width: int = WIDTH) -> str:
     """Return a line that fits, without its middle where it is too long: both ends of a formula tell which it is."""
     if len(line) <= width:
         return line

@@ -19,12 +19,15 @@ from derivkit.symbolic.steps import Derivation
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
-#: A step is a grid: its number, its left side, and rows of ``= ...`` with the reason, beside it where there is room, else below.
-_STYLE = """
+#: What every page of ours has.
+MATHS_STYLE = """
 .derivkit { line-height: 1.5; max-width: 72rem; overflow-wrap: break-word; }
 .derivkit math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", math; font-size: 1.1em; }
 .derivkit mi.name { font-style: italic; }
 .derivkit mtable.cases mtd { text-align: left; padding-right: 1em; }
+"""
+#: A step is a grid: its number, its left side, and rows of ``= ...`` with the reason, beside it where there is room, else below.
+_STYLE = """
 .derivkit .line, .derivkit .left, .derivkit .right, .derivkit .why, .derivkit .note,
 .derivkit summary { overflow-x: auto; overflow-y: hidden; }
 .derivkit .line, .derivkit .left, .derivkit .right { padding: 0.3em 0; }
@@ -44,7 +47,7 @@ _STYLE = """
   .derivkit .step { grid-template-columns: 2em fit-content(35%) minmax(0, 1fr); column-gap: 0.4em; }
 }
 """
-_PAGE_STYLE = """
+PAGE_STYLE = """
 :root { color-scheme: light dark; }
 body { margin: 0 auto; padding: 1rem; max-width: 72rem; background: #fdfdfb; color: #1b1b1b;
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; -webkit-text-size-adjust: 100%; }
@@ -75,26 +78,32 @@ def to_html(
     ('<!DOCTYPE html>', True)
     """
     made = _page(derivation, layout, notation, steps, lemmas, style, title, labels)
-    root = ET.Element("html", {"xmlns": "http://www.w3.org/1999/xhtml", "lang": "en"})
-    head = _add(root, "head")
-    _add(head, "meta", charset="utf-8")
-    _add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
-    ET.SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": POLICY})
-    _add(head, "title").text = made.title or _plain_title(derivation)
-    _add(head, "style").text = _PAGE_STYLE + _STYLE
-    main = _add(_add(root, "body"), "main", **{"class": "derivkit"})
-    _words(_add(main, "h1"), made.title or ", ".join(made.style.inline(o.whole) for o in made.outcomes))
+    main = ET.Element("main", {"class": "derivkit"})
+    _words(add(main, "h1"), made.title or ", ".join(made.style.inline(o.whole) for o in made.outcomes))
     main.extend(_body(made, notation))
-    return "<!DOCTYPE html>\n" + _written(root)
+    return as_page(main, made.title or _plain_title(derivation), PAGE_STYLE + MATHS_STYLE + _STYLE)
+
+
+def as_page(main: ET.Element, title: str, style: str) -> str:
+    """Return a page of its own around ``main``: no script, nothing fetched, and a policy that forbids both."""
+    root = ET.Element("html", {"xmlns": "http://www.w3.org/1999/xhtml", "lang": "en"})
+    head = add(root, "head")
+    add(head, "meta", charset="utf-8")
+    add(head, "meta", name="viewport", content="width=device-width, initial-scale=1")
+    ET.SubElement(head, "meta", {"http-equiv": "Content-Security-Policy", "content": POLICY})
+    add(head, "title").text = title
+    add(head, "style").text = style
+    add(root, "body").append(main)
+    return "<!DOCTYPE html>\n" + written(root)
 
 
 def html_fragment(derivation: Derivation) -> str:
     """Return a derivation as a ``div`` for a notebook, which brings its own colours."""
     made = _page(derivation, None, "both", "full", True, "delta", None, None)
     root = ET.Element("div", {"class": "derivkit"})
-    _add(root, "style").text = _STYLE
+    add(root, "style").text = MATHS_STYLE + _STYLE
     root.extend(_body(made, "both"))
-    return _written(root)
+    return written(root)
 
 
 def _page(
@@ -115,7 +124,8 @@ def _plain_title(derivation: Derivation) -> str:
     return f"{derivation.kind} of {derivation.primal.output} with respect to {names}"
 
 
-def _written(root: ET.Element) -> str:
+def written(root: ET.Element) -> str:
+    """Return a tree as text."""
     return ET.tostring(root, encoding="unicode") + "\n"
 
 
@@ -148,14 +158,14 @@ def _step(block: Block) -> ET.Element:
     """Return a step: number, left side, and for each line ``= ...`` and the reason."""
     step = ET.Element("div", {"class": "step"})
     if block.number:
-        _add(step, "div", **{"class": "number"}).text = f"({block.number})"
+        add(step, "div", **{"class": "number"}).text = f"({block.number})"
     if block.left:
         step.append(_boxed("left", math(block.left, display=True)))
     for row in block.rows:
-        line = _add(step, "div", **{"class": "row"})
+        line = add(step, "div", **{"class": "row"})
         line.append(_boxed("right", _right(row)))
         if row.reason:
-            _words(_add(line, "div", **{"class": "why"}), row.reason)
+            _words(add(line, "div", **{"class": "why"}), row.reason)
     return step
 
 
@@ -166,7 +176,7 @@ def _right(row: Row) -> ET.Element:
 def _lemma(part: LemmaPart, style: Style) -> ET.Element:
     details = ET.Element("details")
     definitions = ", ".join(style.inline(d) for d in part.definitions)
-    _words(_add(details, "summary"), f"Lemma {part.number} ({part.title}): {definitions}")
+    _words(add(details, "summary"), f"Lemma {part.number} ({part.title}): {definitions}")
     details.extend(_step(block) for block in part.blocks)
     if part.by_cases:
         details.append(_note("By cases:"))
@@ -214,7 +224,8 @@ def _space(declared: Input, style: Style) -> str:
 # -- elements ------------------------------------------------------------------------------------------------------------
 
 
-def _add(parent: ET.Element, tag: str, **attributes: str) -> ET.Element:
+def add(parent: ET.Element, tag: str, **attributes: str) -> ET.Element:
+    """Put an element at the end of another, and return it."""
     return ET.SubElement(parent, tag, attributes)
 
 

@@ -158,13 +158,13 @@ def by_cases(left: str, values: tuple[tuple[str, str], ...]) -> ET.Element:
     element = ET.Element("math", {"xmlns": NAMESPACE, "displaystyle": "true"})
     row = ET.SubElement(element, "mrow")
     row.extend(_Reader(left).row())
-    _leaf("mo", "{", _bar("prefix"), row)
+    leaf("mo", "{", _bar("prefix"), row)
     table = ET.SubElement(row, "mtable", {"class": "cases"})
     for value, condition in values:
         line = ET.SubElement(table, "mtr")
         ET.SubElement(line, "mtd").extend(_Reader(value).row())
         cell = ET.SubElement(line, "mtd")
-        _leaf("mtext", "if\u00a0", _PLAIN, cell)
+        leaf("mtext", "if\u00a0", _PLAIN, cell)
         cell.extend(_Reader(condition).row())
     return element
 
@@ -173,7 +173,8 @@ _PLAIN: Mapping[str, str] = {}
 _WORD, _NAME, _ROMAN = {"class": "word"}, {"class": "name"}, {"mathvariant": "normal"}
 
 
-def _leaf(tag: str, text: str, attributes: Mapping[str, str] = _PLAIN, parent: ET.Element | None = None) -> ET.Element:
+def leaf(tag: str, text: str, attributes: Mapping[str, str] = _PLAIN, parent: ET.Element | None = None) -> ET.Element:
+    """Return an element that holds a text and nothing else, put into its parent if it has one."""
     element = ET.Element(tag, {**attributes})
     element.text = text
     if parent is not None:
@@ -215,9 +216,9 @@ class _Reader:
     def join(self, found: list[ET.Element], element: ET.Element, space: bool) -> None:
         """Put what is not seen between two operands: a function is applied, factors are multiplied."""
         if element.get("class") == "brackets" and _word(found[-1]) and not space:
-            found.append(_leaf("mo", _APPLY))
+            found.append(leaf("mo", _APPLY))
         elif space:
-            found.append(_leaf("mo", _INVISIBLE_TIMES, {"lspace": "0", "rspace": "0.17em"}))
+            found.append(leaf("mo", _INVISIBLE_TIMES, {"lspace": "0", "rspace": "0.17em"}))
 
     def element(self, token: str, found: list[ET.Element]) -> ET.Element:
         """Return the element that begins with a token."""
@@ -226,12 +227,12 @@ class _Reader:
         if token in _OPENING:
             return self.brackets(token)
         if token[0].isdigit():
-            return _leaf("mn", token)
+            return leaf("mn", token)
         if token in _OPERATORS or token in _CLOSING:
             if token in _SIGNED and (not found or not _operand(found[-1])):
-                return _leaf("mo", token, {"form": "prefix"})
-            return _leaf("mo", token)
-        return _leaf("mi", token, _WORD if len(token) > 1 else _PLAIN)
+                return leaf("mo", token, {"form": "prefix"})
+            return leaf("mo", token)
+        return leaf("mi", token, _WORD if len(token) > 1 else _PLAIN)
 
     def brackets(self, opening: str) -> ET.Element:
         """Return a pair of brackets with what it holds."""
@@ -239,7 +240,7 @@ class _Reader:
         held = self.row(frozenset({closing, _NEXT, _END}))
         closed = self.at < len(self.tokens) and self.tokens[self.at] == closing
         self.at += closed
-        return _fenced(opening, held, closing if closed else "", "brackets")
+        return fenced(opening, held, closing if closed else "", "brackets")
 
     def marked(self, kind: str) -> ET.Element:
         """Return the element of a mark, whose kind was read."""
@@ -264,7 +265,7 @@ def _word(element: ET.Element) -> bool:
     return inner.tag == "mi" and inner.get("class") == "word"
 
 
-def _one(row: list[ET.Element]) -> ET.Element:
+def single(row: list[ET.Element]) -> ET.Element:
     """Return a row as the one element that a slot of MathML needs."""
     if len(row) == 1:
         return row[0]
@@ -273,7 +274,8 @@ def _one(row: list[ET.Element]) -> ET.Element:
     return group
 
 
-def _with(tag: str, *children: ET.Element, **attributes: str) -> ET.Element:
+def branch(tag: str, *children: ET.Element, **attributes: str) -> ET.Element:
+    """Return an element that holds others."""
     element = ET.Element(tag, attributes)
     element.extend(children)
     return element
@@ -284,59 +286,59 @@ Slots = list[list[ET.Element]]
 
 
 def _sup(slots: Slots, _: list[str]) -> ET.Element:
-    base, exponent = _one(slots[0]), _one(slots[1])
+    base, exponent = single(slots[0]), single(slots[1])
     if base.tag == "msub":  # the exponent stands above the subscript
-        return _with("msubsup", *base, exponent)
-    return _with("msup", base, exponent)
+        return branch("msubsup", *base, exponent)
+    return branch("msup", base, exponent)
 
 
 def _sub(slots: Slots, _: list[str]) -> ET.Element:
-    base, under = _one(slots[0]), _one(slots[1])
+    base, under = single(slots[0]), single(slots[1])
     if base.tag == "msup":
-        return _with("msubsup", base[0], under, base[1])
-    return _with("msub", base, under)
+        return branch("msubsup", base[0], under, base[1])
+    return branch("msub", base, under)
 
 
 def _over_letter(slots: Slots, texts: list[str]) -> ET.Element:
-    sign = _leaf("mo", texts[1], {"stretchy": "false"})
+    sign = leaf("mo", texts[1], {"stretchy": "false"})
     flat = {"accent": "true"} if texts[1] in _FLAT else {}  # a dot or an arrow set as an accent runs into the letter
-    return _with("mover", _one(slots[0]), sign, **flat)
+    return branch("mover", single(slots[0]), sign, **flat)
 
 
 def _sum(slots: Slots, _: list[str]) -> ET.Element:
-    return _with("munder", _leaf("mo", "∑"), _one(slots[0]))
+    return branch("munder", leaf("mo", "∑"), single(slots[0]))
 
 
 def _fence(slots: Slots, texts: list[str]) -> ET.Element:
-    return _fenced(texts[0], slots[1], texts[2], "bars")
+    return fenced(texts[0], slots[1], texts[2], "bars")
 
 
-def _fenced(opening: str, held: list[ET.Element], closing: str, kind: str) -> ET.Element:
+def fenced(opening: str, held: list[ET.Element], closing: str, kind: str) -> ET.Element:
     """Return what stands between two signs; they grow with what is tall, and only then: browsers space them wider."""
     tall = any(e.tag in _TALL for one in held for e in one.iter())
     group = ET.Element("mrow", {"class": kind})
-    _leaf("mo", opening, _bar("prefix", tall), group)
+    leaf("mo", opening, _bar("prefix", tall), group)
     group.extend(held)
     if closing:
-        _leaf("mo", closing, _bar("postfix", tall), group)
+        leaf("mo", closing, _bar("postfix", tall), group)
     return group
 
 
 def _identifier(_: Slots, texts: list[str]) -> ET.Element:
-    return _leaf("mi", texts[0])
+    return leaf("mi", texts[0])
 
 
 _MARKS: dict[str, Callable[[Slots, list[str]], ET.Element]] = {
-    "frac": lambda slots, texts: _with("mfrac", _one(slots[0]), _one(slots[1])),
+    "frac": lambda slots, texts: branch("mfrac", single(slots[0]), single(slots[1])),
     "sup": _sup,
     "sub": _sub,
-    "sqrt": lambda slots, texts: _with("msqrt", *slots[0]),
+    "sqrt": lambda slots, texts: branch("msqrt", *slots[0]),
     "over": _over_letter,
     "sum": _sum,
     "fence": _fence,
     "i": _identifier,
-    "row": lambda slots, texts: _one(slots[0]),
-    "word": lambda slots, texts: _leaf("mn", texts[0]) if texts[0].isdigit() else _leaf("mi", texts[0], _WORD),
-    "roman": lambda slots, texts: _leaf("mi", texts[0], _ROMAN),
-    "name": lambda slots, texts: _leaf("mi", texts[0], _NAME),
+    "row": lambda slots, texts: single(slots[0]),
+    "word": lambda slots, texts: leaf("mn", texts[0]) if texts[0].isdigit() else leaf("mi", texts[0], _WORD),
+    "roman": lambda slots, texts: leaf("mi", texts[0], _ROMAN),
+    "name": lambda slots, texts: leaf("mi", texts[0], _NAME),
 }
