@@ -23,6 +23,7 @@ class Around:
 
     letters: tuple[str, ...]
     bound: tuple[str, ...] = ()
+    matrices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +35,15 @@ class Change:
     told: str
 
 
+#: Parts that are changed with the node that they belong to, or not at all.
+_WHOLE = frozenset("place end label letters lower upper spelled op kind subscripts base function".split())
 Row = Callable[[f.Formula, Around], Iterator[tuple[str, f.Formula, str]]]
 
 
-def changes(formula: f.Formula, letters: tuple[str, ...]) -> Iterator[Change]:
+def changes(formula: f.Formula, letters: tuple[str, ...], matrices: bool = False) -> Iterator[Change]:
     """Yield the lines that differ from one in one place, the likeliest mistakes first."""
     for row in ROWS:
-        for cause, made, told in _everywhere(row, formula, Around(letters)):
+        for cause, made, told in _everywhere(row, formula, Around(letters, matrices=matrices)):
             yield Change(cause, made, told)
 
 
@@ -50,9 +53,9 @@ def _everywhere(row: Row, node: Any, around: Around) -> Iterator[tuple[str, Any,
             yield from row(node, around)  # type: ignore[arg-type]
         if isinstance(node, f.Big):
             own = tuple(s.name for s in node.letters)
-            around = Around((*around.letters, *own), (*around.bound, *own))
+            around = replace(around, letters=(*around.letters, *own), bound=(*around.bound, *own))
         for part in fields(node):
-            if part.name in ("place", "end", "label", "letters", "lower", "upper", "spelled", "op", "kind"):
+            if part.name in _WHOLE and not (part.name == "base" and isinstance(node, f.Power | f.Transposed)):
                 continue
             for cause, made, told in _everywhere(row, getattr(node, part.name), around):
                 yield cause, replace(node, **{part.name: made}), told
@@ -95,7 +98,8 @@ def _indices(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, 
 
 
 def _transposes(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
-    del around
+    if not around.matrices:
+        return
     if isinstance(node, f.Transposed):
         yield "transpose", node.base, "a transpose too many"
     elif isinstance(node, f.Symbol):

@@ -147,9 +147,12 @@ class Judge:
 
     def refuted(self, claim: Claim, reading: Reading, before: Side, after: Side, where: Expr | None, proved: bool) -> Claim:
         """Return what an unequal pair lacks, or what is wrong with it."""
-        if (needs := self.needs(before, after, where)) is not None:
+        found = None
+        if (needs := self.needs(before, after, where)) is None:
+            found = self.corrected(reading, before, after, where)
+            needs = self.needs_class(before, after, where) if found is None else None
+        if needs is not None:
             return replace(claim, status="right_if", needs=(needs,), message=f"right if {needs}")
-        found = self.corrected(reading, before, after, where)
         example = self.counterexample(before, after, where)
         if found is not None:
             cause, formula, told = found
@@ -170,7 +173,7 @@ class Judge:
                     continue
                 if self.same(before, after, where, {name: kind}):
                     return told.format(name)
-        return self.needs_class(before, after, where)
+        return None
 
     def needs_class(self, before: Side, after: Side, where: Expr | None) -> str | None:
         """Return the one-hot name of which an index must be the true class."""
@@ -202,7 +205,7 @@ class Judge:
         started = time.monotonic()
         letters = tuple(reading.scope)
         assert after.formula is not None  # noqa: S101 - there is a term
-        for change in islice(changes(after.formula, letters), MOST):
+        for change in islice(changes(after.formula, letters, self.context.matrices), MOST):
             if time.monotonic() - started > SECONDS:
                 return None
             made = self.side(Reading(self.meaning, reading.order, dict(reading.scope)), change.formula)

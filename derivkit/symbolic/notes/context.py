@@ -22,7 +22,7 @@ from derivkit.symbolic.notes.formula import (
     Transposed,
     walk,
 )
-from derivkit.symbolic.notes.names import spelled
+from derivkit.symbolic.notes.spelled import spelled
 
 Key = str
 #: Relations that define what stands on their left.

@@ -25,7 +25,7 @@ from derivkit.symbolic.expr import (
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.calls import applied, is_function
-from derivkit.symbolic.notes.context import Context, Stated, subscripts_of
+from derivkit.symbolic.notes.context import Context, Stated, length, subscripts_of
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.slopes import derivative
 from derivkit.symbolic.notes.terms import MINUS, Parameter, Term, added, bracketed, negative, power, times, transposed, unclear
@@ -259,22 +259,21 @@ class Reading:
         return Term(Sum(tuple(indices), expr), body.axes, body.row)
 
     def range_of(self, big: f.Big, name: str) -> Size:
-        """Return over how many values a letter of a sum runs: over the axis that it subscripts."""
-        if (found := self.found_range(big.body, name)) is not None:
-            return found
-        return self.context.axes.size(("bound", id(big), name), name)
+        """Return over how many values a letter of a sum runs: over the axis that it subscripts, else as far as is written."""
+        for node in f.walk(big.body):
+            if isinstance(node, f.Indexed | f.Application) and (found := self.axis_of(node, name)) is not None:
+                return found
+        return length(big) or self.context.axes.size(("free", self.order, name), name)
 
-    def found_range(self, formula: object, name: str) -> Size | None:
-        """Return the length of the axis of a parameter that a letter subscripts."""
-        for node in f.walk(formula):
-            if isinstance(node, f.Indexed):
-                symbol, subscripts = subscripts_of(node)
-                given = self.parameters.get(symbol.name) if symbol is not None else None
-                if given is not None:
-                    for index, sub in zip(given.indices, subscripts, strict=False):
-                        if isinstance(sub, f.Symbol) and sub.name == name:
-                            return index.size
-        return None
+    def axis_of(self, node: f.Indexed | f.Application, name: str) -> Size | None:
+        """Return the length of the axis that a letter subscripts in a name."""
+        symbol, subscripts = subscripts_of(node)
+        if symbol is not None and (given := self.parameters.get(symbol.name)) is not None:
+            sizes = [i.size for i in given.indices]
+            return next((size for size, s in zip(sizes, subscripts, strict=False) if _is_letter(s, name)), None)
+        word, subscripts = self.context.name_of(node) or ("", ())
+        place = next((n for n, s in enumerate(subscripts) if _is_letter(s, name)), None)
+        return None if place is None else self.context.axes.size(("axis", word, place), name)
 
     def condition(self, formula: f.Formula) -> Expr:
         """Return 1 where a condition holds, else 0: between indices, or between numbers."""
@@ -313,3 +312,7 @@ class Reading:
                 raise unclear("a case without a condition")
             made = Fn("where", (test, value.expr, made))
         return Term(made)
+
+
+def _is_letter(formula: f.Formula, name: str) -> bool:
+    return isinstance(formula, f.Symbol) and formula.name == name
