@@ -39,6 +39,11 @@ CODES: dict[str, str] = {
     "DK044": "singular matrix",
     "DK050": "check cannot run",
     "DK060": "wrong usage",
+    "DK070": "formula not understood",
+    "DK071": "formula with more than one meaning",
+    "DK072": "macro out of bounds",
+    "DK073": "command not followed",
+    "DK074": "bracket not closed",
 }
 
 ECHO_LIMIT = 60

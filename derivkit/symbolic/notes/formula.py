@@ -99,10 +99,15 @@ class Quotient(_Node):
 
 @dataclass(frozen=True, slots=True)
 class Power(_Node):
-    r"""``base^exponent``; of a function's name (``\exp^2(z)``) it is the power of the call."""
+    r"""``base^exponent``; of a function's name (``\exp^2(z)``) it is the power of the call.
+
+    ``on_name`` tells ``h^2(x)`` from ``h(x)^2``: both are a power of the Application h(x), but where h is no function the first
+    is h^2 times x, the second h times x^2.
+    """
 
     base: Formula
     exponent: Formula
+    on_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,194 @@
+r"""Where formulas begin and end inside of running text: dollars, ``\(``, ``\[``, environments; and which dollars are prices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from derivkit.symbolic.notes import tables
+from derivkit.symbolic.notes.traced import Traced
+
+_FRAMES = "|".join(sorted(tables.ROWS - {"aligned", "gathered", "split", "alignedat", "multlined"}))
+_INNER = "aligned|gathered|split|cases|alignedat|array|[pbvBV]?matrix"
+_OPEN = re.compile(
+    rf"""(?P<escaped>\\\$)
+    |(?P<doubled>\\\\\\\\[(\[]|\\\\[(\[])
+    |(?P<dollars>\$\$)
+    |(?P<ticked>\$`)
+    |(?P<dollar>\$)
+    |(?P<round>\\\()
+    |(?P<square>\\\[)
+    |(?P<frame>(?:\\|\\b|\x08|(?<![A-Za-z\\]))(?:begin|(?<=\\b|.\x08)egin|(?<![A-Za-z])egin)\{{(?P<name>{_FRAMES}|{_INNER})\*?\}})
+    |(?P<role>:math:`)
+    |(?P<element><math>|\[latex\]|\[math\])
+    |(?P<code>`+)
+    |(?P<verb>\\verb\*?([^A-Za-z\s])[^\n]*?\4)
+    |(?P<skip>\\\\|\\[A-Za-z]+|\\.)""",
+    re.VERBOSE | re.DOTALL,
+)
+_TEXT = re.compile(r"\\(?:text[a-z]*|mbox|hbox|intertext)\s*\{")
+_CLOSERS = {"round": r"\)", "square": r"\]", "ticked": "`$", "role": "`"}
+_ELEMENTS = {"<math>": "</math>", "[latex]": "[/latex]", "[math]": "[/math]"}
+_BLANK = re.compile(r"\n[ \t]*\n")
+_PROSE_RUN = re.compile(r"(?<![A-Za-z\\{_^])[A-Za-z]{2,}[,.]? +[A-Za-z]{2,}(?![A-Za-z{_^(])")
+_LONGEST = 20_000
+
+
+class Found(NamedTuple):
+    """A stretch of text: prose, a formula, or what could not be read (``reason``); ``surplus`` is a dollar too many.
+
+    ``start`` and ``end`` are those of what stands between the delimiters, ``opens`` and ``over`` those of it all.
+    """
+
+    kind: str
+    start: int
+    end: int
+    reason: str = ""
+    surplus: int | None = None
+    opens: int = 0
+    over: int = 0
+
+
+def scan(text: str, latex: bool) -> Iterator[Found]:
+    """Yield the formulas of a text in order, as ranges of what stands between their delimiters."""
+    at = 0
+    while opened := _OPEN.search(text, at):
+        kind = opened.lastgroup or ""
+        kind = "frame" if kind == "name" else "verb" if opened.group("verb") else kind
+        if kind in ("escaped", "skip", "verb"):
+            at = opened.end()
+            continue
+        found = _formula(text, kind, opened, latex)
+        if found is None:
+            at = opened.end()
+            continue
+        at, formula = found
+        if formula is not None:
+            yield formula._replace(opens=opened.start(), over=at)
+
+
+def _formula(text: str, kind: str, opened: re.Match[str], latex: bool) -> tuple[int, Found | None] | None:
+    """Return where the scan goes on, and the formula; ``None`` where none begins here."""
+    start, inside = opened.span()
+    if kind == "code":
+        return _code(text, opened, latex)
+    if kind == "frame":
+        return _frame(text, opened)
+    if kind == "dollar":
+        return _inline(text, inside)
+    if kind == "dollars":
+        return _display(text, inside)
+    if kind == "doubled":
+        closer = opened.group()[:-1] + {"(": ")", "[": "]"}[opened.group()[-1]]
+        end = text.find(closer, inside, inside + _LONGEST)
+        if latex or end < 0 or "\n\n" in text[inside:end]:
+            return None
+        return end + len(closer), Found("formula", inside, end)
+    closer = _ELEMENTS[opened.group()] if kind == "element" else _CLOSERS[kind]
+    end = text.find(closer, inside, inside + _LONGEST)
+    blank = _BLANK.search(text, inside)
+    if end < 0 or (kind in ("ticked", "role", "round") and blank is not None and blank.start() < end):
+        if kind in ("round", "square"):
+            return inside, Found("unread", start, min(len(text), inside + 40), f"{opened.group()} is never closed")
+        return None
+    return end + len(closer), Found("formula", inside, end)
+
+
+def _code(text: str, opened: re.Match[str], latex: bool) -> tuple[int, Found | None] | None:
+    """Skip code between backticks, which in LaTeX are quotation marks."""
+    if latex:
+        return None
+    ticks = opened.group()
+    end = text.find(ticks, opened.end())
+    blank = _BLANK.search(text, opened.end())
+    if end < 0 or (blank is not None and blank.start() < end):
+        return None
+    return end + len(ticks), None
+
+
+def _frame(text: str, opened: re.Match[str]) -> tuple[int, Found | None]:
+    name = opened.group("name")
+    depth, pattern = 0, re.compile(rf"(begin|egin|end|nd)\{{{name}\*?\}}")
+    for mark in pattern.finditer(text, opened.start(), opened.end() + _LONGEST):
+        depth += 1 if mark.group(1).endswith("egin") else -1
+        if not depth:
+            return mark.end(), Found("formula", opened.start(), mark.end())
+    return opened.end(), Found("unread", opened.start(), opened.end(), f"the environment {name} is never closed")
+
+
+def _dollars(text: str, at: int, end: int) -> Iterator[tuple[int, int]]:
+    r"""Yield the dollars from ``at``, with how many stand together, outside of ``\text{...}`` and escapes."""
+    while at < end:
+        if text[at] == "\\":
+            prose = _TEXT.match(text, at)
+            if prose:
+                at = _text_end(text, prose.end(), end)
+            else:
+                at += 2
+        elif text[at] == "$":
+            together = 2 if text.startswith("$$", at) else 1
+            yield at, together
+            at += together
+        else:
+            at += 1
+
+
+def _text_end(text: str, at: int, end: int) -> int:
+    """Return the end of a group of prose, if it is closed on its line; else where it began."""
+    depth = 1
+    for i in range(at, min(end, at + 500)):
+        depth += {"{": 1, "}": -1}.get(text[i], 0)
+        if not depth:
+            return i + 1
+    return at
+
+
+def _display(text: str, inside: int) -> tuple[int, Found | None]:
+    """Read ``$$...$$``, over blank lines too; one dollar closes it as well, where the author forgot the other."""
+    for at, together in _dollars(text, inside, min(len(text), inside + _LONGEST)):
+        if together == 2:
+            return at + 2, Found("formula", inside, at)
+        return at + 1, Found("formula", inside, at, surplus=at)
+    return inside, Found("unread", inside - 2, min(len(text), inside + 40), "$$ is never closed")
+
+
+def _inline(text: str, inside: int) -> tuple[int, Found | None] | None:
+    """Read ``$...$`` within one paragraph, unless the dollar is that of a price."""
+    blank = _BLANK.search(text, inside, inside + _LONGEST)
+    end = blank.start() if blank else min(len(text), inside + _LONGEST)
+    for at, together in _dollars(text, inside, end):
+        content = text[inside:at]
+        priced = text[inside : inside + 1].isdigit()
+        if not content.strip() or (priced and (text[at + 1 : at + 2].isdigit() or _is_price(content))) or _is_prose(content):
+            return None
+        if together == 1:
+            return at + 1, Found("formula", inside, at)
+        rest = text[at + 2 : _line_end(text, at)]
+        if rest.count("$") % 2:  # $a$$b$
+            return at + 1, Found("formula", inside, at)
+        return at + 2, Found("formula", inside, at, surplus=at)
+    content = text[inside:end]
+    if text[inside : inside + 1].isdigit() or not re.search(r"[\\^_=]", content[:80]):
+        return None
+    return inside, Found("unread", inside - 1, min(end, inside + 40), "$ is never closed")
+
+
+def _line_end(text: str, at: int) -> int:
+    end = text.find("\n", at)
+    return len(text) if end < 0 else end
+
+
+def _is_price(content: str) -> bool:
+    return not re.search(r"[\\^_=+*/<>{}]", content) and re.search(r"[A-Za-z]{2,}|\s-|-$|\s$", content) is not None
+
+
+def _is_prose(content: str) -> bool:
+    """Return whether this is running text between two dollars that do not belong together."""
+    bare = re.sub(r"\\(?:text[a-z]*|mathrm|operatorname|mbox)\s*\{[^{}]*\}|\\[A-Za-z]+", " ", content)
+    return len(_PROSE_RUN.findall(bare)) >= 1 and len(re.findall(r"[A-Za-z]{3,}", bare)) >= 3
+
+
+def traced(piece: Traced, found: Found) -> Traced:
+    """Return the characters of what was found."""
+    return piece.cut(found.start, found.end)
