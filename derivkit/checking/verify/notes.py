@@ -1,270 +1,195 @@
-"""Chains of relations: every link judged by itself and against what is known to be right, and told."""
+"""``dk.verify``: documents read, every relation in them judged and told."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from derivkit.checking.verify.findings import Claim
-from derivkit.checking.verify.mistakes import MOST, changes
-from derivkit.checking.verify.relations import Sides, agree, points, sides, values
-from derivkit.errors import DerivkitError
-from derivkit.symbolic.expr import Delta, Expr, Fn, Name, Num, Ref
-from derivkit.symbolic.index import Affine
+from derivkit import limits
+from derivkit.checking.verify.findings import Claim, Document, Verification
+from derivkit.checking.verify.judge import Judge, judged
+from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.notes import formula as f
-from derivkit.symbolic.notes.context import DEFINING, Context, read_context
-from derivkit.symbolic.notes.meaning import Meaning
-from derivkit.symbolic.notes.reading import Reading
-from derivkit.symbolic.notes.terms import Term
+from derivkit.symbolic.notes.document import Block, Source, read_document, read_formula
+from derivkit.symbolic.notes.spelled import LOOKALIKES, spelled
+from derivkit.symbolic.notes.told import Told, case_of, declared, directive, kind_of, kinds_in
 from derivkit.symbolic.notes.written import latex
-
-#: Signs between two sides that say something which may be right or wrong.
-JUDGED = frozenset({"=", ":=", "=="})
-#: Kinds that a document may have forgotten to state, with what it would have to say.
-KINDS = {
-    "simplex": "the entries of {0} sum to 1",
-    "onehot": "{0} is one-hot",
-    "symmetric": "{0} is symmetric",
-    "positive": "{0} > 0",
-}
-SECONDS = 10.0
-NUMBERS = 24  # of a counterexample
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a relation: its formula, and what it means or why that is not clear."""
+class Read:
+    """A document that was read: its chains, what was said of its names, and what could not be read."""
 
-    formula: f.Formula | None
-    term: Term | None
-    why: str = ""
-
-
-@dataclass(slots=True)
-class Judge:
-    """One document while it is judged."""
-
-    context: Context
-    meaning: Meaning
-    claims: list[Claim] = field(default_factory=list)
-
-    # -- a chain ---------------------------------------------------------------------------------------------------------
-
-    def chain(self, order: int, chain: f.Chain, texts: Sequence[str] = ()) -> None:
-        """Judge the links of one chain; ``texts`` are the relations as they were written."""
-        reading = Reading(self.meaning, order)
-        where = self.where(reading, chain)
-        sides_of = [self.side(reading, part) for part in (chain.first, *(part for _, _, part in chain.links))]
-        anchor, broken, proved = sides_of[0], False, False
-        for n, (op, place, _) in enumerate(chain.links):
-            before, after = sides_of[n], sides_of[n + 1]
-            text = texts[n] if n < len(texts) else ""
-            claim = Claim(place.line, place.column, text, "undecided")
-            if n == 0 and op in DEFINING and self.defines(order):
-                claim, anchor = replace(claim, status="definition"), (after if after.term is not None else before)
-            elif op not in JUDGED:
-                claim = replace(claim, message=f"'{op}' says nothing that is right or wrong")
-            else:
-                claim = self.link(claim, reading, before, after, anchor, where, broken, proved)
-            if claim.status in ("right", "right_if"):
-                anchor, broken, proved = after, False, True
-            broken = broken or claim.status == "wrong"
-            self.claims.append(claim)
-
-    def side(self, reading: Reading, formula: f.Formula | None) -> Side:
-        """Read one side."""
-        if formula is None:
-            return Side(None, None, "there is no left side")
-        try:
-            return Side(formula, reading.term(formula))
-        except DerivkitError as error:
-            return Side(formula, None, error.message)
-        except RecursionError:
-            return Side(formula, None, "it is too deep")
-
-    def where(self, reading: Reading, chain: f.Chain) -> Expr | None:
-        """Return the condition under which a chain is meant."""
-        made: Expr | None = None
-        for part in chain.where:
-            try:
-                made = reading.condition(part)
-            except DerivkitError:
-                continue
-        return made
-
-    def defines(self, order: int) -> bool:
-        """Say whether the first relation of a chain defines its left side."""
-        return any(s.order == order for many in self.context.definitions.values() for s in many)
-
-    def link(
-        self,
-        claim: Claim,
-        reading: Reading,
-        before: Side,
-        after: Side,
-        anchor: Side,
-        where: Expr | None,
-        broken: bool,
-        proved: bool,
-    ) -> Claim:
-        """Return the verdict on one relation."""
-        if after.term is None or (before.term is None and anchor.term is None):
-            return replace(claim, message=after.why or before.why)
-        tried = [s for s in (before, anchor) if s.term is not None]
-        verdicts = [self.same(s, after, where) for s in dict.fromkeys(tried)]
-        if True in verdicts[:1] and not (broken and False in verdicts[1:]):
-            return replace(claim, status="right")
-        if True in verdicts:
-            return replace(claim, status="follows" if verdicts[0] else "right")
-        if before.term is None or verdicts[0] is None:
-            return replace(claim, message=before.why or "no point was found at which both sides have a value")
-        return self.refuted(claim, reading, before, after, where, proved)
-
-    # -- equality --------------------------------------------------------------------------------------------------------
-
-    def same(self, before: Side, after: Side, where: Expr | None = None, kinds: Mapping[Name, str] | None = None) -> bool | None:
-        """Say whether two terms are equal; ``None`` where that cannot be told."""
-        if before.term is None or after.term is None:
-            return None
-        given = sides(before.term, after.term, where)
-        seen = False
-        for point in points(self.meaning, (before.term.expr, after.term.expr), kinds=kinds):
-            pair = values(given, point)
-            if pair is None or not np.all(np.isfinite(pair[0])):
-                continue
-            seen = seen or pair[0].size > 0
-            if not agree(*pair, 0 if where is not None else len(given.free)) and not _rounded(*pair, after.formula):
-                return False
-        return True if seen else None
-
-    # -- what is wrong ---------------------------------------------------------------------------------------------------
-
-    def refuted(self, claim: Claim, reading: Reading, before: Side, after: Side, where: Expr | None, proved: bool) -> Claim:
-        """Return what an unequal pair lacks, or what is wrong with it."""
-        found = None
-        if (needs := self.needs(before, after, where)) is None:
-            found = self.corrected(reading, before, after, where)
-            needs = self.needs_class(before, after, where) if found is None else None
-        if needs is not None:
-            return replace(claim, status="right_if", needs=(needs,), message=f"right if {needs}")
-        example = self.counterexample(before, after, where)
-        if found is not None:
-            cause, formula, told = found
-            return replace(claim, status="wrong", cause=cause, correction=latex(formula), counterexample=example, message=told)
-        if not proved:
-            return replace(claim, message="the sides differ, but derivkit is not sure that it reads them as they are meant")
-        return replace(claim, status="wrong", cause="other", counterexample=example, message="the sides differ")
-
-    def needs(self, before: Side, after: Side, where: Expr | None) -> str | None:
-        """Return what a document would have to say for its line to be right."""
-        names = self.inputs_of(before, after)
-        for kind, told in KINDS.items():
-            for name in names:
-                rank = len(self.meaning.inputs[name][1])
-                if self.meaning.inputs[name][0] != "real" or ((kind == "symmetric") != (rank == 2) and kind != "positive"):
-                    continue
-                if rank == 0 and kind != "positive":
-                    continue
-                if self.same(before, after, where, {name: kind}):
-                    return told.format(name)
-        return None
-
-    def needs_class(self, before: Side, after: Side, where: Expr | None) -> str | None:
-        """Return the one-hot name of which an index must be the true class."""
-        if where is not None or before.term is None or after.term is None:
-            return None
-        free = sides(before.term, after.term).free
-        for name in self.inputs_of(before, after):
-            kind, shape = self.meaning.inputs[name]
-            if len(shape) != 1 or kind not in ("onehot", "simplex", "real"):
-                continue
-            for index in (i for i in free if i.size == shape[0]):
-                here = Fn("equal", (Ref(name, (Affine.of(index),)), Num(1)))
-                if self.same(before, after, here, {name: "onehot"}):
-                    return f"{index.hint} is the true class, {name}_{index.hint} = 1"
-        return None
-
-    def inputs_of(self, *given: Side) -> list[Name]:
-        """Return the inputs that some terms are made of."""
-        found = {n for s in given if s.term is not None for n in s.term.expr.reads}
-        for name in reversed(list(self.meaning.definitions)):
-            if name in found:
-                found.update(self.meaning.definitions[name].rhs.reads)
-        return [n for n in self.meaning.inputs if n in found]
-
-    def corrected(
-        self, reading: Reading, before: Side, after: Side, where: Expr | None
-    ) -> tuple[str, f.Formula, str] | None:  # fmt: skip
-        """Return the cause, the corrected right side, and what was done to it."""
-        started = time.monotonic()
-        letters = tuple(reading.scope)
-        assert after.formula is not None  # noqa: S101 - there is a term
-        for change in islice(changes(after.formula, letters, self.context.matrices), MOST):
-            if time.monotonic() - started > SECONDS:
-                return None
-            made = self.side(Reading(self.meaning, reading.order, dict(reading.scope)), change.formula)
-            if made.term is not None and self.same(before, made, where):
-                return change.cause, change.formula, change.told
-        if before.term is not None and after.term is not None and self.is_diagonal(before, after):
-            return "diagonal", after.formula, "only the diagonal is right"
-        return None
-
-    def is_diagonal(self, before: Side, after: Side) -> bool:
-        """Say whether a line is right where two of its indices are equal, and nowhere else."""
-        assert before.term is not None  # noqa: S101
-        assert after.term is not None  # noqa: S101
-        free = sides(before.term, after.term).free
-        pairs = [(a, b) for n, a in enumerate(free) for b in free[n + 1 :] if a.size == b.size]
-        return any(self.same(before, after, Delta(Affine.of(a), Affine.of(b))) for a, b in pairs)
-
-    def counterexample(self, before: Side, after: Side, where: Expr | None) -> dict[str, Any] | None:
-        """Return the point with the fewest numbers at which the sides differ."""
-        assert before.term is not None  # noqa: S101
-        assert after.term is not None  # noqa: S101
-        given = sides(before.term, after.term, where)
-        for point in points(self.meaning, (before.term.expr, after.term.expr), smallest=True):
-            pair = values(given, point)
-            if pair is None or agree(*pair, len(given.free)):
-                continue
-            inputs = {str(n): point.values[n] for n in self.inputs_of(before, after)}
-            shown = {n: _shown(a) for n, a in inputs.items()} if sum(a.size for a in inputs.values()) <= NUMBERS else {}
-            left, right, at = _worst(given, *pair)
-            return {"sizes": dict(point.sizes), "values": shown, "at": at, "left": left, "right": right}
-        return None
+    chains: tuple[f.Chain, ...]
+    told: Mapping[str, Told]
+    unread: tuple[Claim, ...]
+    notes: tuple[str, ...]
 
 
-def _shown(array: NDArray[Any]) -> Any:
-    return np.round(np.asarray(array, dtype=float), 4).tolist()
+def verify(
+    text_or_path: str | os.PathLike[str], shapes: Mapping[str, str] | None = None, *, executor: Executor | None = None
+) -> Verification:
+    r"""Return what is said of every relation in a document: LaTeX, Markdown or plain text, or the path of such a file.
+
+    ``shapes`` are declarations by name, as in ``{"t": "onehot K"}``; what the document does not say is assumed by habit, and
+    told.  A string that names a file is its path.  Raises :class:`DerivkitError` for a file that cannot be read.
+
+    >>> found = verify(r"$s(a) = \frac{1}{1 + e^{-a}}$ has $\frac{d s(a)}{d a} = s(a) (1 - s(a)) = s(a) - s(a)^2$.")
+    >>> [claim.status for claim in found.files[0].claims]
+    ['definition', 'right', 'right']
+    """
+    path, text = _opened(text_or_path)
+    return verify_documents([(path, text)], shapes=shapes, executor=executor)
 
 
-def _worst(given: Sides, left: NDArray[Any], right: NDArray[Any]) -> tuple[float, float, dict[str, int]]:
-    if left.shape != right.shape or not left.size:
-        return float("nan"), float("nan"), {}
-    at = np.unravel_index(int(np.argmax(np.nan_to_num(np.abs(left - right), nan=np.inf))), left.shape)
-    letters = {i.hint: int(n) + 1 for i, n in zip(given.free, at, strict=False)} if given.where is None else {}
-    return float(left[at]), float(right[at]), letters
+def _opened(text_or_path: str | os.PathLike[str]) -> tuple[str, str]:
+    if isinstance(text_or_path, str) and ("\n" in text_or_path or "$" in text_or_path or len(text_or_path) > 1000):
+        return "text", text_or_path
+    path = Path(text_or_path)
+    if not path.is_file():
+        if isinstance(text_or_path, str) and not path.suffix:
+            return "text", text_or_path
+        raise DerivkitError(f"there is no file '{echo(str(path))}'", code="DK043")
+    if path.stat().st_size > limits.FILE_BYTES:
+        raise DerivkitError(f"'{echo(str(path))}' is longer than {limits.FILE_BYTES} bytes", code="DK001")
+    return str(path), path.read_text(encoding="utf-8-sig")
 
 
-def _rounded(left: NDArray[Any], right: NDArray[Any], formula: f.Formula | None) -> bool:
-    """Say whether a number is the left side to as many digits as are written."""
-    while isinstance(formula, f.Sign):
-        formula = formula.operand
-    if not isinstance(formula, f.Number) or left.shape != right.shape:
-        return False
-    digits = len(formula.text.partition(".")[2])
-    return bool(np.all(np.abs(left - right) <= 0.5 * 10.0**-digits + 1e-12))
+def verify_documents(
+    sources: Iterable[tuple[str, str]], *, shapes: Mapping[str, str] | None = None, executor: Executor | None = None
+) -> Verification:
+    """Return the verdicts on documents, given as (path, text), in their order, whoever runs them."""
+    given = list(sources)
+    calls = [partial(verify_document, path, text, dict(shapes or {})) for path, text in given]
+    if executor is None:
+        return Verification(tuple(call() for call in calls))
+    waiting = [executor.submit(call) for call in calls]
+    return Verification(tuple(future.result() for future in waiting))
 
 
-def judged(chains: Sequence[f.Chain], shapes: Mapping[str, tuple[str, int]] | None = None) -> Judge:
-    """Return the judge of a document's chains, with a claim for each of their relations."""
-    context = read_context(chains, shapes)
-    made = Judge(context, Meaning(context))
-    for order, chain in enumerate(chains):
-        made.chain(order, chain)
-    return made
+def verify_document(path: str, text: str, shapes: Mapping[str, str]) -> Document:
+    """Return what is said of one document."""
+    read = _read(text, shapes)
+    judge = _best(read)
+    lines = text.split("\n")
+    claims = [replace(c, text=_excerpt(lines, c), source=_line(lines, c.line)) for c in judge.claims if c.read is not None]
+    found = sorted((*claims, *(replace(c, source=_line(lines, c.line)) for c in read.unread)), key=lambda c: (c.line, c.column))
+    return Document(path, (*read.notes, *_assumptions(judge)), tuple(found))
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------------
+
+
+def _read(text: str, shapes: Mapping[str, str]) -> Read:
+    source = read_document(text)
+    told: dict[str, Told] = {}
+    unread = [Claim(u.line, u.column, u.text, "unread", message=u.reason) for u in source.unread]
+    chains: list[f.Chain] = []
+    formulas: dict[str, tuple[f.Chain, ...]] = {}
+    before: list[tuple[str, str]] = []
+    for block in source.blocks:
+        if block.kind == "comment-directive":
+            told.update(directive(block.text))
+        elif block.kind == "formula":
+            found = _chains(block, source, unread)
+            formulas[block.text] = found
+            case = case_of(before, formulas)
+            for chain in found:
+                _append(chains, chain if case is None else replace(chain, where=(*chain.where, case)))
+        before.append((block.kind, block.text))
+    for name, kind in _kinds(source, chains).items():
+        told.setdefault(name, (kind, None))
+    told.update({name: declared(text) for name, text in shapes.items()})
+    notes = tuple(f"line {r.line}: '{echo(r.what)}' was read as {echo(r.became)}" for r in source.repairs)
+    return Read(tuple(chains), told, tuple(unread), notes)
+
+
+def _chains(block: Block, source: Source, unread: list[Claim]) -> tuple[f.Chain, ...]:
+    try:
+        return read_formula(block, source.names)
+    except DerivkitError as error:
+        unread.append(
+            Claim(error.line or block.line, error.column or block.column, echo(block.text), "unread", message=error.message)
+        )
+        return ()
+
+
+def _append(chains: list[f.Chain], chain: f.Chain) -> None:
+    """Add a chain, or the rest of the one before where it has no left side."""
+    if chain.first is None and chain.links and chains and chains[-1].links:
+        last = chains.pop()
+        chain = replace(last, links=(*last.links, *chain.links), where=(*last.where, *chain.where))
+    chains.append(chain)
+
+
+def _kinds(source: Source, chains: Sequence[f.Chain]) -> dict[str, str]:
+    names = {spelled(n) for c in chains for n in f.walk((c,)) if isinstance(n, f.Symbol)}
+    found = {}
+    for chain in chains:
+        if chain.first is not None and chain.links:
+            op, place, right = chain.links[0]
+            stated = kind_of(f.Relation(op, chain.first, right, place=place, end=place))
+            if stated is not None:
+                found[stated[0]] = stated[1]
+    return {**found, **kinds_in([b.text for b in source.prose], names)}
+
+
+# -- judging ---------------------------------------------------------------------------------------------------------------
+
+
+def _best(read: Read) -> Judge:
+    """Judge a document; where letters that look alike were taken one for the other, with those read as one."""
+    plain = judged(read.chains, read.told)
+    if not _open(plain):
+        return plain
+    names = {n.name for c in read.chains for n in f.walk((c,)) if isinstance(n, f.Symbol)}
+    alike = {a: b for a, b in LOOKALIKES.items() if a in names and b in names and a not in plain.context.definitions}
+    if not alike:
+        return plain
+    other = judged(read.chains, read.told, alike)
+    return other if _open(other) < _open(plain) and _wrong(other) <= _wrong(plain) else plain
+
+
+def _open(judge: Judge) -> int:
+    return sum(c.status in ("wrong", "undecided") for c in judge.claims)
+
+
+def _wrong(judge: Judge) -> int:
+    return sum(c.status == "wrong" for c in judge.claims)
+
+
+def _assumptions(judge: Judge) -> tuple[str, ...]:
+    context = judge.context
+    made = [f"{a} is read as {b}" for a, b in context.aliases.items()]
+    made += [f"{latex(left)} = {latex(right)}: the argument of a function" for left, right in context.inferred]
+    for name, (kind, shape) in judge.meaning.inputs.items():
+        sizes = ", ".join(map(str, shape))
+        made.append(f"{name}: {'' if kind == 'real' else kind + ' '}{sizes or 'a number'}")
+    return tuple(made)
+
+
+# -- telling ---------------------------------------------------------------------------------------------------------------
+
+
+def _line(lines: Sequence[str], number: int) -> str:
+    return lines[number - 1] if 0 < number <= len(lines) else ""
+
+
+def _excerpt(lines: Sequence[str], claim: Claim) -> str:
+    """Return a relation as its author wrote it."""
+    read = claim.read
+    assert read is not None  # noqa: S101 - only such claims come here
+    return " ".join(f"{_cut(lines, read.left)} {read.op} {_cut(lines, read.right)}".split())
+
+
+def _cut(lines: Sequence[str], node: Any) -> str:
+    (first, start), (last, end) = node.place, node.end
+    if first == last:
+        return _line(lines, first)[start - 1 : end - 1]
+    inner = [_line(lines, n) for n in range(first + 1, last)]
+    return "\n".join([_line(lines, first)[start - 1 :], *inner, _line(lines, last)[: end - 1]])

@@ -14,8 +14,10 @@ from derivkit.symbolic.notes.formula import (
     Derivative,
     Formula,
     Indexed,
+    List,
     Matrix,
     Number,
+    Power,
     Relation,
     Sum,
     Symbol,
@@ -84,7 +86,8 @@ class Context:
             inner = formula.arguments[0]  # P(y = j) is an array over j
             base = self.name_of(formula.function)
             if inner.op == "=" and base is not None and not base[1]:
-                return f"{base[0]}({spelled(inner.left)})", (inner.right,)
+                left = self.key(inner.left) if isinstance(inner.left, Symbol) else spelled(inner.left)
+                return f"{base[0]}({left})", (inner.right,)
         symbol, subscripts = subscripts_of(formula)
         if symbol is None:
             return None
@@ -130,9 +133,14 @@ def subscripts_of(formula: Formula) -> tuple[Symbol | None, tuple[Formula, ...]]
     return None, ()
 
 
-def read_context(chains: Sequence[Chain], shapes: Mapping[str, tuple[str, int]] | None = None) -> Context:
-    """Return what the chains of a document say of its names; ``shapes`` are kinds and ranks that the reader was told."""
-    made = Context()
+def read_context(
+    chains: Sequence[Chain], told: Mapping[str, tuple[str, int | None]] | None = None, alike: Mapping[str, str] | None = None
+) -> Context:
+    """Return what the chains of a document say of its names.
+
+    ``told`` are kinds and ranks that the reader was told, by name; ``alike`` letters that are taken for others.
+    """
+    made = Context(aliases=dict(alike or {}))
     nodes = [n for chain in chains for n in walk((chain,))]
     made.samples = {s.name for n in nodes if isinstance(n, Big) for s in n.letters}
     made.matrices = any(isinstance(n, Transposed | Matrix) or (isinstance(n, Derivative) and n.spelled == "nabla") for n in nodes)
@@ -143,9 +151,10 @@ def read_context(chains: Sequence[Chain], shapes: Mapping[str, tuple[str, int]] 
             made.styles.setdefault(made.key(n), set()).add(n.style)
         if isinstance(n, Derivative) and (named := made.name_of(n.of)) is not None and not named[1]:
             made.scalars.add(named[0])
-    for key, (kind, rank) in (shapes or {}).items():
+    for key, (kind, rank) in (told or {}).items():
         made.kinds[key] = kind
-        made.ranks[key] = rank
+        if rank is not None:
+            made.ranks[key] = rank
     _define(made, chains, nodes)
     for order, chain in enumerate(chains):
         _measure(made, order, chain)
@@ -174,7 +183,12 @@ def _define(made: Context, chains: Sequence[Chain], nodes: Sequence[object]) -> 
         if left is None or not chain.links or chain.links[0][0] not in DEFINING:
             continue
         named = made.name_of(left.function if isinstance(left, Application) and made.name_of(left) is None else left)
-        if named is None or _says_itself(made, named[0], chain.links[0][2]) or not _general(left, named[1]):
+        if (
+            named is None
+            or isinstance(_base(chain.links[0][2]), List)
+            or _says_itself(made, named[0], chain.links[0][2])
+            or not _general(left, named[1])
+        ):
             continue
         made.definitions.setdefault(named[0], []).append(Stated(named[0], left, chain.links[0][2], order))
         if isinstance(left, Application) and made.name_of(left) is None and applied.get(named[0]):
@@ -214,6 +228,10 @@ def _general(left: Formula, subscripts: tuple[Formula, ...]) -> bool:
     letters = [s.name for s in subscripts if isinstance(s, Symbol)]
     del left
     return len(letters) == len(subscripts) == len(set(letters))
+
+
+def _base(formula: Formula) -> Formula:
+    return formula.base if isinstance(formula, Power) else formula
 
 
 def _says_itself(made: Context, key: Key, right: Formula) -> bool:

@@ -1,0 +1,280 @@
+"""Chains of relations: every link judged by itself and against what is known to be right, and told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from derivkit.checking.verify.findings import Claim
+from derivkit.checking.verify.mistakes import MOST, changes
+from derivkit.checking.verify.relations import Sides, agree, points, sides, values
+from derivkit.errors import DerivkitError
+from derivkit.symbolic.expr import Delta, Expr, Fn, Name, Num, Ref
+from derivkit.symbolic.index import Affine
+from derivkit.symbolic.notes import formula as f
+from derivkit.symbolic.notes.context import DEFINING, Context, read_context
+from derivkit.symbolic.notes.meaning import Meaning
+from derivkit.symbolic.notes.reading import Reading
+from derivkit.symbolic.notes.terms import Term
+from derivkit.symbolic.notes.told import Told, kind_of
+from derivkit.symbolic.notes.written import latex
+
+#: Signs between two sides that say something which may be right or wrong.
+JUDGED = frozenset({"=", ":=", "=="})
+#: Signs that say something of a name, or of what comes next, and nothing that is right or wrong.
+SAID = frozenset({"in", "!=", "<", ">", "<=", ">=", "<-", "->", "=>", "sub", "sim", "approx", "propto", "&"})
+#: Kinds that a document may have forgotten to state, with what it would have to say.
+KINDS = {
+    "simplex": "the entries of {0} sum to 1",
+    "onehot": "{0} is one-hot",
+    "symmetric": "{0} is symmetric",
+    "positive": "{0} > 0",
+}
+SECONDS = 10.0
+NUMBERS = 24  # of a counterexample
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One side of a relation: its formula, and what it means or why that is not clear."""
+
+    formula: f.Formula | None
+    term: Term | None
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Judge:
+    """One document while it is judged."""
+
+    context: Context
+    meaning: Meaning
+    claims: list[Claim] = field(default_factory=list)
+
+    # -- a chain ---------------------------------------------------------------------------------------------------------
+
+    def chain(self, order: int, chain: f.Chain) -> None:
+        """Judge the links of one chain."""
+        reading = Reading(self.meaning, order)
+        where = self.where(reading, chain)
+        sides_of = [self.side(reading, part) for part in (chain.first, *(part for _, _, part in chain.links))]
+        anchor, broken, proved = sides_of[0], False, False
+        for n, (op, place, _) in enumerate(chain.links):
+            before, after = sides_of[n], sides_of[n + 1]
+            if op in SAID or (before.formula is not None and kind_of(self.relation(op, before, after)) is not None):
+                continue
+            claim = Claim(place.line, place.column, "", "undecided", read=self.relation(op, before, after))
+            if n == 0 and op in DEFINING and self.defines(order):
+                claim, anchor = replace(claim, status="definition"), (after if after.term is not None else before)
+            elif op not in JUDGED:
+                claim = replace(claim, message=f"'{op}' says nothing that is right or wrong")
+            else:
+                claim = self.link(claim, reading, before, after, anchor, where, broken, proved)
+            if claim.status in ("right", "right_if"):
+                anchor, broken, proved = after, False, True
+            broken = broken or claim.status == "wrong"
+            self.claims.append(claim)
+
+    def relation(self, op: str, before: Side, after: Side) -> f.Relation:
+        """Return a link as it was read."""
+        assert after.formula is not None  # noqa: S101 - only the first side of a chain may be missing
+        left = after.formula if before.formula is None else before.formula
+        return f.Relation(op, left, after.formula, place=left.place, end=after.formula.end)
+
+    def side(self, reading: Reading, formula: f.Formula | None) -> Side:
+        """Read one side."""
+        if formula is None:
+            return Side(None, None, "there is no left side")
+        try:
+            return Side(formula, reading.term(formula))
+        except DerivkitError as error:
+            return Side(formula, None, error.message)
+        except RecursionError:
+            return Side(formula, None, "it is too deep")
+
+    def where(self, reading: Reading, chain: f.Chain) -> Expr | None:
+        """Return the condition under which a chain is meant."""
+        made: Expr | None = None
+        for part in chain.where:
+            try:
+                made = reading.condition(part)
+            except DerivkitError:
+                continue
+        return made
+
+    def defines(self, order: int) -> bool:
+        """Say whether the first relation of a chain defines its left side."""
+        return any(s.order == order for many in self.context.definitions.values() for s in many)
+
+    def link(
+        self,
+        claim: Claim,
+        reading: Reading,
+        before: Side,
+        after: Side,
+        anchor: Side,
+        where: Expr | None,
+        broken: bool,
+        proved: bool,
+    ) -> Claim:
+        """Return the verdict on one relation."""
+        if after.term is None or (before.term is None and anchor.term is None):
+            return replace(claim, message=after.why or before.why)
+        tried = [s for s in (before, anchor) if s.term is not None]
+        verdicts = [self.same(s, after, where) for s in dict.fromkeys(tried)]
+        if True in verdicts[:1] and not (broken and False in verdicts[1:]):
+            return replace(claim, status="right")
+        if True in verdicts:
+            return replace(claim, status="follows" if verdicts[0] else "right")
+        if before.term is None or verdicts[0] is None:
+            return replace(claim, message=before.why or "no point was found at which both sides have a value")
+        return self.refuted(claim, reading, before, after, where, proved)
+
+    # -- equality --------------------------------------------------------------------------------------------------------
+
+    def same(self, before: Side, after: Side, where: Expr | None = None, kinds: Mapping[Name, str] | None = None) -> bool | None:
+        """Say whether two terms are equal; ``None`` where that cannot be told."""
+        if before.term is None or after.term is None:
+            return None
+        given = sides(before.term, after.term, where)
+        seen = False
+        for point in points(self.meaning, (before.term.expr, after.term.expr), kinds=kinds):
+            pair = values(given, point)
+            if pair is None or not np.all(np.isfinite(pair[0])):
+                continue
+            seen = seen or pair[0].size > 0
+            if not agree(*pair, 0 if where is not None else len(given.free)) and not _rounded(*pair, after.formula):
+                return False
+        return True if seen else None
+
+    # -- what is wrong ---------------------------------------------------------------------------------------------------
+
+    def refuted(self, claim: Claim, reading: Reading, before: Side, after: Side, where: Expr | None, proved: bool) -> Claim:
+        """Return what an unequal pair lacks, or what is wrong with it."""
+        found = None
+        if (needs := self.needs(before, after, where)) is None:
+            found = self.corrected(reading, before, after, where)
+            needs = self.needs_class(before, after, where) if found is None else None
+        if needs is not None:
+            return replace(claim, status="right_if", needs=(needs,), message=f"right if {needs}")
+        example = self.counterexample(before, after, where)
+        if found is not None:
+            cause, formula, told = found
+            return replace(claim, status="wrong", cause=cause, correction=latex(formula), counterexample=example, message=told)
+        if not proved:
+            return replace(claim, message="the sides differ, but derivkit is not sure that it reads them as they are meant")
+        return replace(claim, status="wrong", cause="other", counterexample=example, message="the sides differ")
+
+    def needs(self, before: Side, after: Side, where: Expr | None) -> str | None:
+        """Return what a document would have to say for its line to be right."""
+        names = self.inputs_of(before, after)
+        for kind, told in KINDS.items():
+            for name in names:
+                rank = len(self.meaning.inputs[name][1])
+                if self.meaning.inputs[name][0] != "real" or ((kind == "symmetric") != (rank == 2) and kind != "positive"):
+                    continue
+                if rank == 0 and kind != "positive":
+                    continue
+                if self.same(before, after, where, {name: kind}):
+                    return told.format(name)
+        return None
+
+    def needs_class(self, before: Side, after: Side, where: Expr | None) -> str | None:
+        """Return the one-hot name of which an index must be the true class."""
+        if where is not None or before.term is None or after.term is None:
+            return None
+        free = sides(before.term, after.term).free
+        for name in self.inputs_of(before, after):
+            kind, shape = self.meaning.inputs[name]
+            if len(shape) != 1 or kind not in ("onehot", "simplex", "real"):
+                continue
+            for index in (i for i in free if i.size == shape[0]):
+                here = Fn("equal", (Ref(name, (Affine.of(index),)), Num(1)))
+                if self.same(before, after, here, {name: "onehot"}):
+                    return f"{index.hint} is the true class, {name}_{index.hint} = 1"
+        return None
+
+    def inputs_of(self, *given: Side) -> list[Name]:
+        """Return the inputs that some terms are made of."""
+        found = {n for s in given if s.term is not None for n in s.term.expr.reads}
+        for name in reversed(list(self.meaning.definitions)):
+            if name in found:
+                found.update(self.meaning.definitions[name].rhs.reads)
+        return [n for n in self.meaning.inputs if n in found]
+
+    def corrected(
+        self, reading: Reading, before: Side, after: Side, where: Expr | None
+    ) -> tuple[str, f.Formula, str] | None:  # fmt: skip
+        """Return the cause, the corrected right side, and what was done to it."""
+        started = time.monotonic()
+        letters = tuple(reading.scope)
+        assert after.formula is not None  # noqa: S101 - there is a term
+        for change in islice(changes(after.formula, letters, self.context.matrices), MOST):
+            if time.monotonic() - started > SECONDS:
+                return None
+            made = self.side(Reading(self.meaning, reading.order, dict(reading.scope)), change.formula)
+            if made.term is not None and self.same(before, made, where):
+                return change.cause, change.formula, change.told
+        if before.term is not None and after.term is not None and self.is_diagonal(before, after):
+            return "diagonal", after.formula, "only the diagonal is right"
+        return None
+
+    def is_diagonal(self, before: Side, after: Side) -> bool:
+        """Say whether a line is right where two of its indices are equal, and nowhere else."""
+        assert before.term is not None  # noqa: S101
+        assert after.term is not None  # noqa: S101
+        free = sides(before.term, after.term).free
+        pairs = [(a, b) for n, a in enumerate(free) for b in free[n + 1 :] if a.size == b.size]
+        return any(self.same(before, after, Delta(Affine.of(a), Affine.of(b))) for a, b in pairs)
+
+    def counterexample(self, before: Side, after: Side, where: Expr | None) -> dict[str, Any] | None:
+        """Return the point with the fewest numbers at which the sides differ."""
+        assert before.term is not None  # noqa: S101
+        assert after.term is not None  # noqa: S101
+        given = sides(before.term, after.term, where)
+        for point in points(self.meaning, (before.term.expr, after.term.expr), smallest=True):
+            pair = values(given, point)
+            if pair is None or agree(*pair, len(given.free)):
+                continue
+            inputs = {str(n): point.values[n] for n in self.inputs_of(before, after)}
+            shown = {n: _shown(a) for n, a in inputs.items()} if sum(a.size for a in inputs.values()) <= NUMBERS else {}
+            left, right, at = _worst(given, *pair)
+            return {"sizes": dict(point.sizes), "values": shown, "at": at, "left": left, "right": right}
+        return None
+
+
+def _shown(array: NDArray[Any]) -> Any:
+    return np.round(np.asarray(array, dtype=float), 4).tolist()
+
+
+def _worst(given: Sides, left: NDArray[Any], right: NDArray[Any]) -> tuple[float, float, dict[str, int]]:
+    if left.shape != right.shape or not left.size:
+        return float("nan"), float("nan"), {}
+    at = np.unravel_index(int(np.argmax(np.nan_to_num(np.abs(left - right), nan=np.inf))), left.shape)
+    letters = {i.hint: int(n) + 1 for i, n in zip(given.free, at, strict=False)} if given.where is None else {}
+    return float(left[at]), float(right[at]), letters
+
+
+def _rounded(left: NDArray[Any], right: NDArray[Any], formula: f.Formula | None) -> bool:
+    """Say whether a number is the left side to as many digits as are written."""
+    while isinstance(formula, f.Sign):
+        formula = formula.operand
+    if not isinstance(formula, f.Number) or left.shape != right.shape:
+        return False
+    digits = len(formula.text.partition(".")[2])
+    return bool(np.all(np.abs(left - right) <= 0.5 * 10.0**-digits + 1e-12))
+
+
+def judged(chains: Sequence[f.Chain], told: Mapping[str, Told] | None = None, alike: Mapping[str, str] | None = None) -> Judge:
+    """Return the judge of a document's chains, with a claim for each of their relations."""
+    context = read_context(chains, told, alike)
+    made = Judge(context, Meaning(context))
+    for order, chain in enumerate(chains):
+        made.chain(order, chain)
+    return made
