@@ -54,7 +54,8 @@ CLAIMS = (
         ),
     ),
     Claim(
-        6, 33, r"\frac{\partial E}{\partial z_k} = y_k - t_k", "right_if", needs=(r"\sum_l t_l = 1",),
+        6, 33, r"\frac{\partial E}{\partial z_k} = y_k - t_k", "right_if",
+        needs=("the entries of t sum to 1",), message="right if the entries of t sum to 1",
         source=r"\frac{\partial E}{\partial z_k} &= y_k - t_k \\",
         read=tree("Relation", "=", SLOPE, _minus(letter("y", "k"), letter("t", "k"))),
     ),
@@ -63,7 +64,7 @@ CLAIMS = (
         correction=r"(y_k - t_k) h_j",
         counterexample={
             "sizes": {"K": 2, "M": 1}, "values": {"t": [1.0, 0.0], "z": [0.3, -0.1], "h": [0.5]},
-            "entry": [0, 0], "left": -0.20065617, "right": 0.20065617,
+            "at": {"k": 1, "j": 1}, "left": -0.20065617, "right": 0.20065617,
         },
         message="the right side has the opposite sign",
         source="\t" + r"\frac{\partial E}{\partial w_{kj}} &= (t_k - y_k) h_j \\",

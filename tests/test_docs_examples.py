@@ -217,15 +217,6 @@ def test_relative_links_resolve() -> None:
     assert {page.name: found for page in PAGES if (found := broken_links(page))} == {}
 
 
-def test_what_is_not_there_yet_is_answered_with_just_that(capsys: pytest.CaptureFixture[str]) -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## What is not there yet")[2].partition("\n## ")[0]
-    commands = re.findall(r"`derivkit (\w+)`", section)
-    assert commands
-    for arguments in ([command] for command in commands):
-        assert main(arguments) == 2, arguments
-        assert "comes with a later release" in capsys.readouterr().err, arguments
-
-
 def test_a_broken_link_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(

@@ -18,10 +18,7 @@ _OPTION = re.compile(r"(--[a-z][a-z-]*)(?:=(.*))?", re.DOTALL)
 
 
 class Option(NamedTuple):
-    """One row of a command's table: a flag when ``value`` is empty, else what stands for its value in the help.
-
-    ``later`` are values that come with a later release: asking for one is answered with just that.
-    """
+    """One row of a command's table: a flag when ``value`` is empty, else what stands for its value in the help."""
 
     name: str
     value: str
@@ -29,13 +26,12 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     repeats: bool = False
     short: str = ""
-    later: tuple[str, ...] = ()
 
 
 class Command(NamedTuple):
     """One subcommand: its positional argument (or none), its options, and the module whose ``run`` does it.
 
-    ``later`` are options that come with a later release; ``second`` is what may stand beside the positional argument.
+    ``second`` is what may stand beside the positional argument, and with ``many`` any number of its kind.
     """
 
     name: str
@@ -44,16 +40,20 @@ class Command(NamedTuple):
     positional_help: str
     options: tuple[Option, ...]
     module: str
-    later: tuple[str, ...] = ()
     second: str = ""
+    many: bool = False
 
 
 class Arguments(NamedTuple):
-    """What was given: the positional argument and, for each option, its values in order (``""`` for a flag)."""
+    """What was given: the positional argument and, for each option, its values in order (``""`` for a flag).
+
+    ``others`` are the positional arguments behind the first, of a command that takes many.
+    """
 
     positional: str | None
     values: dict[str, list[str]]
     second: str | None = None
+    others: tuple[str, ...] = ()
 
     def get(self, name: str) -> str | None:
         """Return the value of the option ``name``, or ``None``."""
@@ -108,18 +108,19 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
 
     >>> derive = Command("derive", "", "PROGRAM", "", (Option("--wrt", "NAMES", ""),), "")
     >>> read_arguments(derive, ["-sum(t*log(y))", "--wrt", "y"])
-    Arguments(positional='-sum(t*log(y))', values={'--wrt': ['y']}, second=None)
+    Arguments(positional='-sum(t*log(y))', values={'--wrt': ['y']}, second=None, others=())
     """
     options = {flag: option for option in command.options for flag in (option.name, option.short) if flag}
     positional: str | None = None
     second: str | None = None
+    others: list[str] = []
     values: dict[str, list[str]] = {}
     rest = list(tokens)
     while rest:
         token = rest.pop(0)
         if token == "--":
             rest, plain = [], rest
-        elif token != "-" and (found := _split(command, options, token, positional is not None)):
+        elif token != "-" and (found := _split(command, options, token, command.many or positional is not None)):
             option, value = found
             if option.value and value is None:
                 if not rest or rest[0] in options:
@@ -133,6 +134,9 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
             if positional is not None and second is None and command.second:
                 second = text
                 continue
+            if positional is not None and command.many:
+                others.append(text)
+                continue
             if positional is not None or not command.positional:
                 program = command.positional == "PROGRAM"
                 hint = (
@@ -140,7 +144,7 @@ def read_arguments(command: Command, tokens: Sequence[str]) -> Arguments:
                 )
                 raise usage(f"unexpected argument '{echo(text)}'", hint)
             positional = text
-    return Arguments(positional, values, second)
+    return Arguments(positional, values, second, tuple(others))
 
 
 def _split(command: Command, options: dict[str, Option], token: str, filled: bool) -> tuple[Option, str | None] | None:
@@ -153,8 +157,6 @@ def _split(command: Command, options: dict[str, Option], token: str, filled: boo
             raise usage(f"unknown option '{echo(token)}'", f"see derivkit {command.name} --help")
         return None
     name, value = match.groups()
-    if name in command.later:
-        raise usage(f"unknown option '{name}': it comes with a later release", f"see derivkit {command.name} --help")
     if name not in options:
         hint = did_you_mean(name, options) or f"see derivkit {command.name} --help; a program that starts with -- goes after --"
         raise usage(f"unknown option '{echo(name)}'", hint)
@@ -172,8 +174,6 @@ def _keep(values: dict[str, list[str]], option: Option, value: str | None) -> No
     text = value or ""
     if option.value and not text.strip():
         raise usage(f"{option.name} needs a value: {option.name} {'|'.join(option.choices) or option.value}")
-    if text in option.later:
-        raise usage(f"unknown {option.name[2:]} '{text}': it comes with a later release", f"one of {', '.join(option.choices)}")
     if option.choices and text not in option.choices:
         meant = _MEANT.get(text)
         hint = (
@@ -195,7 +195,8 @@ def command_help(command: Command) -> str:
         value = "|".join(option.choices) or option.value
         rows.append((f"{flags} {value}".rstrip(), option.help))
     second = f"[{command.second}]" if command.second else ""
-    head = " ".join(part for part in ("usage: derivkit", command.name, command.positional, second, "[OPTIONS]") if part)
+    positional = f"{command.positional}..." if command.many else command.positional
+    head = " ".join(part for part in ("usage: derivkit", command.name, positional, second, "[OPTIONS]") if part)
     return "\n".join([head, "", command.summary, "", *table(rows)]) + "\n"
 
 

@@ -11,9 +11,6 @@ KINDS = ("gradient", "jacobian", "vjp", "jvp", "hessian", "hvp")
 #: What ``check`` holds a function's claimed derivative to be (``derivkit.checking.many.KINDS``; a test holds them equal).
 CHECKS = ("gradient", "vjp", "jvp", "jacobian")
 
-#: Commands that come with a later release.
-LATER = ("verify",)
-
 #: What ``train`` does when it is not told otherwise.
 NET, EPOCHS, BATCH_SIZE, RATE, SEED = "two_layer_tanh", 30, 32, 0.5, 0
 
@@ -119,6 +116,29 @@ COMMANDS: tuple[Command, ...] = (
         ),
         "derivkit.cli.check",
         second="GRADIENT",
+    ),
+    Command(
+        "verify",
+        "Verify the formulas of documents, line by line.",
+        "FILE",
+        "LaTeX, Markdown or text; a directory for those in it; - for standard input",
+        (
+            Option("--shape", "NAME=KIND SIZES", "say what a name is: W=K,M or 't=onehot K' (repeats)", repeats=True),
+            Option("--strict", "", "exit with 1 also where something could not be read or decided"),
+            Option("--jobs", "N", "how many documents to verify at a time (default: 1)"),
+            Option("--explain", "LINE", "derivkit's own derivation of the formula in that line, beside the author's"),
+            Option(
+                "--format",
+                "FORMAT",
+                "default: text; html is a page of its own, gradescope a results.json",
+                ("text", "json", "html", "gradescope"),
+            ),
+            Option("--points", "N", "of gradescope: what a document without a wrong line is worth (default: 1)"),
+            _OUTPUT,
+            *COMMON,
+        ),
+        "derivkit.cli.verify",
+        many=True,
     ),
     Command(
         "gallery",

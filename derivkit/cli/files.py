@@ -13,6 +13,8 @@ from derivkit.cli.arguments import Arguments, usage
 from derivkit.errors import DerivkitError, echo
 from derivkit.limits import FILE_BYTES
 
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
 
 def read_program(arguments: Arguments, command: str) -> str:
     """Return the program's text: the positional argument, standard input for ``-``, or the file of ``--file``."""
@@ -22,9 +24,9 @@ def read_program(arguments: Arguments, command: str) -> str:
     if path is None and given is None:
         raise usage("no program given", f"derivkit {command} 'sum(x**2)' --wrt x, or - for standard input, or --file PATH")
     if "-" in (path, given):
-        text, source = _read_stdin(), "standard input"
+        text, source = read_stdin(), "standard input"
     elif path is not None:
-        text, source = _decode(_read_regular(path), f"'{echo(path)}'"), f"'{echo(path)}'"
+        text, source = decode(read_regular(path), f"'{echo(path)}'"), f"'{echo(path)}'"
     else:
         text, source = given or "", "the program"
     if not text.strip():
@@ -46,7 +48,7 @@ def helped(text: str | None, command: str) -> Iterator[None]:
         raise
 
 
-def _read_regular(path: str) -> bytes:
+def read_regular(path: str) -> bytes:
     """Return the content of a regular file of at most ``FILE_BYTES``."""
     try:
         with open(path, "rb", opener=_without_waiting) as file:
@@ -67,22 +69,24 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read_stdin() -> str:
+def read_stdin() -> str:
     """Return standard input, at most ``FILE_BYTES`` of it."""
     if sys.stdin is None:
         raise DerivkitError("standard input is closed", code="DK042")
     data = sys.stdin.buffer.read(FILE_BYTES + 1)
     if len(data) > FILE_BYTES:
         raise _too_long("standard input is longer")
-    return _decode(data, "standard input")
+    return decode(data, "standard input")
 
 
-def _decode(data: bytes, name: str) -> str:
+def decode(data: bytes, name: str) -> str:
+    """Return UTF-8 text, with or without a byte order mark, its lines ended by newlines; DK042 for anything else."""
     try:
         return data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         message = f"{name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}"
-        raise DerivkitError(message, code="DK042") from error
+        hint = "it looks like UTF-16; save it as UTF-8" if data.startswith(_UTF16) else None
+        raise DerivkitError(message, code="DK042", hint=hint) from error
 
 
 def _too_long(seen: str) -> DerivkitError:

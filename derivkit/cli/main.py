@@ -12,7 +12,7 @@ from importlib import import_module
 
 import derivkit
 from derivkit.cli.arguments import Arguments, Command, command_help, read_arguments, table, usage
-from derivkit.cli.commands import COMMANDS, LATER
+from derivkit.cli.commands import COMMANDS
 from derivkit.cli.files import check_output, write_output
 from derivkit.errors import DerivkitError, did_you_mean, echo
 
@@ -76,8 +76,6 @@ def _command(name: str) -> Command:
         if command.name == name:
             return command
     names = [command.name for command in COMMANDS]
-    if name in LATER:
-        raise usage(f"unknown command '{name}': it comes with a later release", f"one of {', '.join(names)}")
     what = "option" if name.startswith("--") else "command"
     raise usage(f"unknown {what} '{echo(name)}'", did_you_mean(name, [*names, "--help", "--version"]) or "see derivkit --help")
 

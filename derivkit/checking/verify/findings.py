@@ -34,7 +34,7 @@ class Claim:
     ``cause`` is a code of the table in :mod:`derivkit.checking.verify.mistakes`; ``needs`` are the assumptions without which it
     does not hold; ``correction`` is the right side in the author's notation, where one was found and checked;
     ``counterexample`` has ``sizes`` and ``values`` by name, ``left`` and ``right`` (the two sides: numbers or nested lists), and
-    ``entry`` where they are those of one entry of an array; ``message`` is a sentence.
+    ``at``, the letters and numbers of the entry that they are, from 1; ``message`` is a sentence.
     """
 
     line: int

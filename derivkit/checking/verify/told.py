@@ -187,10 +187,10 @@ def _wrapped(text: str, width: int, first: str = "", later: str = "") -> list[st
 def counterexample(found: Mapping[str, Any]) -> str:
     """Return a counterexample as a sentence: both sides, and where.
 
-    >>> counterexample({"sizes": {"K": 2}, "values": {"t": [1.0, 0.0]}, "left": 0.5, "right": [1, 2], "entry": [0, 1]})
-    'entry [0, 1]: left 0.5, right [1, 2], where K = 2, t = [1, 0]'
+    >>> counterexample({"sizes": {"K": 2}, "values": {"t": [1.0, 0.0]}, "left": 0.5, "right": -0.5, "at": {"k": 1}})
+    'at k = 1: left 0.5, right -0.5, where K = 2, t = [1, 0]'
     """
-    entry = f"entry {_value(found['entry'])}: " if found.get("entry") else ""
+    letters = ", ".join(_named(letter, value) for letter, value in found.get("at", {}).items())
     for digits in DIGITS:
         sides = [_value(found[side], digits) for side in ("left", "right") if side in found]
         if len({*sides}) > 1:  # else they look the same
@@ -198,7 +198,7 @@ def counterexample(found: Mapping[str, Any]) -> str:
     told = ", ".join(f"{side} {value}" for side, value in zip(("left", "right"), sides, strict=False))
     named = {**found.get("sizes", {}), **found.get("values", {})}
     where = ", ".join(_named(name, value) for name, value in named.items())
-    return entry + told + (f", where {where}" if where else "")
+    return (f"at {letters}: " if letters else "") + told + (f", where {where}" if where else "")
 
 
 def _named(name: str, value: object) -> str:

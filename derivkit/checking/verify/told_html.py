@@ -134,7 +134,7 @@ def _formula(claim: Claim) -> ET.Element:
 
 def _reasons(claim: Claim) -> list[str]:
     needs = f"{'if' if claim.status == 'right_if' else 'needs'} {' and '.join(map(flat, claim.needs))}" if claim.needs else ""
-    return [line for line in (reason(claim) if claim.status not in ("right", "definition") else "", needs) if line]
+    return [line for line in (reason(claim) if claim.status not in ("right", "right_if", "definition") else "", needs) if line]
 
 
 _FORMS: dict[str, Callable[[Verification], str]] = {"text/plain": to_text, "text/html": html_fragment}

@@ -30,6 +30,7 @@ CAUSES = (
     "other",
 )
 _NESTING = 100
+_BY_NAME = {"sizes", "values", "at"}  # the parts of a counterexample that are mappings
 _NAME, _ROOM = 100, 100  # characters of a test's name and of a line in its output
 
 
@@ -128,8 +129,8 @@ def _claim(claim: object, place: str) -> Claim:
         if value not in known:
             raise DerivkitError(f"{place}.{name} cannot be '{echo(value)}'", code="DK040")
     example = _get(claim, "counterexample", dict, place, optional=True)
-    if example is not None and _depth(example) > _NESTING:
-        raise DerivkitError(f"{place}.counterexample is nested too deep", code="DK003")
+    if example is not None:
+        _check_example(example, f"{place}.counterexample")
     return Claim(
         line=_get(claim, "line", int, place),
         column=_get(claim, "column", int, place),
@@ -141,6 +142,13 @@ def _claim(claim: object, place: str) -> Claim:
         counterexample=example,
         message=_get(claim, "message", str, place),
     )
+
+
+def _check_example(example: Mapping[str, Any], place: str) -> None:
+    for key in _BY_NAME & set(example):
+        _get(example, key, dict, place)
+    if _depth(example) > _NESTING:
+        raise DerivkitError(f"{place} is nested too deep", code="DK003")
 
 
 def _get(holder: object, key: str, kind: type, place: str, *, optional: bool = False) -> Any:
