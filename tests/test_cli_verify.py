@@ -60,7 +60,7 @@ SEEN: list[Any] = []
 @pytest.fixture
 def judge(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     SEEN.clear()
-    monkeypatch.setattr(notes, "verify_documents", stub, raising=False)
+    monkeypatch.setattr(notes, "verify_documents", stub)
     yield SEEN
     SEEN.clear()
 
@@ -357,7 +357,7 @@ def test_an_interrupt_ends_the_workers_too(
             time.sleep(0.01)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(notes, "verify_documents", interrupted, raising=False)
+    monkeypatch.setattr(notes, "verify_documents", interrupted)
     tree("c/1.tex", "c/2.tex", "c/3.tex")
     status, out, err = terminal.run("verify", "c", "--jobs", "2")
     assert (status, out, err) == (130, "", "derivkit: interrupted\n")
@@ -394,6 +394,6 @@ def test_an_error_of_the_judge_is_one_line(terminal: Terminal, monkeypatch: pyte
     def refuse(*_: Any, **__: Any) -> Verification:
         raise dk.DerivkitError("'Q' is no kind", code="DK014")
 
-    monkeypatch.setattr(notes, "verify_documents", refuse, raising=False)
+    monkeypatch.setattr(notes, "verify_documents", refuse)
     tree("a.tex")
     assert "'Q' is no kind" in terminal.refused("verify", "a.tex", "--shape", "t=Q")

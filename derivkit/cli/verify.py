@@ -84,7 +84,7 @@ def _verified(sources: Sequence[Source], shapes: dict[str, str], jobs: int) -> V
     """Return what is said of all documents, in their order; of those that could not be read, why."""
     readable = [(source.path, source.text) for source in sources if not source.why]
     with _progress() as progress, _executor(min(jobs, len(readable))) as executor:
-        found = notes.verify_documents(readable, shapes=shapes or None, executor=executor, progress=progress)  # type: ignore[attr-defined]
+        found = notes.verify_documents(readable, shapes=shapes or None, executor=executor, progress=progress)
     documents = iter(found.files)
     return Verification(tuple(_unreadable(source) if source.why else next(documents) for source in sources))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -61,15 +61,25 @@ def _opened(text_or_path: str | os.PathLike[str]) -> tuple[str, str]:
 
 
 def verify_documents(
-    sources: Iterable[tuple[str, str]], *, shapes: Mapping[str, str] | None = None, executor: Executor | None = None
+    sources: Iterable[tuple[str, str]],
+    *,
+    shapes: Mapping[str, str] | None = None,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Verification:
-    """Return the verdicts on documents, given as (path, text), in their order, whoever runs them."""
+    """Return the verdicts on documents, given as (path, text), in their order, whoever runs them.
+
+    ``progress`` is called after each with how many are done, and of how many.
+    """
     given = list(sources)
     calls = [partial(verify_document, path, text, dict(shapes or {})) for path, text in given]
-    if executor is None:
-        return Verification(tuple(call() for call in calls))
-    waiting = [executor.submit(call) for call in calls]
-    return Verification(tuple(future.result() for future in waiting))
+    waiting = calls if executor is None else [executor.submit(call).result for call in calls]
+    found: list[Document] = []
+    for result in waiting:
+        found.append(result())
+        if progress is not None:
+            progress(len(found), len(given))
+    return Verification(tuple(found))
 
 
 def verify_document(path: str, text: str, shapes: Mapping[str, str]) -> Document:
