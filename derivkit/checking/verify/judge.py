@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from dataclasses import dataclass, field, fields, replace
+from fractions import Fraction
+from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from derivkit.checking.verify.findings import Claim
 from derivkit.checking.verify.mistakes import MOST, changes
 from derivkit.checking.verify.relations import Sides, agree, points, sides, values
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.evaluate import evaluate_expr
 from derivkit.symbolic.expr import Delta, Expr, Fn, Name, Num, Ref
 from derivkit.symbolic.index import Affine
 from derivkit.symbolic.notes import formula as f
@@ -63,11 +65,16 @@ class Judge:
         """Judge the links of one chain."""
         reading = Reading(self.meaning, order)
         where = self.where(reading, chain)
+        if not chain.links:
+            self.number(reading, chain)
+            return
         sides_of = [self.side(reading, part) for part in (chain.first, *(part for _, _, part in chain.links))]
         anchor, broken, proved = sides_of[0], False, False
         for n, (op, place, _) in enumerate(chain.links):
             before, after = sides_of[n], sides_of[n + 1]
-            if op in SAID or (before.formula is not None and kind_of(self.relation(op, before, after)) is not None):
+            if op in SAID or self.is_condition(before, after):
+                continue
+            if before.formula is not None and kind_of(self.relation(op, before, after)) is not None:
                 continue
             claim = Claim(place.line, place.column, "", "undecided", read=self.relation(op, before, after))
             if n == 0 and op in DEFINING and self.defines(order):
@@ -80,6 +87,26 @@ class Judge:
                 anchor, broken, proved = after, False, True
             broken = broken or claim.status == "wrong"
             self.claims.append(claim)
+
+    def number(self, reading: Reading, chain: f.Chain) -> None:
+        """Tell the value of arithmetic that stands by itself, which claims nothing."""
+        side = self.side(reading, chain.first)
+        if side.term is None or side.formula is None or side.term.expr.reads or side.term.expr.free:
+            return
+        if any(isinstance(n, f.Sum | f.Product | f.Quotient | f.Power) for n in f.walk((side.formula,))):
+            value = float(evaluate_expr(side.term.expr, {}, {}, ()))
+            place, end = side.formula.place, side.formula.end
+            shown = f.Number(Fraction(value), f"{value:g}" if value % 1 else f"{int(value):,}", place=end, end=end)
+            read = f.Relation("=", side.formula, shown, place=place, end=end)
+            self.claims.append(Claim(place.line, place.column, "", "definition", message=f"= {shown.text}", read=read))
+
+    def is_condition(self, before: Side, after: Side) -> bool:
+        """Say whether a relation is between index letters: a case that is treated, and no claim."""
+        formulas = (before.formula, after.formula)
+        if not all(isinstance(s, f.Symbol | f.Number) for s in formulas):
+            return False
+        names = [s.name for s in formulas if isinstance(s, f.Symbol)]
+        return any(n in self.context.letters and not self.context.definitions.get(n) for n in names)
 
     def relation(self, op: str, before: Side, after: Side) -> f.Relation:
         """Return a link as it was read."""
@@ -124,17 +151,49 @@ class Judge:
         proved: bool,
     ) -> Claim:
         """Return the verdict on one relation."""
+        if isinstance(before.formula, f.Differential) and after.formula is not None:
+            return self.differential(claim, reading, before.formula, after.formula)
         if after.term is None or (before.term is None and anchor.term is None):
             return replace(claim, message=after.why or before.why)
         tried = [s for s in (before, anchor) if s.term is not None]
         verdicts = [self.same(s, after, where) for s in dict.fromkeys(tried)]
+        if True in verdicts and (struck := self.struck(after)) and not self.struck(before):
+            return replace(claim, status="right_if", needs=struck, message=f"right if {' and '.join(struck)}")
         if True in verdicts[:1] and not (broken and False in verdicts[1:]):
-            return replace(claim, status="right")
+            return self.loose(replace(claim, status="right"), before, after)
         if True in verdicts:
             return replace(claim, status="follows" if verdicts[0] else "right")
         if before.term is None or verdicts[0] is None:
             return replace(claim, message=before.why or "no point was found at which both sides have a value")
         return self.refuted(claim, reading, before, after, where, proved)
+
+    def struck(self, side: Side) -> tuple[str, ...]:
+        """Return what was taken for a number where its author struck it out."""
+        found = [n for n in f.walk((side.formula,)) if isinstance(n, f.Struck)]
+        return tuple(dict.fromkeys(f"{latex(n.base)} = {n.value.text}" for n in found))
+
+    def loose(self, claim: Claim, before: Side, after: Side) -> Claim:
+        """Name brackets that are missing, though the line is right, where a sum of zeros stands outside of them."""
+        expanded = any(isinstance(n, f.Derivative) and isinstance(n.of, f.Big) for n in f.walk((before.formula,)))
+        sums = (n for n in f.walk((after.formula,)) if isinstance(n, f.Sum))
+        pairs = ((a, b) for n in sums for (_, a), (_, b) in pairwise(n.terms))
+        if not expanded or not any(_is_nothing(b) and isinstance(a, f.Product | f.Big) for a, b in pairs):
+            return claim
+        told = "brackets are missing: one part of a factor stands outside of the product, and changes nothing only because it is 0"
+        return replace(claim, cause="parenthesis", message=told)
+
+    def differential(self, claim: Claim, reading: Reading, left: f.Differential, right: f.Formula) -> Claim:
+        """Judge ``dy = a dx`` as ∂y/∂x = a, for each differential on its right."""
+        parts = {latex(n.of): n for n in f.walk((right,)) if isinstance(n, f.Differential)}
+        for word, part in parts.items():
+            slope = f.Derivative(left.of, (part.of,), "d", place=left.place, end=left.end)
+            before, after = self.side(reading, slope), self.side(reading, factor_of(right, word))
+            verdict = self.same(before, after)
+            if verdict is None:
+                return replace(claim, message=before.why or after.why)
+            if not verdict:
+                return self.refuted(claim, reading, before, after, None, True)
+        return replace(claim, status="right") if parts else claim
 
     # -- equality --------------------------------------------------------------------------------------------------------
 
@@ -269,6 +328,23 @@ def _rounded(left: NDArray[Any], right: NDArray[Any], formula: f.Formula | None)
         return False
     digits = len(formula.text.partition(".")[2])
     return bool(np.all(np.abs(left - right) <= 0.5 * 10.0**-digits + 1e-12))
+
+
+def _is_nothing(formula: f.Formula) -> bool:
+    return isinstance(formula, f.Big) and isinstance(formula.body, f.Number) and not formula.body.value
+
+
+def factor_of(formula: Any, word: str) -> Any:
+    """Return a formula with the differential of ``word`` put to 1, and any other to 0."""
+    if isinstance(formula, f.Differential):
+        one = Fraction(int(latex(formula.of) == word))
+        return f.Number(one, str(one), place=formula.place, end=formula.end)
+    if isinstance(formula, tuple):
+        return tuple(factor_of(part, word) for part in formula)
+    if not isinstance(formula, f.Sum | f.Product | f.Sign | f.List):
+        return formula
+    names = [field.name for field in fields(formula) if field.name not in ("place", "end")]
+    return replace(formula, **{name: factor_of(getattr(formula, name), word) for name in names})
 
 
 def judged(chains: Sequence[f.Chain], told: Mapping[str, Told] | None = None, alike: Mapping[str, str] | None = None) -> Judge:

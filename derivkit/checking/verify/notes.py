@@ -200,6 +200,9 @@ def _excerpt(lines: Sequence[str], claim: Claim) -> str:
 def _cut(lines: Sequence[str], node: Any) -> str:
     (first, start), (last, end) = node.place, node.end
     if first == last:
-        return _line(lines, first)[start - 1 : end - 1]
+        text = _line(lines, first)
+        while text[start - 1 : end - 1].count("}") > text[start - 1 : end - 1].count("{") and "\\" in text[: start - 1]:
+            start = text.rindex("\\", 0, start - 1) + 1  # a word begins behind its \text{
+        return text[start - 1 : end - 1]
     inner = [_line(lines, n) for n in range(first + 1, last)]
     return "\n".join([_line(lines, first)[start - 1 :], *inner, _line(lines, last)[: end - 1]])

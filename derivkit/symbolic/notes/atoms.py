@@ -20,6 +20,7 @@ from derivkit.symbolic.notes.formula import (
     Power,
     Quotient,
     Relation,
+    Struck,
     Symbol,
     Transposed,
     Words,
@@ -241,8 +242,10 @@ def cancelled(p: Parser) -> Formula:
         if kind == "^":
             replaced = found
     if replaced is not None and replaced[1] - replaced[0] == 1 and p.tokens[replaced[0]].text in ("0", "1"):
-        text = p.tokens[replaced[0]].text
-        return Number(Fraction(text), text, **p.span(start))
+        text, after = p.tokens[replaced[0]].text, p.i
+        base = p.inside(a, b, p.relation)
+        p.i = after
+        return Struck(base, Number(Fraction(text), text, **p.span(start)), **p.span(start))
     p.i = scripts_start
     inner = p.inside(a, b, p.relation)
     p.i = scripts_start

@@ -62,6 +62,7 @@ class Context:
     ranks: dict[Key, int] = field(default_factory=dict)
     numbered: set[Key] = field(default_factory=set)
     samples: set[str] = field(default_factory=set)
+    letters: set[str] = field(default_factory=set)
     lowest: int = 1
     matrices: bool = False
     scalars: set[Key] = field(default_factory=set)
@@ -94,7 +95,7 @@ class Context:
         key = self.key(symbol)
         if symbol.label is not None and self.is_sample(symbol.label):
             subscripts = (symbol.label, *subscripts)
-        if subscripts and key in self.numbered:
+        if subscripts and key in self.numbered and _numbers(subscripts):
             return f"{key}_{','.join(map(spelled, subscripts))}", ()
         return key, subscripts
 
@@ -107,6 +108,10 @@ class Context:
     def knows(self, key: Key, order: int) -> bool:
         """Say whether the document uses a letter as a name of its own."""
         return self.definition(key, order) is not None or self.ranks.get(key, 0) > 0
+
+    def is_family(self, key: Key, order: int) -> bool:
+        """Say whether x_1, x_2 are defined one by one, and nothing is said of an array x."""
+        return key in self.numbered and key not in self.kinds and self.definition(key, order) is None
 
     def rank(self, key: Key) -> int:
         """Return how many axes a name has: as many as it has subscripts, else as many as its kind of letter has by habit."""
@@ -143,6 +148,7 @@ def read_context(
     made = Context(aliases=dict(alike or {}))
     nodes = [n for chain in chains for n in walk((chain,))]
     made.samples = {s.name for n in nodes if isinstance(n, Big) for s in n.letters}
+    made.letters = {s.name for n in nodes if isinstance(n, Indexed) for s in n.subscripts if isinstance(s, Symbol)}
     made.matrices = any(isinstance(n, Transposed | Matrix) or (isinstance(n, Derivative) and n.spelled == "nabla") for n in nodes)
     made.lowest = min((int(n.lower.value) for n in nodes if isinstance(n, Big) and isinstance(n.lower, Number)), default=1)
     _number(made, nodes)
@@ -163,13 +169,21 @@ def read_context(
 
 
 def _number(made: Context, nodes: Iterable[object]) -> None:
-    """Find the names whose subscripts are numbers everywhere: x_0 and x_1 are two names then, and no entries of one."""
+    """Find the names whose subscripts are numbers everywhere, or on some left side: x_0, x_1 are names then, and no entries."""
     lettered: set[Key] = set()
     seen: set[Key] = set()
     for n in nodes:
         if isinstance(n, Indexed) and isinstance(n.base, Symbol):
-            (seen if all(isinstance(s, Number) for s in n.subscripts) else lettered).add(made.key(n.base))
-    made.numbered = seen - lettered
+            (seen if _numbers(n.subscripts) else lettered).add(made.key(n.base))
+    defined = [n.first for n in nodes if isinstance(n, Chain) and n.links and n.links[0][0] in DEFINING]
+    lefts = {
+        made.key(n.base) for n in defined if isinstance(n, Indexed) and isinstance(n.base, Symbol) and _numbers(n.subscripts)
+    }
+    made.numbered = (seen - lettered) | lefts
+
+
+def _numbers(subscripts: tuple[Formula, ...]) -> bool:
+    return all(isinstance(s, Number) for s in subscripts)
 
 
 def _define(made: Context, chains: Sequence[Chain], nodes: Sequence[object]) -> None:
@@ -183,14 +197,12 @@ def _define(made: Context, chains: Sequence[Chain], nodes: Sequence[object]) -> 
         if left is None or not chain.links or chain.links[0][0] not in DEFINING:
             continue
         named = made.name_of(left.function if isinstance(left, Application) and made.name_of(left) is None else left)
-        if (
-            named is None
-            or isinstance(_base(chain.links[0][2]), List)
-            or _says_itself(made, named[0], chain.links[0][2])
-            or not _general(left, named[1])
-        ):
+        right = chain.links[0][2]
+        if named is None or (not named[1] and named[0] in made.letters) or isinstance(_base(right), List):
             continue
-        made.definitions.setdefault(named[0], []).append(Stated(named[0], left, chain.links[0][2], order))
+        if _says_itself(made, named[0], right) or not _general(named[1]):
+            continue
+        made.definitions.setdefault(named[0], []).append(Stated(named[0], left, right, order))
         if isinstance(left, Application) and made.name_of(left) is None and applied.get(named[0]):
             made.functions.add(named[0])
     _infer(made, nodes)
@@ -223,10 +235,9 @@ def _called(made: Context, word: Key, right: Formula) -> Application | None:
     return right if symbol is not None and made.key(symbol) == word else None
 
 
-def _general(left: Formula, subscripts: tuple[Formula, ...]) -> bool:
+def _general(subscripts: tuple[Formula, ...]) -> bool:
     """Say whether a left side stands for the whole array: its subscripts are letters, each once."""
     letters = [s.name for s in subscripts if isinstance(s, Symbol)]
-    del left
     return len(letters) == len(subscripts) == len(set(letters))
 
 

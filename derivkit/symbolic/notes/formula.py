@@ -200,6 +200,14 @@ class Indicator(_Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Struck(_Node):
+    r"""``\cancel{x}^0``: what its author struck out, and the number that stands in its place."""
+
+    base: Formula
+    value: Number
+
+
+@dataclass(frozen=True, slots=True)
 class Relation(_Node):
     r"""``left op right`` for ``= != < <= > >= in approx`` and ``:=`` (also ``\triangleq``).
 
@@ -220,7 +228,7 @@ class Words(_Node):
 
 Formula: TypeAlias = (
     Number | Symbol | Indexed | Application | Sign | Sum | Product | Quotient | Power | Transposed | Big | Derivative
-    | Differential | Matrix | Cases | List | Bracketed | At | Indicator | Relation | Words
+    | Differential | Matrix | Cases | List | Bracketed | At | Indicator | Struck | Relation | Words
 )  # fmt: skip
 
 

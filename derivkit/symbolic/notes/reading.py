@@ -88,6 +88,8 @@ class Reading:
                 return Term(self.condition(formula.condition))
             case f.Relation():
                 return Term(self.condition(formula))
+            case f.Struck():
+                return self.term(formula.value)
             case f.List(items=(item,)) if item is not None:
                 return self.term(item)
             case _:
@@ -140,6 +142,8 @@ class Reading:
 
     def array(self, word: str, subscripts: tuple[f.Formula, ...]) -> Term:
         """Return a document's array at its subscripts; axes without one stay."""
+        if subscripts and self.context.is_family(word, self.order):
+            raise unclear(f"{echo(word)} has letters for subscripts here, and numbers where its entries are defined one by one")
         name, sizes = self.array_named(word)
         if len(subscripts) > len(sizes):
             raise unclear(f"{echo(word)} has {len(subscripts)} subscripts here, and {len(sizes)} where it is defined")

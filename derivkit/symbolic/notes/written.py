@@ -112,6 +112,8 @@ def _written(node: f.Formula) -> tuple[str, int]:
             return rf"{latex(node.base)} \big|_{{{', '.join(map(latex, node.point))}}}", TIMES
         case f.Indicator():
             return rf"\mathbb{{1}}[{latex(node.condition)}]", WHOLE
+        case f.Struck():
+            return rf"\cancel{{{latex(node.base)}}}^{node.value.text}", WHOLE
         case f.Relation():
             return f"{latex(node.left)} {RELATIONS.get(node.op, node.op)} {latex(node.right)}", ADDED
         case f.Words():
