@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from derivkit.checking.many import check_many
     from derivkit.checking.report import Report
     from derivkit.checking.structured import check_kernel
+    from derivkit.checking.verify.findings import Verification
+    from derivkit.checking.verify.notes import verify
     from derivkit.errors import DerivationError, DerivkitError
     from derivkit.numeric.cost import cost as cost
     from derivkit.numeric.data import load_digits
@@ -34,6 +36,7 @@ __all__ = [
     "DerivationError",
     "DerivkitError",
     "Report",
+    "Verification",
     "__version__",
     "assert_gradient",
     "check_gradient",
@@ -50,6 +53,7 @@ __all__ = [
     "lambdify",
     "load_digits",
     "program",
+    "verify",
 ]
 
 #: Where each public name lives.
@@ -71,6 +75,8 @@ _HOME: dict[str, str] = {
     "check_kernel": "derivkit.checking.structured",
     "assert_gradient": "derivkit.checking.check",
     "Report": "derivkit.checking.report",
+    "verify": "derivkit.checking.verify.notes",
+    "Verification": "derivkit.checking.verify.findings",
     "DerivkitError": "derivkit.errors",
     "DerivationError": "derivkit.errors",
 }

@@ -315,13 +315,13 @@ def test_more_than_can_be_held_is_refused(shell: Terminal, monkeypatch: pytest.M
 def test_nothing_but_the_documents_is_opened(shell: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     tree("c/a.tex", "c/b.tex", "other.tex")
     opened: list[str] = []
-    reads = documents.read_regular
+    reads = documents.document_text
 
-    def read(path: str) -> bytes:
+    def read(path: str) -> str:
         opened.append(path)
         return reads(path)
 
-    monkeypatch.setattr(documents, "read_regular", read)
+    monkeypatch.setattr(documents, "document_text", read)
     shell.done("verify", "c")
     assert opened == [os.path.join("c", "a.tex"), os.path.join("c", "b.tex")]
 

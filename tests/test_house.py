@@ -49,7 +49,7 @@ def in_folder(folder: str, *tables: list[Room]) -> list[Room]:
 
 KERNEL = tuple(f"numeric.{name}" for name in "exponentials kernel bound sgd trace cost lambdify".split())
 ROOMS = [
-    *rooms(GROUND, "shared", set(), "collector errors limits", "layout"),
+    *rooms(GROUND, "shared", set(), "collector errors limits texts", "layout"),
     *rooms(GROUND, "shared", set(), "symbolic numeric checking"),  # the folders' own __init__: nothing but a docstring
     *in_folder(
         "symbolic",

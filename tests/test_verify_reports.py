@@ -515,3 +515,43 @@ def test_a_formula_deeper_than_a_page_can_show_is_shown_as_it_stands() -> None:
         assert caught.value.code == "DK003"
         page = well_formed(one(read=nested(levels)).html())
         assert [e.text for e in page.iter(f"{XHTML}code")] == ["a = b"]
+
+
+# -- the front door ------------------------------------------------------------------------------------------------------
+
+SIGMOID = r"$s(a) = \frac{1}{1 + e^{-a}}$, so that $\frac{d s(a)}{d a} = s(a) (1 - s(a))$"
+
+
+def test_a_document_is_its_text_or_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "notes.tex"
+    path.write_text("\ufeff" + SIGMOID + "\r\n", encoding="utf-8")
+    Path("$5.tex").write_text(SIGMOID, encoding="utf-8")
+    Path("README").write_text(SIGMOID, encoding="utf-8")
+    expected = dk.verify(SIGMOID)
+    assert expected.files[0].path == "text"
+    assert expected.counts == {"right": 1, "definition": 1}
+    for given, named in ((path, str(path)), ("notes.tex", "notes.tex"), ("README", "README"), (Path("$5.tex"), "$5.tex")):
+        found = dk.verify(given)
+        assert found.files[0].path == named
+        assert found.files[0].claims == expected.files[0].claims
+    for text in ("words", "", r"\(y = 0.5 x\)", "$$", "x\ny.tex"):
+        assert dk.verify(text).files[0].path == "text"
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [("no.tex", "DK042"), (Path("no"), "DK042"), (Path(), "DK042"), (3, "DK010"), (None, "DK010"), (b"x", "DK010")],
+)
+def test_what_is_no_document_is_refused(given: object, code: str) -> None:
+    with pytest.raises(dk.DerivkitError) as caught:
+        dk.verify(given)  # type: ignore[arg-type]
+    assert caught.value.code == code
+
+
+def test_each_kind_of_repair_is_told_once_with_its_lines() -> None:
+    text = "\n".join(r"$a = rac{1}{2} rac{1}{3}$" for _ in range(9)) + "\n$h = anh(a)$"
+    told = dk.verify(text).files[0].assumptions
+    assert r"lines 1, 2, 3, 4, 5, 6 and 3 more: 'rac' was read as \frac" in told
+    assert r"line 10: 'anh' was read as \tanh" in told
+    assert sum("was read as" in line for line in told) == 2

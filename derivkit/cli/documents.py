@@ -7,13 +7,13 @@ import stat
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from derivkit.cli.files import decode, read_regular, read_stdin
+from derivkit.cli.files import STDIN, read_stdin
 from derivkit.errors import DerivkitError, echo
 from derivkit.limits import DOCUMENTS, DOCUMENTS_BYTES, NESTING
+from derivkit.texts import as_document, document_text
 
 #: What the documents of a directory are called.
 ENDINGS = (".tex", ".ltx", ".latex", ".md", ".markdown", ".rst", ".txt")
-STDIN = "standard input"
 
 
 class Source(NamedTuple):
@@ -81,12 +81,7 @@ def _within(folder: str) -> Iterator[str]:
 
 
 def _named(path: str) -> Source:
-    shown = STDIN if path == "-" else f"'{echo(path)}'"
-    text = read_stdin() if path == "-" else decode(read_regular(path), shown)
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
-        raise DerivkitError(f"{shown} is no text: U+0000 in line {line}", code="DK042")
-    return Source(STDIN if path == "-" else path, text)
+    return Source(STDIN, as_document(read_stdin(), STDIN)) if path == "-" else Source(path, document_text(path))
 
 
 def _met(path: str) -> Source:

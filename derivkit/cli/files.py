@@ -12,8 +12,9 @@ import derivkit as dk
 from derivkit.cli.arguments import Arguments, usage
 from derivkit.errors import DerivkitError, echo
 from derivkit.limits import FILE_BYTES
+from derivkit.texts import decode, read_regular, too_long, why
 
-_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+STDIN = "standard input"
 
 
 def read_program(arguments: Arguments, command: str) -> str:
@@ -24,7 +25,7 @@ def read_program(arguments: Arguments, command: str) -> str:
     if path is None and given is None:
         raise usage("no program given", f"derivkit {command} 'sum(x**2)' --wrt x, or - for standard input, or --file PATH")
     if "-" in (path, given):
-        text, source = read_stdin(), "standard input"
+        text, source = decode(read_stdin(), STDIN), STDIN
     elif path is not None:
         text, source = decode(read_regular(path), f"'{echo(path)}'"), f"'{echo(path)}'"
     else:
@@ -48,53 +49,14 @@ def helped(text: str | None, command: str) -> Iterator[None]:
         raise
 
 
-def read_regular(path: str) -> bytes:
-    """Return the content of a regular file of at most ``FILE_BYTES``."""
-    try:
-        with open(path, "rb", opener=_without_waiting) as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise DerivkitError(f"cannot read '{echo(path)}': not a regular file", code="DK042")
-            if status.st_size > FILE_BYTES:
-                raise _too_long(f"'{echo(path)}' has {status.st_size} bytes")
-            return file.read(FILE_BYTES + 1)
-    except DerivkitError:
-        raise
-    except (OSError, ValueError) as error:
-        raise DerivkitError(f"cannot read '{echo(path)}': {_why(error)}", code="DK042") from error
-
-
-def _without_waiting(path: str, flags: int) -> int:
-    """Open a pipe put in a file's place at once, to be refused; opened as usual it would be waited for."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
-
-
-def read_stdin() -> str:
+def read_stdin() -> bytes:
     """Return standard input, at most ``FILE_BYTES`` of it."""
     if sys.stdin is None:
-        raise DerivkitError("standard input is closed", code="DK042")
+        raise DerivkitError(f"{STDIN} is closed", code="DK042")
     data = sys.stdin.buffer.read(FILE_BYTES + 1)
     if len(data) > FILE_BYTES:
-        raise _too_long("standard input is longer")
-    return decode(data, "standard input")
-
-
-def decode(data: bytes, name: str) -> str:
-    """Return UTF-8 text, with or without a byte order mark, its lines ended by newlines; DK042 for anything else."""
-    try:
-        return data.decode("utf-8-sig").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        message = f"{name} is not UTF-8 text: byte 0x{data[error.start]:02x} at offset {error.start}"
-        hint = "it looks like UTF-16; save it as UTF-8" if data.startswith(_UTF16) else None
-        raise DerivkitError(message, code="DK042", hint=hint) from error
-
-
-def _too_long(seen: str) -> DerivkitError:
-    return DerivkitError(f"{seen}; the limit is {FILE_BYTES} bytes", code="DK001")
-
-
-def _why(error: Exception) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise too_long(f"{STDIN} is longer")
+    return data
 
 
 def check_output(path: str, hint: str | None = None) -> None:
@@ -127,4 +89,4 @@ def write_output(path: str, content: str | bytes) -> None:
             os.unlink(neighbour)
             raise
     except (OSError, UnicodeError) as error:
-        raise DerivkitError(f"cannot write '{echo(path)}': {_why(error)}", code="DK042") from error
+        raise DerivkitError(f"cannot write '{echo(path)}': {why(error)}", code="DK042") from error

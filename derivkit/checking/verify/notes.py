@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from derivkit import limits
 from derivkit.checking.verify.findings import Claim, Document, Verification
 from derivkit.checking.verify.judge import Judge, judged
 from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.notes import formula as f
-from derivkit.symbolic.notes.document import Block, Source, read_document, read_formula
+from derivkit.symbolic.notes.document import Block, Repair, Source, read_document, read_formula
 from derivkit.symbolic.notes.spelled import LOOKALIKES, spelled
 from derivkit.symbolic.notes.told import Told, case_of, declared, directive, kind_of, kinds_in
 from derivkit.symbolic.notes.written import latex
+from derivkit.texts import document_text
+
+LONGEST_PATH = 1_000
+LINES = 6  # of a document that are told of one kind of repair
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +51,14 @@ def verify(
 
 
 def _opened(text_or_path: str | os.PathLike[str]) -> tuple[str, str]:
-    if isinstance(text_or_path, str) and ("\n" in text_or_path or "$" in text_or_path or len(text_or_path) > 1000):
-        return "text", text_or_path
-    path = Path(text_or_path)
-    if not path.is_file():
-        if isinstance(text_or_path, str) and not path.suffix:
-            return "text", text_or_path
-        raise DerivkitError(f"there is no file '{echo(str(path))}'", code="DK043")
-    if path.stat().st_size > limits.FILE_BYTES:
-        raise DerivkitError(f"'{echo(str(path))}' is longer than {limits.FILE_BYTES} bytes", code="DK001")
-    return str(path), path.read_text(encoding="utf-8-sig")
+    if not isinstance(text_or_path, (str, os.PathLike)):
+        raise DerivkitError(f"a document is its text or its path, not {type(text_or_path).__name__}", code="DK010")
+    path = os.fspath(text_or_path)
+    if isinstance(text_or_path, str):
+        formula = re.search(r"[$\n]|\\[(\[]|\\begin", path) is not None or len(path) > LONGEST_PATH
+        if formula or not (os.path.splitext(path)[1] or os.path.exists(path)):
+            return "text", path
+    return path, document_text(path)
 
 
 def verify_documents(
@@ -115,8 +116,19 @@ def _read(text: str, shapes: Mapping[str, str]) -> Read:
     for name, kind in _kinds(source, chains).items():
         told.setdefault(name, (kind, None))
     told.update({name: declared(text) for name, text in shapes.items()})
-    notes = tuple(f"line {r.line}: '{echo(r.what)}' was read as {echo(r.became)}" for r in source.repairs)
-    return Read(tuple(chains), told, tuple(unread), notes)
+    return Read(tuple(chains), told, tuple(unread), tuple(_mended(source.repairs)))
+
+
+def _mended(repairs: Sequence[Repair]) -> Iterator[str]:
+    """Yield what was read otherwise than it is written, each kind of repair once with its lines."""
+    found: dict[tuple[str, str], dict[int, None]] = {}
+    for repair in repairs:
+        found.setdefault((repair.what, repair.became), {})[repair.line] = None
+    for (what, became), where in found.items():
+        lines = [str(line) for line in where]
+        more = f" and {len(lines) - LINES} more" if len(lines) > LINES else ""
+        told = f"'{echo(what)}' was read as {echo(became)}" if became else f"{echo(what)}: left out"
+        yield f"line{'s' * (len(lines) > 1)} {', '.join(lines[:LINES])}{more}: {told}"
 
 
 def _chains(block: Block, source: Source, unread: list[Claim]) -> tuple[f.Chain, ...]:
