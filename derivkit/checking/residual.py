@@ -218,7 +218,8 @@ def _weigh(line: Line, rungs: Sequence[Rung], claim: Claim, noise: float) -> tup
     reference = _reference(line, usable, claim, best, side)
     # what F does over a full-size move is not known better than to its own epsilon
     claim = replace(claim, tolerance=claim.tolerance + 64 * line.unit * reference)
-    resolved = (1e-2 if level > 1e-10 * abs(line.base) else 1e-3) * reference
+    # a coarse f is coarse whether its values show it or only its dtype says so
+    resolved = (1e-2 if max(level, line.unit * abs(line.base)) > 1e-10 * abs(line.base) else 1e-3) * reference
     # even a good function may answer for arguments that are an epsilon away
     wide = np.maximum(errors, 2 * share * line.unit * claim.scale)
     gap = _gap(usable, wide, reference) if side == "central" else 0.0
