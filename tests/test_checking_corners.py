@@ -81,6 +81,19 @@ def test_float16_with_a_vjp_a_jvp_and_a_jacobian() -> None:
     assert dk.check_gradient(lambda x: np.sum(x * x), lambda x: (2 * x)[:2], x).diagnosis == "shape"
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_float16_within_is_noise_to_small_entries_and_no_fault(seed: int) -> None:
+    x = np.array([-0.4, 0.077, -0.88, 1.46, -1.03, 0.29, -0.28]) * np.random.default_rng(seed).uniform(0.8, 1.2)
+
+    def f(x: np.ndarray) -> float:
+        return float(np.sum(x.astype(np.float16) ** 2))
+
+    report = dk.check_gradient(f, lambda x: 2 * x, x)
+    assert report.ok or report.undecided
+    thrice = dk.check_gradient(f, lambda x: 6 * x, x)
+    assert float(str(thrice.diagnosis).removeprefix("scale:")) == pytest.approx(3, rel=0.01)
+
+
 def test_what_is_rounded_and_how_far_apart() -> None:
     assert _rounded(np.array([1, 2]), 3)
     assert _rounded(np.array([1.5, -0.375]), 3)

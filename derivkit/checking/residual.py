@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.line import Line, Rung, quantum, rung, scatter
+from derivkit.checking.line import Line, Rung, narrowed, quantum, rung, scatter
 from derivkit.numeric.finite_difference import LARGEST_STEP, RATIO, extrapolate, windows
 
 Floats = NDArray[np.float64]
@@ -207,10 +207,9 @@ def _weigh(line: Line, rungs: Sequence[Rung], claim: Claim, noise: float) -> tup
     power, share = (2, 1.0) if side == "central" else (1, 2.0)
     grain = quantum(line, usable)
     level = max(noise, grain)
-    with np.errstate(over="ignore"):
+    if line.unit < 1e-12:
         numbers = np.array([v for r in usable for v in (r.above, r.below) if math.isfinite(v)])
-        if numbers.size >= 4 and line.unit < 1e-12 and np.all(numbers.astype(np.float32) == numbers):
-            level = max(level, float(np.finfo(np.float32).eps * np.max(np.abs(numbers))))
+        level = max(level, narrowed(numbers) * float(np.max(np.abs(numbers), initial=0.0)))
     errors = share * np.maximum(np.array([r.rounding for r in usable]), level)
     steps, values = [r.step for r in usable], np.array([getattr(r, side) for r in usable])
     every, settled = _windows(steps, values, errors, power)
