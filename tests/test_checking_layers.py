@@ -38,3 +38,26 @@ def test_float32_is_enough_for_a_right_gradient_with_a_few_small_slopes(number):
             return made
 
         assert not check_gradient(gate, wrong, x, w).ok
+
+
+@pytest.mark.parametrize("number", [6, 10])
+def test_a_right_leaf_is_not_blamed_where_float32_shows_no_single_one(number):
+    def forgetful(x, w):  # takes the gate's slope for 1 on the way to w
+        x, w = x.astype(F32), w.astype(F32)
+        a = x @ w
+        return gate_slopes(x, w)[0], x.T @ (2 * a / (1 + np.exp(-a)) / F32(a.size))
+
+    rng = np.random.default_rng(number)
+    x, w = rng.normal(size=(4, 3)).astype(F32), rng.normal(size=(3, 5)).astype(F32)
+    for seed in range(6):
+        report = check_gradient(gate, forgetful, x, w, seed=seed)
+        assert report.blame == (1,), (seed, str(report))
+        assert all(abs(e.yours - e.measured) > e.error_bar for e in report.entries)
+
+
+def test_the_leaf_that_shows_the_cause_comes_first():
+    x, v = np.array([0.5, -1.25, 2.0, 0.75]), np.array([1.5, 0.25, -0.5, 2.0])
+    report = check_gradient(lambda x, v: np.sum(np.sin(x) * v**3), lambda x, v: (x**7 + v, -3 * np.sin(x) * v**2), x, v)
+    assert (report.diagnosis, report.blame) == ("sign", (0, 1)), str(report)
+    assert "v's gradient has the opposite sign" in str(report)
+    assert "x: dense" in str(report)

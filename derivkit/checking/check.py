@@ -296,14 +296,13 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
         return _report(task, ok=False, worst=worst, diagnosis="dense", summary="is wrong", evidence=(evidence,))
     problem = replace(problem, noise=max(problem.noise, min(r.noise for _, r in wrong)))
     rng = np.random.default_rng([task.seed, 4])
-    blame = blamed(task, problem, wrong, rng)
-    cases = evidence_for(task, problem, blame, rng)
-    found = [diagnose(case) for case in cases]
-    code, sentence = found[0]
-    entries = [entry for case in cases for entry in worst_entries(task, problem, case, code)]
+    blame, cases = evidence_for(task, problem, blamed(task, problem, wrong, rng), rng)
+    found = sorted(((*diagnose(case), case) for case in cases), key=lambda one: one[0] == "dense")  # a cause goes before none
+    code, sentence, first = found[0]
+    entries = [entry for own, _, case in found for entry in worst_entries(task, problem, case, own)]
     entries.sort(key=lambda e: -abs(e.yours - e.measured))
-    others = tuple(f"{case.name}: {c}" for case, (c, _) in zip(cases, found, strict=True)) if len(cases) > 1 else ()
-    share = f"measured slopes of {cases[0].name}: {cases[0].measured.size}, largest bar {float(np.max(cases[0].bars)):.1g}"
+    others = tuple(f"{case.name}: {own}" for own, _, case in found) if len(cases) > 1 else ()
+    share = f"measured slopes of {first.name}: {first.measured.size}, largest bar {float(np.max(first.bars)):.1g}"
     told = {"diagnosis": code, "summary": sentence, "blame": tuple(blame), "entries": tuple(entries)}
     told["leaves"] = tuple(every_entry(case) for case in cases if case.rows is None)
     return _report(task, ok=False, worst=worst, evidence=(share, *others), **told)

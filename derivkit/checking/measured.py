@@ -45,6 +45,10 @@ class Evidence:
         fault = float(np.max(np.abs(self.project(self.claim) - self.measured), initial=0.0))
         return np.asarray(5 * self.bars + min(1e-7 * size, 1e-3 * fault))
 
+    def convicts(self) -> bool:
+        """Return whether something was measured that the claim cannot be."""
+        return not self.agrees(self.claim)
+
     def weights(self) -> Floats:
         """Return the weight of each measurement in a fit: what is known badly must not spoil what is known well."""
         allowed = self.allowed()
