@@ -26,8 +26,8 @@ _EPS = float(np.finfo(np.float64).eps)
 QUICK, STRIDE = 5, 3
 #: A claim that agrees to this share of the slopes' norm in the first look is settled.
 SHARP = 1e-8
-#: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder.
-FINE = 1e-6
+#: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder; and in low precision.
+FINE, CLOSE = 1e-6, 1e-3
 #: One-sided slopes that differ by a lower share than this are measured again, at other steps.
 FAINT = 1e-2
 #: A function whose fine structure is lower than this share of a full-size move is noisy; higher, it is meant.
@@ -112,7 +112,7 @@ def _closer_look(line: Line, claim: Claim, rungs: list[Rung], shift: float = 1.0
         verdict = "ok" if claim.scale <= 1e-6 * line.unit * size else "unclear"
         held = found.scale if line.base else max(found.scale, size)
         return replace(found, verdict=verdict, error_bar=line.unit * size, scale=held)
-    if found.verdict == "ok" and (found.error_bar <= FINE * scale or line.unit > FINE**2):
+    if found.verdict == "ok" and found.error_bar <= (FINE * scale if line.unit <= FINE**2 else CLOSE * found.scale):
         return found
     if found.verdict == "wrong" and best and _plain(best):
         return found
@@ -218,7 +218,7 @@ def _weigh(line: Line, rungs: Sequence[Rung], claim: Claim, noise: float) -> tup
     # what F does over a full-size move is not known better than to its own epsilon
     claim = replace(claim, tolerance=claim.tolerance + 64 * line.unit * reference)
     # a coarse f is coarse whether its values show it or only its dtype says so
-    resolved = (1e-2 if max(level, line.unit * abs(line.base)) > 1e-10 * abs(line.base) else 1e-3) * reference
+    resolved = (1e-2 if max(level, line.unit * abs(line.base)) > 1e-10 * abs(line.base) else CLOSE) * reference
     # even a good function may answer for arguments that are an epsilon away
     wide = np.maximum(errors, 2 * share * line.unit * claim.scale)
     gap = _gap(usable, wide, reference) if side == "central" else 0.0
