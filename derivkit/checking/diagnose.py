@@ -73,6 +73,11 @@ def _moves(e: Evidence) -> bool:
     return bool(np.any(np.abs(e.measured) > 5 * e.bars))
 
 
+def _still(e: Evidence) -> str | None:
+    most = 1e-3 * float(np.max(np.abs(e.project(e.claim)), initial=0.0))
+    return when(not _moves(e) and bool(np.all(np.abs(e.measured) + 5 * e.bars <= most)))
+
+
 def _sign(e: Evidence) -> str | None:
     return when(_moves(e) and e.agrees(-e.claim))
 
@@ -227,6 +232,7 @@ SUSPECTS: tuple[Suspect, ...] = (
     Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
     Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
     Suspect("regulariser", "{name}'s gradient {detail}: the slope of a penalty on {name}", _regulariser),
+    Suspect("dense", "{name}'s gradient should be zero: f does not move with {name} here", _still),
     Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
     Suspect(
         "missing-term",

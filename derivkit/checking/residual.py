@@ -26,7 +26,7 @@ _EPS = float(np.finfo(np.float64).eps)
 QUICK, STRIDE = 5, 3
 #: A claim that agrees to this share of the slopes' norm in the first look is settled.
 SHARP = 1e-8
-#: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder; and in low precision.
+#: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder; in low precision.
 FINE, CLOSE = 1e-6, 1e-3
 #: One-sided slopes that differ by a lower share than this are measured again, at other steps.
 FAINT = 1e-2
