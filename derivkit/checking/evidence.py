@@ -92,7 +92,8 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     if problem.grain > COARSE:  # the claim's own rounding is no fault
         known_values = values[np.isfinite(values)]
         bars = bars + 16 * problem.grain * (np.abs(np.where(np.isfinite(values), values, 0.0)) + typical(known_values))
-    return Evidence(task.leaves[k].name, k, claim, point, rows, np.where(np.isfinite(values), values, 0.0), bars, others, faulty)
+    values, own = np.where(np.isfinite(values), values, 0.0), None if rows is not None else units
+    return Evidence(task.leaves[k].name, k, claim, point, rows, values, bars, others, faulty, own)
 
 
 def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
@@ -109,7 +110,10 @@ def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
     others = tuple(j for j in every if j.shape == claim.shape and not np.array_equal(j, claim))
     function = getattr(task.f, "__name__", "f").replace("<lambda>", "f")
     name = f"d({function})/d({task.leaves[k].name})"
-    return Evidence(name, k, claim, np.zeros(0), None, truth.ravel(), bars.ravel(), others, lambda mask: True)
+    moved = np.abs(truth) * scales(problem.point[k].astype(np.float64))
+    largest = np.max(moved, axis=tuple(range(problem.output.ndim, truth.ndim)), keepdims=True)
+    units = np.where(largest > 0, scales(problem.point[k].astype(np.float64)) / np.where(largest > 0, largest, 1.0), 1.0)
+    return Evidence(name, k, claim, np.zeros(0), None, truth.ravel(), bars.ravel(), others, lambda mask: True, units.ravel())
 
 
 def every_entry(case: Evidence) -> Leaf:
