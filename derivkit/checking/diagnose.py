@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from derivkit.checking import factors, places
-from derivkit.checking.measured import Evidence, Floats, Mask, fit, lone, when
-
+from derivkit.checking.measured import Evidence, Mask, fit, lone, when
 
 #: A coefficient of three digits is exact to this share, or it is none.
 ROUND = 1e-6

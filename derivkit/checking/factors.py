@@ -55,7 +55,7 @@ def certain(e: Evidence) -> bool:
     """
     nonzero = e.claim != 0
     sharp = bool(np.all(5 * e.bars <= SURE * np.max(np.abs(e.measured), initial=0.0)))
-    if not sharp or lone(e) or e.point.shape != e.claim.shape or np.unique(e.point[nonzero]).size < SPREAD:
+    if e.rows is not None or not sharp or lone(e) or e.point.shape != e.claim.shape or np.unique(e.point[nonzero]).size < SPREAD:
         return False
     return _first_proportional(e, list(_exchanges(e.point.ravel()))) is not None
 
