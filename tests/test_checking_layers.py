@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from derivkit.checking.check import check_gradient
+from derivkit.checking.check import check_gradient, check_vjp
 
 F32 = np.float32
 
@@ -61,3 +61,38 @@ def test_the_leaf_that_shows_the_cause_comes_first():
     assert (report.diagnosis, report.blame) == ("sign", (0, 1)), str(report)
     assert "v's gradient has the opposite sign" in str(report)
     assert "x: dense" in str(report)
+
+
+def cast(array):
+    return array.astype(F32).astype(float)
+
+
+def right_for_the_first():
+    seen = []
+
+    def vjp(y_bar, x):
+        seen.append(y_bar.copy())
+        return y_bar * np.cos(x) + 1e-7 * (y_bar - seen[0])
+
+    return vjp
+
+
+X45 = np.random.default_rng(0).normal(size=(4, 5))
+
+
+@pytest.mark.parametrize(
+    ("vjp", "code"),
+    [
+        (lambda y_bar, x: cast(y_bar * np.cos(x)), "precision"),
+        (lambda y_bar, x: cast(2 * y_bar * np.cos(x)), "scale:2"),
+        (right_for_the_first(), "cotangent"),
+        (lambda y_bar, x: y_bar * np.cos(x) + 1e-3, "cotangent"),
+    ],
+)
+def test_a_cast_inside_a_pullback_is_no_crooked_pullback(vjp, code):
+    assert check_vjp(np.sin, vjp, X45).diagnosis == code
+
+
+def test_rounded_slopes_are_not_in_another_order():
+    report = check_gradient(lambda x: np.sum(np.sin(x)), lambda x: cast(np.cos(x)), X45)
+    assert report.diagnosis == "precision", str(report)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from derivkit.checking.contract import contract
+from derivkit.checking.contract import CROOKED, contract
 from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
 from derivkit.checking.evidence import blamed, every_entry, evidence_for, worst_entries
@@ -130,7 +130,8 @@ def _measured(task: Task) -> Report:
     if isinstance(problem, Finding):
         return _report_finding(task, problem)
     wide = widened(task, problem)
-    return _judge(task, problem) if wide is None else _judge_widely(*wide)
+    report = _judge(task, problem) if wide is None else _judge_widely(*wide)
+    return _report_finding(task, CROOKED) if problem.bent and (report.ok or report.undecided) else report
 
 
 def _judge(task: Task, problem: Problem) -> Report:

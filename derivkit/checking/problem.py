@@ -54,7 +54,7 @@ class Problem:
     ``predict`` gives the claimed change of F for a displacement; ``unit`` is the epsilon of F's values, ``grain`` the
     coarsest of f and the claim: a right claim may be off by so much.  A claim that is off by less than ``doubt`` times
     its tolerance is not called wrong: it may be rounding that piled up.  ``noise`` is what the joint directions have
-    shown of the absolute error of F's values.
+    shown of the absolute error of F's values.  ``bent``: a pullback is not quite linear, and wrong, whatever is measured.
     """
 
     value: Callable[[Point], float]
@@ -69,6 +69,7 @@ class Problem:
     jacobians: tuple[Array | None, ...] = ()
     doubt: float = 1.0
     noise: float = 0.0
+    bent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
