@@ -9,10 +9,10 @@ when a row of the corpus or a test fails, or takes more than five times its norm
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib.util
 import math
 import os
+import pickle
 import random
 import re
 import signal
@@ -26,9 +26,11 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).resolve().parents[1]
+ENGINE = ROOT / "derivkit" / "checking"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import coverage  # noqa: E402
 import hypothesis  # noqa: E402, F401 - what the tests need, imported once for all the forks
 import numpy as np  # noqa: E402
 import parso  # noqa: E402
@@ -69,7 +71,7 @@ class Mutant(NamedTuple):
     @property
     def path(self) -> Path:
         """The file that is changed."""
-        return ROOT / "derivkit" / "checking" / f"{self.file}.py"
+        return ENGINE / f"{self.file}.py"
 
     def source(self) -> str:
         """Return the changed file."""
@@ -85,7 +87,7 @@ class Mutant(NamedTuple):
 
 def mutants(file: str) -> Iterator[Mutant]:
     """Yield every mutant of a file, but for those of annotations, which nobody evaluates."""
-    tree = get_ast((ROOT / "derivkit" / "checking" / f"{file}.py").read_text())
+    tree = get_ast((ENGINE / f"{file}.py").read_text())
     for name in operator_names():
         operator = get_operator(name)
         if operator.arguments() or LEFT_OUT.search(name):
@@ -135,15 +137,27 @@ class Changed(SourceFileLoader):
 
 
 class Clock:
-    """A pytest plugin, and a stopwatch for the corpus: ends the process when a step takes too long.
+    """A stopwatch for the records, and a pytest plugin: ends the process when a step takes too long.
 
-    ``normal`` holds the seconds that each step takes without a mutant; while it is empty, they are measured.
+    ``normal`` holds the seconds of each step without a mutant, ``through`` the steps that reach the mutant, the others
+    are left out; while there are none, times are taken, and ``lines`` says which step reaches which lines.
     """
 
-    def __init__(self, normal: dict[str, float]) -> None:
-        self.normal, self.taken, self.last = dict(normal), {}, "collection"
+    def __init__(self, normal: dict[str, float], through: set[str] | None = None) -> None:
+        self.normal, self.through, self.taken, self.last = normal, through, {}, "collection"
+        self.coverage = coverage.Coverage(data_file=None, include=[str(ENGINE / "*.py")], messages=False)
+
+    def lines(self) -> dict[str, dict[int, set[str]]]:
+        self.coverage.stop()
+        data = self.coverage.get_data()
+        return {Path(f).stem: {n: set(c) for n, c in data.contexts_by_lineno(f).items()} for f in data.measured_files()}
+
+    def wanted(self, step: str) -> bool:
+        return not self.normal or (self.normal.get(step, 0.0) < LONG and (self.through is None or step in self.through))
 
     def start(self, step: str) -> None:
+        if not self.normal:
+            self.coverage.switch_context(step)
         limit = SLOWER * self.normal.get(step, 0.0) + GRACE if self.normal else 0.0
         signal.setitimer(signal.ITIMER_PROF, limit)  # its signal ends the process
         self.taken[step], self.last = time.process_time(), step
@@ -161,9 +175,8 @@ class Clock:
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items):
-        if self.normal:
-            items.sort(key=lambda item: self.normal.get(item.nodeid, 0.0))  # the quick ones first
-            items[:] = [item for item in items if self.normal.get(item.nodeid, 0.0) < LONG]
+        items.sort(key=lambda item: self.normal.get(item.nodeid, 0.0))  # the quick ones first
+        items[:] = [item for item in items if self.wanted(item.nodeid)]
 
 
 def noticed(clock: Clock) -> str:
@@ -174,7 +187,7 @@ def noticed(clock: Clock) -> str:
     known = {line.split(" | ")[0]: line.split(" | ")[1] for line in records.FILE.read_text().splitlines()}
     lines: list[str] = []
     stories: list[str] = []
-    steps = [*records.corpus(), *records.tables()]
+    steps = [step for step in (*records.corpus(), *records.tables()) if clock.wanted(step[0])]
     for name, check in sorted(steps, key=lambda step: clock.normal.get(step[0], 0.0)):
         clock.start(name)
         with np.errstate(all="ignore"):
@@ -186,7 +199,7 @@ def noticed(clock: Clock) -> str:
     if len(records.departures(lines)[1]) > records.BARS:
         return "the record of the error bars"
     options = [*OPTIONS, f"--rootdir={ROOT}", *(f"{ROOT}/{name}.py" for name in TESTS)]
-    return "" if pytest.main(options, plugins=[clock]) == 0 else clock.last
+    return "" if pytest.main(options, plugins=[clock]) in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) else clock.last
 
 
 def start(mutant: Mutant | None, clock: Clock, told: Path) -> int:
@@ -200,14 +213,23 @@ def start(mutant: Mutant | None, clock: Clock, told: Path) -> int:
     try:
         if mutant is not None:
             sys.meta_path.insert(0, Changed(mutant))
+        else:
+            clock.coverage.start()
         told.write_text(noticed(clock))
         code = 0
     except BaseException as error:
         told.write_text(f"{type(error).__name__}: {error}")
     finally:
         if mutant is None:
-            (told.parent / "normal").write_text(repr(clock.taken))
+            (told.parent / "normal").write_bytes(pickle.dumps((clock.taken, clock.lines())))
         os._exit(code)
+
+
+def reaching(mutant: Mutant, lines: dict[str, dict[int, set[str]]]) -> set[str] | None:
+    """Return the steps that reach a mutant; ``None``, which is all, where it runs on import or is not told by its line."""
+    known = lines.get(mutant.file, {})
+    steps = next((known[n] for n in range(mutant.place[0], 0, -1) if n in known), {""})
+    return None if "" in steps else steps
 
 
 def run(chosen: list[Mutant], workers: int) -> list[tuple[Mutant, str]]:
@@ -217,13 +239,13 @@ def run(chosen: list[Mutant], workers: int) -> list[tuple[Mutant, str]]:
         os.waitpid(start(None, Clock({}), told), 0)
         if told.read_text():
             raise SystemExit(f"without a mutant, {told.read_text()} fails")
-        clock = Clock(ast.literal_eval((Path(folder) / "normal").read_text()))
+        normal, lines = pickle.loads((Path(folder) / "normal").read_bytes())
         results, running, began = [], {}, time.monotonic()
         waiting = [(m, Path(folder) / str(n)) for n, m in enumerate(chosen)]
         while waiting or running:
             while waiting and len(running) < workers:
                 mutant, told = waiting.pop(0)
-                running[start(mutant, clock, told)] = mutant, told
+                running[start(mutant, Clock(normal, reaching(mutant, lines)), told)] = mutant, told
             child, _ = os.wait()
             mutant, told = running.pop(child)
             noticed_by = told.read_text() if told.exists() else "the clock"
