@@ -45,7 +45,7 @@ diagnose places evidence spelled""".split()
 #: After the corpus; tests that start another Python would not see the mutant.
 TESTS = """tests/test_checking_suspects tests/test_checking_contract tests/test_checking_corners tests/test_checking_liars
 tests/test_checking_wrong tests/test_checking_extremes tests/test_checking_large tests/test_checking_right
-tests/test_check_gradient tests/test_checking_trees tests/test_checking_libraries tests/test_report
+tests/test_check_gradient tests/test_checking_trees tests/test_checking_libraries tests/test_checking_units tests/test_report
 derivkit/checking/check derivkit/checking/spelled derivkit/checking/places""".split()
 OPTIONS = ["-xq", "-n0", "-knot loads_nothing and not does_not_load", "-pno:cacheprovider", "--hypothesis-seed=0"]
 OPTIONS += ["-Wignore::pytest.PytestAssertRewriteWarning"]  # what is imported once for all is not rewritten
@@ -54,8 +54,8 @@ LEFT_OUT = re.compile(
     r"NoOp|BinaryOperator_(Add|Sub|Mul|Div|FloorDiv|Mod|Pow|MatMul)_(LShift|RShift|Bit)"
     r"|ComparisonOperator_(Eq|NotEq|Lt|LtE|Gt|GtE)_Is|ComparisonOperator_Is(Not)?_(Eq|NotEq|Lt|LtE|Gt|GtE)"
 )
-#: Tests that take so many seconds are left out.
-LONG = 0.5
+#: Steps that take so many seconds, with coverage, are left out.
+LONG = 0.1
 #: A step may take this many times its own normal time, and this many seconds more.
 SLOWER, GRACE = 5.0, 2.0
 
@@ -145,7 +145,9 @@ class Clock:
 
     def __init__(self, normal: dict[str, float], through: set[str] | None = None) -> None:
         self.normal, self.through, self.taken, self.last = normal, through, {}, "collection"
-        self.coverage = coverage.Coverage(data_file=None, include=[str(ENGINE / "*.py")], messages=False)
+        self.coverage = coverage.Coverage(
+            data_file=None, config_file=False, include=[str(ENGINE / f"{file}.py") for file in FILES]
+        )
 
     def lines(self) -> dict[str, dict[int, set[str]]]:
         self.coverage.stop()
@@ -153,7 +155,8 @@ class Clock:
         return {Path(f).stem: {n: set(c) for n, c in data.contexts_by_lineno(f).items()} for f in data.measured_files()}
 
     def wanted(self, step: str) -> bool:
-        return not self.normal or (self.normal.get(step, 0.0) < LONG and (self.through is None or step in self.through))
+        reached = self.through is None or step in self.through or step not in self.normal
+        return not self.normal or (reached and self.normal.get(step, 0.0) < LONG)
 
     def start(self, step: str) -> None:
         if not self.normal:
@@ -232,14 +235,16 @@ def reaching(mutant: Mutant, lines: dict[str, dict[int, set[str]]]) -> set[str] 
     return None if "" in steps else steps
 
 
-def run(chosen: list[Mutant], workers: int) -> list[tuple[Mutant, str]]:
-    """Judge the mutants and return each with what noticed it."""
+def run(chosen: list[Mutant], workers: int, kept: Path) -> list[tuple[Mutant, str]]:
+    """Judge the mutants and return each with what noticed it; ``kept`` is where the normal times and lines of the steps are."""
     with tempfile.TemporaryDirectory() as folder:
         told = Path(folder) / "told"
-        os.waitpid(start(None, Clock({}), told), 0)
-        if told.read_text():
-            raise SystemExit(f"without a mutant, {told.read_text()} fails")
-        normal, lines = pickle.loads((Path(folder) / "normal").read_bytes())
+        if not kept.exists():
+            os.waitpid(start(None, Clock({}), told), 0)
+            if told.read_text():
+                raise SystemExit(f"without a mutant, {told.read_text()} fails")
+            kept.write_bytes((Path(folder) / "normal").read_bytes())
+        normal, lines = pickle.loads(kept.read_bytes())
         results, running, began = [], {}, time.monotonic()
         waiting = [(m, Path(folder) / str(n)) for n, m in enumerate(chosen)]
         while waiting or running:
@@ -269,10 +274,13 @@ def main() -> int:
     parser.add_argument("--per-file", type=int, default=30, help="how many mutants of each file, 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument(
+        "--times", type=Path, default=ROOT / ".venv-mutants-times", help="the steps' times, kept for the next run"
+    )
     options = parser.parse_args()
     samples = {file: sample(file, options.per_file, options.seed) for file in options.files}
     chosen = [m for mixed in zip_longest(*(s for s, _ in samples.values())) for m in mixed if m is not None]
-    results = run(chosen, options.workers)
+    results = run(chosen, options.workers, options.times)
     print(f"{'file':12} {'mutants':>8} {'sampled':>8} {'killed':>7}")
     for file, (some, every) in samples.items():
         killed = sum(bool(by) for m, by in results if m.file == file)
