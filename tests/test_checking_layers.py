@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from derivkit.checking.check import check_gradient, check_vjp
+from derivkit.errors import DerivkitError
 
 F32 = np.float32
 
@@ -96,3 +99,25 @@ def test_a_cast_inside_a_pullback_is_no_crooked_pullback(vjp, code):
 def test_rounded_slopes_are_not_in_another_order():
     report = check_gradient(lambda x: np.sum(np.sin(x)), lambda x: cast(np.cos(x)), X45)
     assert report.diagnosis == "precision", str(report)
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (lambda: check_vjp(np.sin, lambda y_bar: y_bar, X45), r"vjp\(cotangent, \*args\)"),
+        (lambda: check_gradient(np.sum, lambda: 1.0, X45), r"grad\(\*args\)"),
+        (lambda: check_gradient(np.sum, np.ones_like, np.arange(3)), r"astype\(float\)"),
+    ],
+)
+def test_a_call_that_cannot_work_says_which_would(call, hint):
+    with pytest.raises(DerivkitError) as caught:
+        call()
+    assert caught.value.hint is not None
+    assert re.search(hint, caught.value.hint)
+
+
+def test_a_gradient_without_return_and_one_for_too_few_arguments():
+    f = lambda x, y: float(np.sum(x * y))  # noqa: E731
+    assert "is a return missing?" in str(check_gradient(f, lambda x, y: None, X45, X45))
+    assert "1 entry for 2 arguments: give None for one that has no gradient" in str(check_gradient(f, lambda x, y: y, X45, X45))
+    assert check_gradient(f, lambda x, y: (y, None), X45, X45).ok

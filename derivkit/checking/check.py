@@ -111,7 +111,8 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
     names = argument_names(f, len(args))
     found = leaves(args, names) or leaves(args, names, hollow=True)
     if not found:
-        raise DerivkitError("no argument is a float or a float array: nothing to differentiate", code="DK010")
+        hint = "integers are not differentiable: write 1.0 for 1, or x.astype(float)"
+        raise DerivkitError("no argument is a float or a float array: nothing to differentiate", code="DK010", hint=hint)
     value, derivative = hosted(kind, f, claim)
     task = Task(kind, value, derivative, args, found, seed, rtol, [0], dict(np.geterr()))
     wide = widened_arguments(args, found)

@@ -27,6 +27,13 @@ COARSE = 1e-12
 SLACK = 1e-9
 #: And by this share where f may be anybody's: an iteration stopped at its tolerance has a slope of its own, off by some of it.
 GRANTED = 1e-8
+#: How the claim of each kind is called, for one that takes other arguments.
+CALLED = {
+    "gradient": "the gradient is called as grad(*args)",
+    "vjp": "the pullback is called as vjp(cotangent, *args)",
+    "jvp": "the pushforward is called as jvp(tangents, *args)",
+    "jacobian": "the Jacobian is called as jac(*args)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +107,8 @@ def call(task: Task, what: str, function: Callable[..., Any], *args: Any) -> Any
     except DerivkitError:
         raise
     except Exception as error:
-        raise DerivkitError(f"{what} raised {type(error).__name__}: {echo(error, 120)}", code="DK050") from error
+        hint = CALLED[task.kind] if isinstance(error, TypeError) and what != "f" else None
+        raise DerivkitError(f"{what} raised {type(error).__name__}: {echo(error, 120)}", code="DK050", hint=hint) from error
 
 
 def unalarmed(function: Callable[..., Any], *args: Any) -> Any:
