@@ -1,4 +1,4 @@
-"""The checker on its corpus of right and wrong gradients: ``python scripts/bench_checking.py [seeds]``.
+"""The checker on its corpus of right and wrong gradients: ``scripts/bench checking [seeds]``.
 
 Prints how many wrong ones are rejected, right ones accepted and causes named, and at what cost; exit 1 when a limit is missed.
 The rows, with the proofs of their labels, are in ``tests/gradient_cases``.

@@ -230,6 +230,13 @@ WRONG = {
         None,
         np.array([0.0, 1.0, 0.0, 3.0, 0.0, 0.5]),
     ),
+    "two maxima, off in opposite ways": (
+        lambda x, y: float(x.max() + y.max()),
+        lambda x, y: (np.array([0.6, 0.6, 0.0]), np.array([0.4, 0.4, 0.0])),
+        "kink",
+        np.array([1.0, 1.0, 0.3]),
+        np.array([1.0, 1.0, 0.3]),
+    ),
     "dense": (cube, lambda x: np.exp(np.sin(5 * x)), "dense", X34),
     "negligible leaf": (lambda x, y: float(x @ x + 1e-6 * (y @ y)), lambda x, y: (2 * x, 3e-6 * y), "scale:1.5", X5, X5 + 1),
 }
@@ -413,6 +420,20 @@ def test_same_seed_same_report_and_the_global_state_is_left_alone():
     assert one == two
     assert one.seed == 5
     assert np.array_equal(before, np.random.get_state()[1])
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        check_gradient(cube, cube_grad, X5),
+        check_vjp(np.sin, lambda y, x: y * np.cos(x), X5),
+        check_jvp(np.sin, lambda v, x: v * np.cos(x), X5),
+        check_jacobian(np.sin, lambda x: np.diag(np.cos(x)), X5),
+    ],
+)
+def test_the_seed_is_0_unless_another_is_given(report):
+    assert report.ok
+    assert report.seed == 0
 
 
 def test_noise_is_undecided_and_rtol_only_relaxes():

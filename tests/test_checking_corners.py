@@ -10,6 +10,7 @@ import pytest
 
 import derivkit as dk
 from derivkit.checking import many
+from derivkit.checking.line import Line, quantum, rung
 from derivkit.checking.narrow import _apart, _rounded
 from derivkit.checking.report import Report
 from derivkit.checking.sending import packed
@@ -79,6 +80,46 @@ def test_float16_with_a_vjp_a_jvp_and_a_jacobian() -> None:
     assert dk.check_jvp(lambda x, y: x * y, lambda dots, x, y: dots[0] * y + x * dots[1], x, x + 1).ok
     assert dk.check_jacobian(np.square, lambda x: np.diag(2 * x), x).ok
     assert dk.check_gradient(lambda x: np.sum(x * x), lambda x: (2 * x)[:2], x).diagnosis == "shape"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_float16_within_is_noise_to_small_entries_and_no_fault(seed: int) -> None:
+    x = np.array([-0.4, 0.077, -0.88, 1.46, -1.03, 0.29, -0.28]) * np.random.default_rng(seed).uniform(0.8, 1.2)
+
+    def f(x: np.ndarray) -> float:
+        return float(np.sum(x.astype(np.float16) ** 2))
+
+    report = dk.check_gradient(f, lambda x: 2 * x, x)
+    assert report.ok or report.undecided
+    thrice = dk.check_gradient(f, lambda x: 6 * x, x)
+    assert float(str(thrice.diagnosis).removeprefix("scale:")) == pytest.approx(3, rel=0.01)
+
+
+def test_a_leaf_that_does_not_matter_does_not_keep_float32_from_being_measured_in_float64() -> None:
+    def f(x: np.ndarray, y: np.ndarray) -> np.floating:
+        return np.sum(np.sin(y)) + 0 * np.sum(x)
+
+    report = dk.check_gradient(f, lambda x, y: (0 * x, np.cos(y)), X.astype(np.float32), X.astype(np.float32))
+    assert report.evidence == ("measured with float64 copies of the arguments",)
+
+
+@pytest.mark.parametrize(
+    ("places", "steps", "height"),
+    [
+        (1e4, (0.2, 0.0717, 0.0203, 0.0053, 0.0003, 1e-5, 2e-6), 1e-4),  # 3 and 53 quanta: the quantum is no move that was seen
+        (1e4, (0.9, 0.0203, 0.0053, 0.0003, 1e-5, 2e-6), 1e-4),  # what is far is left out
+        (1e4, (0.2, 0.0717, 0.0203, 1e-5, 2e-6), 0.0),  # three moves are on some grid by chance
+        (1e4, (0.2, 0.0717, 0.0203, 0.0003, 1e-5), 0.0),  # flat once may be chance, too
+        (2e1, (0.2, 0.15, 0.1, 0.05, 1e-5, 2e-6), 0.0),  # a few large steps are meant
+        (None, (0.2, 0.0717, 0.0203, 0.0053, 0.0003, 1e-5, 2e-6), 0.0),
+    ],
+)
+def test_the_height_of_a_functions_steps(places: float | None, steps: tuple[float, ...], height: float) -> None:
+    def value(point: tuple[np.ndarray, ...]) -> float:
+        return float(point[0] if places is None else np.round(point[0] * places) / places)
+
+    line = Line(value, lambda moved: 0.0, (np.array(1.0),), (np.array(1.0),), 1.0, 2.0**-52)
+    assert quantum(line, [rung(line, step) for step in steps]) == pytest.approx(height, rel=1e-9)
 
 
 def test_what_is_rounded_and_how_far_apart() -> None:

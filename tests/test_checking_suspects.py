@@ -79,6 +79,7 @@ PLANTED = {
     "right but for one block": (check_gradient, smooth, lambda x: put(slope(x), 2, 0.7), X45),
     "right but for a few entries": (check_gradient, smooth, lambda x: put(slope(x), (2, 3), 0.7), X45),
     "the slope of a penalty": (check_gradient, lambda x: smooth(x) + 0.3 * float(np.sum(x**2)), slope, X6),
+    "should be zero": (check_gradient, lambda x, y: smooth(y), lambda x, y: (np.exp(x), slope(y)), X6, Y6),
     "one path of the chain rule": (check_gradient, lambda x: smooth(x) + 2 * float(np.sum(x)), slope, X6),
     "a mean, deviation or norm along": (
         check_gradient,

@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import records
 from gradient_cases import scores
 from gradient_cases.proof import unproved
 from gradient_cases.rows import rows
@@ -39,6 +40,20 @@ def test_every_right_gradient_is_accepted_and_every_wrong_one_rejected(results):
 def test_the_cause_and_the_leaf_are_named_at_the_promised_cost(results):
     numbers = {name: value for name, value in scores.shares(results).items() if name != "seconds"}
     assert scores.missed(numbers) == [], "\n".join(scores.complaints(results))
+    assert scores.complaints(results) == []
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_each_check_reads_and_costs_as_recorded(results, update_golden):
+    with np.errstate(all="ignore"):
+        lines = [records.line(name, check()) for name, check in records.tables()]
+    lines += [records.line(r.row.name, r.report) for r in results]
+    if update_golden:
+        records.FILE.write_text("\n".join((*lines, "")), encoding="utf-8")
+    stories, bars = records.departures(lines)
+    better = "if the new are better, scripts/test tests/test_gradient_cases.py --update-golden\n"
+    assert len(stories) <= records.OTHERWISE, better + "\n".join(stories)
+    assert len(bars) <= records.BARS, better + "\n".join(bars)
 
 
 def test_no_verdict_depends_on_the_global_random_state(results):

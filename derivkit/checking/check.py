@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from derivkit.checking.contract import contract
+from derivkit.checking.contract import CROOKED, contract
 from derivkit.checking.diagnose import diagnose
 from derivkit.checking.directions import directions, joint, settle
 from derivkit.checking.evidence import blamed, every_entry, evidence_for, worst_entries
@@ -111,7 +111,8 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
     names = argument_names(f, len(args))
     found = leaves(args, names) or leaves(args, names, hollow=True)
     if not found:
-        raise DerivkitError("no argument is a float or a float array: nothing to differentiate", code="DK010")
+        hint = "integers are not differentiable: write 1.0 for 1, or x.astype(float)"
+        raise DerivkitError("no argument is a float or a float array: nothing to differentiate", code="DK010", hint=hint)
     value, derivative = hosted(kind, f, claim)
     task = Task(kind, value, derivative, args, found, seed, rtol, [0], dict(np.geterr()))
     wide = widened_arguments(args, found)
@@ -130,7 +131,8 @@ def _measured(task: Task) -> Report:
     if isinstance(problem, Finding):
         return _report_finding(task, problem)
     wide = widened(task, problem)
-    return _judge(task, problem) if wide is None else _judge_widely(*wide)
+    report = _judge(task, problem) if wide is None else _judge_widely(*wide)
+    return _report_finding(task, CROOKED) if problem.bent and (report.ok or report.undecided) else report
 
 
 def _judge(task: Task, problem: Problem) -> Report:
@@ -296,14 +298,13 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
         return _report(task, ok=False, worst=worst, diagnosis="dense", summary="is wrong", evidence=(evidence,))
     problem = replace(problem, noise=max(problem.noise, min(r.noise for _, r in wrong)))
     rng = np.random.default_rng([task.seed, 4])
-    blame = blamed(task, problem, wrong, rng)
-    cases = evidence_for(task, problem, blame, rng)
-    found = [diagnose(case) for case in cases]
-    code, sentence = found[0]
-    entries = [entry for case in cases for entry in worst_entries(task, problem, case, code)]
+    blame, cases = evidence_for(task, problem, blamed(task, problem, wrong, rng), rng)
+    found = sorted(((*diagnose(case), case) for case in cases), key=lambda one: one[0] == "dense")  # a cause goes before none
+    code, sentence, first = found[0]
+    entries = [entry for own, _, case in found for entry in worst_entries(task, problem, case, own)]
     entries.sort(key=lambda e: -abs(e.yours - e.measured))
-    others = tuple(f"{case.name}: {c}" for case, (c, _) in zip(cases, found, strict=True)) if len(cases) > 1 else ()
-    share = f"measured slopes of {cases[0].name}: {cases[0].measured.size}, largest bar {float(np.max(cases[0].bars)):.1g}"
+    others = tuple(f"{case.name}: {own}" for own, _, case in found) if len(cases) > 1 else ()
+    share = f"measured slopes of {first.name}: {first.measured.size}, largest bar {float(np.max(first.bars)):.1g}"
     told = {"diagnosis": code, "summary": sentence, "blame": tuple(blame), "entries": tuple(entries)}
     told["leaves"] = tuple(every_entry(case) for case in cases if case.rows is None)
     return _report(task, ok=False, worst=worst, evidence=(share, *others), **told)

@@ -12,7 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from derivkit.checking import factors, places
-from derivkit.checking.measured import Evidence, Floats, Mask, fit, lone, when
+from derivkit.checking.measured import Evidence, Mask, fit, lone, when
+
+#: A coefficient of three digits is exact to this share, or it is none.
+ROUND = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,15 @@ def _zero(e: Evidence) -> str | None:
 def _factor(e: Evidence) -> float | None:
     if lone(e) or not _moves(e):
         return None
-    predicted = e.project(e.claim)
-    weighted = predicted * e.weights() ** 2
-    norm = float(predicted @ weighted)
-    ratio = float(weighted @ e.measured) / norm if norm > 0 else 0.0
+    weights = e.weights()
+    predicted, measured, bars = e.project(e.claim) * weights, e.measured * weights, e.bars * weights
+    top = float(np.max(np.abs(predicted), initial=0.0))
+    if not 0 < top < np.inf:
+        return None
+    ratio = float(predicted / top @ (measured / top)) / float(np.sum((predicted / top) ** 2))
     if not ratio or not np.isfinite(ratio) or not e.agrees(ratio * e.claim):
         return None
-    uncertainty = min(float(np.linalg.norm(e.bars)) / float(np.linalg.norm(e.measured)), 1e-4)
+    uncertainty = min(float(np.linalg.norm(bars / top)) / float(np.linalg.norm(measured / top)), 1e-4)
     for exact in (round(ratio), 1 / round(1 / ratio) if round(1 / ratio) else 0):
         if exact not in (0, 1) and abs(exact / ratio - 1) <= 2 * uncertainty + 1e-9:  # 1 would be no fault
             return 1 / exact
@@ -71,6 +76,11 @@ def _factor(e: Evidence) -> float | None:
 def _moves(e: Evidence) -> bool:
     """Return whether anything was measured that is not zero: of nothing, everything is a multiple."""
     return bool(np.any(np.abs(e.measured) > 5 * e.bars))
+
+
+def _still(e: Evidence) -> str | None:
+    most = 1e-3 * float(np.max(np.abs(e.project(e.claim)), initial=0.0))
+    return when(not _moves(e) and bool(np.all(np.abs(e.measured) + 5 * e.bars <= most)))
 
 
 def _sign(e: Evidence) -> str | None:
@@ -92,17 +102,21 @@ def _regulariser(e: Evidence) -> str | None:
     signs = np.sign(e.point)
     mixed = np.unique(signs[signs != 0]).size > 1  # of one sign, the penalty's slope is just a constant: a missing term
     for term, shown in ((e.point, e.name), *([(signs, f"sign({e.name})")] if mixed else [])):
-        if (found := fit(e, [term])) is not None and not _length_held(e, e.claim + float(found[0]) * term):
+        if (found := fit(e, [term])) is not None and not (term is e.point and _length_held(e, float(found[0]))):
             much = f"{abs(float(found[0])):.6g} · {shown}"
             return f"lacks {much}" if found[0] > 0 else f"has {much} too much"
     return None
 
 
-def _length_held(e: Evidence, truth: Floats) -> bool:
+def _length_held(e: Evidence, coefficient: float) -> bool:
     """Return whether the truth has nothing along the argument, though the claim has: its length was taken for a constant.
 
-    No penalty: that would cancel the claim's part along the argument by chance only.
+    A penalty would cancel the claim's part along the argument by chance only, unless f does not mind the argument's length;
+    but a penalty's coefficient has been written down by somebody: it is a round number.
     """
+    if abs(float(f"{coefficient:.3g}") / coefficient - 1) <= ROUND:
+        return False
+    truth = e.claim + coefficient * e.point
     mine, true = float(np.sum(e.claim * e.point)), float(np.sum(truth * e.point))
     return abs(true) <= 1e-3 * abs(mine) and bool(np.any(np.abs(truth) > 1e-3 * np.max(np.abs(e.claim))))
 
@@ -124,7 +138,7 @@ def _mask(e: Evidence) -> str | None:
     """Return whether the truth is the claim where a mask lets it through and zero elsewhere, or the masks exclude each other."""
     if e.point.shape == e.claim.shape:
         sides = (e.point > 0, e.point < 0, np.abs(e.point) < 1, np.abs(e.point) > 1)
-        if any(not side.all() and np.any(e.claim[side]) and e.agrees(np.where(side, e.claim, 0.0)) for side in sides):
+        if any(_closed(e, ~side) and e.agrees(np.where(side, e.claim, 0.0)) for side in sides):
             return ""
     if e.rows is not None or e.claim.size < 4:
         return None
@@ -135,6 +149,11 @@ def _mask(e: Evidence) -> str | None:
     if through.all() or not through.any() or few:
         return None
     return when(e.agrees(np.where(through, e.claim, 0.0)) or not np.any(through & (e.claim != 0)))
+
+
+def _closed(e: Evidence, off: Mask) -> bool:
+    """Return whether the claim lets the larger part of what is ``off`` through, as if there were no mask; not only an entry."""
+    return bool(np.any(off) and np.any(e.claim[~off])) and 2 * int(np.count_nonzero(e.claim[off])) > int(np.sum(off))
 
 
 def wrong_part(e: Evidence) -> Mask | None:
@@ -185,14 +204,16 @@ def _block(e: Evidence) -> str | None:
     is_box = np.prod([len(s) for s in spans]) == part.sum() and all(len(s) == s[-1] - s[0] + 1 for s in spans)
     full_line = part.ndim > 1 and any(len(s) == n > 1 for s, n in zip(spans, part.shape, strict=True))
     most = 2 * part.sum() > part.size  # of such a claim "right but for" would be the wrong word
-    return when(bool(is_box) and not most and bool(full_line or part.sum() > _few_limit(part.size)))
+    block = bool(is_box) and not most and bool(full_line or part.sum() > _few_limit(part.size))
+    return when(block and not factors.certain(e))
 
 
 def _few_entries(e: Evidence) -> str | None:
     part = wrong_part(e)
     if part is None or part.all() or not part.any():
         return None
-    return when(int(part.sum()) <= (_few_limit(part.size) if e.rows is None else 16))
+    few = int(part.sum()) <= (_few_limit(part.size) if e.rows is None else 16)
+    return when(few and not factors.certain(e))
 
 
 def _partly_zero(e: Evidence) -> str | None:
@@ -227,6 +248,7 @@ SUSPECTS: tuple[Suspect, ...] = (
     Suspect("block", "{name}'s gradient is right but for one block (row, column, gate)", _block),
     Suspect("few-entries", "{name}'s gradient is right but for a few entries", _few_entries),
     Suspect("regulariser", "{name}'s gradient {detail}: the slope of a penalty on {name}", _regulariser),
+    Suspect("dense", "{name}'s gradient should be zero: f does not move with {name} here", _still),
     Suspect("missing-term", "{name}'s gradient lacks an added term: one path of the chain rule", _missing_term),
     Suspect(
         "missing-term",

@@ -26,7 +26,7 @@ ENOUGH = 300
 
 
 def blamed(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Residual]], rng: np.random.Generator) -> list[int]:
-    """Return the leaves whose own part of the claim is wrong; all of them if none can be told.
+    """Return the leaves whose own part of the claim is wrong; none if that cannot be told.
 
     A ``wrong`` line that moves one leaf alone has told already.
     """
@@ -38,7 +38,7 @@ def blamed(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Residual]],
         return len(moving) == 1 or k in told or settle(task, problem, only(direction, k))[1].verdict == "wrong"
 
     blame = None if told or len(moving) == 1 else quick.blamed(task, problem, wrong[0], alone)
-    return blame or [k for k in moving if alone(k)] or moving
+    return blame or [k for k in moving if alone(k)]
 
 
 def slope(problem: Problem, direction: tuple[Floats, ...]) -> tuple[float, float]:
@@ -92,7 +92,8 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     if problem.grain > COARSE:  # the claim's own rounding is no fault
         known_values = values[np.isfinite(values)]
         bars = bars + 16 * problem.grain * (np.abs(np.where(np.isfinite(values), values, 0.0)) + typical(known_values))
-    return Evidence(task.leaves[k].name, k, claim, point, rows, np.where(np.isfinite(values), values, 0.0), bars, others, faulty)
+    values, own = np.where(np.isfinite(values), values, 0.0), None if rows is not None else units
+    return Evidence(task.leaves[k].name, k, claim, point, rows, values, bars, others, faulty, own)
 
 
 def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
@@ -109,7 +110,10 @@ def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
     others = tuple(j for j in every if j.shape == claim.shape and not np.array_equal(j, claim))
     function = getattr(task.f, "__name__", "f").replace("<lambda>", "f")
     name = f"d({function})/d({task.leaves[k].name})"
-    return Evidence(name, k, claim, np.zeros(0), None, truth.ravel(), bars.ravel(), others, lambda mask: True)
+    moved = np.abs(truth) * scales(problem.point[k].astype(np.float64))
+    largest = np.max(moved, axis=tuple(range(problem.output.ndim, truth.ndim)), keepdims=True)
+    units = np.where(largest > 0, scales(problem.point[k].astype(np.float64)) / np.where(largest > 0, largest, 1.0), 1.0)
+    return Evidence(name, k, claim, np.zeros(0), None, truth.ravel(), bars.ravel(), others, lambda mask: True, units.ravel())
 
 
 def every_entry(case: Evidence) -> Leaf:
@@ -118,13 +122,21 @@ def every_entry(case: Evidence) -> Leaf:
     return Leaf(case.name, case.claim.shape, yours, measured, bars)
 
 
-def evidence_for(task: Task, problem: Problem, blame: Sequence[int], rng: np.random.Generator) -> list[Evidence]:
-    """Measure the first of the blamed leaves, and up to three more as long as that is cheap."""
+def evidence_for(
+    task: Task, problem: Problem, blame: Sequence[int], rng: np.random.Generator
+) -> tuple[list[int], list[Evidence]]:
+    """Measure the first of the blamed leaves, and up to three more as long as that is cheap; return who is to blame, and why.
+
+    Where no leaf could be blamed all are suspected, and one that comes out right is cleared if another does not.
+    """
+    suspects = blame or [k for k, c in enumerate(problem.claims or ()) if c is not None]
     cases: list[Evidence] = []
-    for k in blame[:4]:
-        if not cases or task.calls[0] < ENOUGH:
+    for k in suspects[:4]:
+        if task.calls[0] < ENOUGH or not (cases and (blame or cases[-1].convicts())):
             cases.append(evidence_of(task, problem, k, rng))
-    return cases
+    convicted = [case for case in cases if blame or case.convicts()] or cases
+    cleared = {case.position for case in cases} - {case.position for case in convicted}
+    return [k for k in suspects if k not in cleared], convicted
 
 
 def worst_entries(task: Task, problem: Problem, case: Evidence, code: str) -> list[Entry]:

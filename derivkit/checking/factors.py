@@ -44,6 +44,20 @@ LOCAL: dict[str, Callable[[Floats], Floats]] = {
 }
 #: So many different values must the argument have, or any two factors look alike.
 SPREAD = 3
+#: What hundreds of guesses cannot hit by chance, in three entries.
+SURE = 1e-6
+
+
+def certain(e: Evidence) -> bool:
+    """Return whether a lost or exchanged function of the argument explains the claim, also where few entries are not zero.
+
+    Those would look like a block, or like a few wrong entries; a factor that fits them all is no chance.
+    """
+    nonzero = e.claim != 0
+    sharp = bool(np.all(5 * e.bars <= SURE * np.max(np.abs(e.measured), initial=0.0)))
+    if e.rows is not None or not sharp or lone(e) or e.point.shape != e.claim.shape or np.unique(e.point[nonzero]).size < SPREAD:
+        return False
+    return _first_proportional(e, list(_exchanges(e.point.ravel()))) is not None
 
 
 def missing_factor(e: Evidence) -> str | None:

@@ -55,11 +55,11 @@ def shifts(problem: Problem) -> Iterator[Line]:
         np.zeros(p.shape) if skip else scales(p.astype(np.float64)) for p, skip in zip(problem.point, unclaimed, strict=True)
     ]
     even = tuple(np.full(s.shape, np.median(s) if s.size else 1.0) for s in sizes)
-    along = tuple(np.where(p < 0, -s, s) for p, s in zip(problem.point, sizes, strict=True))
+    along = tuple(np.where(s > 0, p.astype(np.float64), 0.0) for p, s in zip(problem.point, sizes, strict=True))
     leaves = [k for k, skip in enumerate(unclaimed) if not skip]
     for whole in (even, along):
         parts = [only(whole, k) for k in leaves] if len(leaves) > 1 else []
-        yield from (line_along(problem, direction) for direction in (whole, *parts[:ROWS]))
+        yield from (line_along(problem, u) for u in (whole, *parts[:ROWS]) if any(np.any(v) for v in u))
     for k in leaves[:ROWS]:
         for axis, count in enumerate(sizes[k].shape if sizes[k].ndim > 1 else ()):
             for index in range(min(count, ROWS)):

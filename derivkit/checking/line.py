@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 _EPS = float(np.finfo(np.float64).eps)
+#: Values that all have so few bits are whole numbers, not the 11 bits of float16.
+_FEW_BITS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,24 @@ def _fourth(line: Line, hair: float) -> float:
         values.append(line.value(point) - line.base - line.predict(moved))
     fourth = np.diff(np.array(values), 4)
     return 2 * float(np.max(np.abs(fourth))) / math.sqrt(70) if np.all(np.isfinite(fourth)) else 0.0
+
+
+def narrowed(values: Floats) -> float:
+    """Return the epsilon of the float16 or float32 in which all of four values or more fit, else 0: there was a cast within.
+
+    Whole numbers and the like fit as well; they need few digits, those of a narrow float most that it has.
+
+    >>> narrowed(np.array([1.0, 2.0, 3.0, 5.0])) == np.finfo(np.float32).eps
+    True
+    """
+    if values.size < 4:
+        return 0.0
+    fraction = np.ldexp(np.frexp(values)[0], _FEW_BITS)
+    plain = bool(np.all(fraction == np.rint(fraction)))
+    with np.errstate(over="ignore"):
+        if not plain and np.all(values.astype(np.float16) == values):
+            return float(np.finfo(np.float16).eps)
+        return float(np.finfo(np.float32).eps) if np.all(values.astype(np.float32) == values) else 0.0
 
 
 def quantum(line: Line, rungs: Sequence[Rung]) -> float:

@@ -18,7 +18,8 @@ class Evidence:
 
     ``claim`` and ``point`` have the leaf's shape (n entries; ``point`` is empty where it has no meaning); ``rows``
     (K, n) are the directions measured, ``None`` when every entry was; ``measured`` and ``bars`` are (K,) or (n,);
-    ``others`` the claims for the other leaves; ``faulty`` tells whether the claim is wrong on a masked part.
+    ``others`` the claims for the other leaves; ``faulty`` tells whether the claim is wrong on a masked part; ``units`` (n,)
+    are the entries' own units, where each was measured.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Evidence:
     bars: Floats
     others: tuple[Floats, ...]
     faulty: Callable[[Mask], bool]
+    units: Floats | None = None
 
     def project(self, array: Floats) -> Floats:
         """Return what ``array`` (leaf-shaped) predicts for the measured slopes."""
@@ -41,15 +43,28 @@ class Evidence:
 
     def allowed(self) -> Floats:
         """Return how far a true slope may lie from a measured one: never so far that the fault itself would fit in."""
-        size = float(np.max(np.abs(self.measured), initial=0.0))
-        fault = float(np.max(np.abs(self.project(self.claim) - self.measured), initial=0.0))
-        return np.asarray(5 * self.bars + min(1e-7 * size, 1e-3 * fault))
+        fault = self.project(self.claim) - self.measured
+        return np.asarray(5 * self.bars + np.minimum(1e-7 * self._largest(self.measured), 1e-3 * self._largest(fault)))
+
+    def _largest(self, values: Floats) -> Floats:
+        """Return the largest of the values: as they are, or for moves of one unit each, whichever is less there.
+
+        Of entries in far units, what is rounding in one may be all of another.
+        """
+        size = np.full(values.shape, float(np.max(np.abs(values), initial=0.0)))
+        if self.units is None:
+            return size
+        return np.asarray(np.minimum(size, float(np.max(np.abs(values * self.units), initial=0.0)) / self.units))
+
+    def convicts(self) -> bool:
+        """Return whether something was measured that the claim cannot be."""
+        return not self.agrees(self.claim)
 
     def weights(self) -> Floats:
         """Return the weight of each measurement in a fit: what is known badly must not spoil what is known well."""
         allowed = self.allowed()
-        least = 1e-9 * float(np.max(np.abs(self.measured), initial=0.0))
-        return np.asarray(np.max(allowed, initial=0.0) / np.maximum(allowed, max(least, 1e-300)))
+        least = np.maximum(1e-9 * self._largest(self.measured), 1e-300)
+        return np.asarray(np.max(allowed, initial=0.0) / np.maximum(allowed, least))
 
     def misses(self) -> Mask:
         """Return which entries are certainly wrong; only where every entry was measured."""

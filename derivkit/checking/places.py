@@ -11,6 +11,7 @@ from derivkit.checking.measured import Evidence, Floats, fit, lone, when
 
 AXES = 4  # axes of which every order is tried
 FARTHEST = 3  # places that a term is looked for beside its own
+PLAIN = 10  # so many times what is allowed must entries be off, to be in each other's places
 SPARE = 2  # measurements that a fit must leave over, so that it cannot fit anything
 
 
@@ -29,6 +30,9 @@ def permutation(e: Evidence) -> str | None:
             return ""
     if e.rows is None and e.claim.size > 1:
         allowed = float(np.max(e.allowed()))
+        off = np.abs(e.claim.ravel() - e.measured)
+        if float(np.median(off[e.misses().ravel()])) <= PLAIN * allowed:
+            return None  # what differs by little more than is allowed is in the same order anyway
         return when(bool(np.all(np.abs(np.sort(e.claim.ravel()) - np.sort(e.measured)) <= allowed)))
     return None
 
@@ -86,8 +90,10 @@ def doubled(e: Evidence) -> str | None:
     symmetric = (g + np.diag(np.diagonal(g))) / 2
     if e.rows is not None:
         return when(e.agrees(symmetric))
+    halves = [half for half in (np.tril, np.triu) if np.array_equal(half(g), g)]
     truth = e.measured.reshape(g.shape)
     made = truth + truth.T - np.diag(np.diagonal(truth))
+    made = halves[0](made) if len(halves) == 1 else made
     return when(bool(np.all(np.abs(made - g).ravel() <= 2 * np.maximum(e.allowed(), e.allowed().reshape(g.shape).T.ravel()))))
 
 
@@ -111,10 +117,10 @@ def right_total(e: Evidence) -> str | None:
     """
     if e.rows is not None or e.claim.size < 3 or e.claim.ndim != 1:
         return None
-    truth, allowed = e.measured, float(np.max(e.allowed()))
+    truth = e.measured
     total, mass = abs(float(np.sum(truth))), float(np.sum(np.abs(truth)))
     moved = int(np.count_nonzero(e.misses()))
-    same_total = abs(float(np.sum(e.claim)) - float(np.sum(truth))) <= allowed * e.claim.size
+    same_total = abs(float(np.sum(e.claim)) - float(np.sum(truth))) <= float(np.sum(e.bars)) + 1e-9 * mass
     return when(moved > 2 and total > 1e-3 * mass and same_total)
 
 
@@ -131,15 +137,25 @@ def held(e: Evidence) -> str | None:
     lines += [tuple(range(k, x.ndim)) for k in range(x.ndim - 1)]  # a layer's statistics
     lines += [tuple(a for a in range(x.ndim) if a != k) for k in range(x.ndim) if x.ndim > 2]  # a channel's
     explains = _spanned if e.rows is None else _projected
-    found = next((a for a in lines if np.prod([x.shape[k] for k in a]) >= 2 + SPARE and explains(e, a)), None)
+    found = next((a for a in lines if _spare(x.shape, a) >= SPARE and explains(e, a)), None)
     return None if found is None else f"axis {found[0]}" if len(found) == 1 else f"axes {found}"
+
+
+def _spare(shape: tuple[int, ...], axes: tuple[int, ...]) -> int:
+    """Return how many entries two multiples for each line leave over; lines of two leave nothing, however many there are."""
+    along, size = int(np.prod([shape[k] for k in axes])), int(np.prod(shape))
+    return size - 2 * (size // along) if along > 2 else 0
 
 
 def _spanned(e: Evidence, axes: tuple[int, ...]) -> bool:
     """Say whether truth and claim differ by multiples of 1 and x, others for each line."""
-    rest = e.measured.reshape(e.claim.shape) - e.claim
-    mean = rest.mean(axes, keepdims=True)
-    return e.agrees(e.claim + mean + _along(e.point, rest - mean, axes))
+    rest, weights = e.measured.reshape(e.claim.shape) - e.claim, e.weights().reshape(e.claim.shape) ** 2
+    total = weights.sum(axes, keepdims=True)
+    mean = (weights * rest).sum(axes, keepdims=True) / total
+    centred = e.point - (weights * e.point).sum(axes, keepdims=True) / total
+    square = (weights * centred**2).sum(axes, keepdims=True)
+    slope = (weights * centred * (rest - mean)).sum(axes, keepdims=True) / np.where(square > 0, square, 1.0)
+    return e.agrees(e.claim + mean + slope * centred)
 
 
 def _projected(e: Evidence, axes: tuple[int, ...]) -> bool:

@@ -22,6 +22,8 @@ from derivkit.errors import DerivkitError
 #: A move of the arguments that float32 (and anything coarser) rounds away: a function that computes in float64 sees it.
 _HAIR = 1e-8
 _DOUBT = 10.0
+#: A sum over a batch loses so many epsilons of a typical one.
+SUMMED = 64.0
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -99,12 +101,12 @@ def _short(claims: Sequence[Floats | None]) -> bool:
 def departure(problem: Problem, precise: Problem) -> float:
     """Return how far the claims of low precision are from those in float64, at the worst entry, relative to that entry.
 
-    An entry far below its leaf's typical size is held against a share of that: cancellation leaves it no digits.
+    What rounding does to the sum that an entry is, in proportion to its leaf's typical entry, does not count: an entry far
+    below that has few digits left.
     """
     worst = 0.0
     for low, high in zip(problem.claims or (), precise.claims or (), strict=True):
         if low is not None and high is not None:
-            floor = 1e3 * problem.grain * typical(high)
-            off = np.abs(low - high)
-            worst = max(worst, float(np.max(np.where(off > 0, off / np.maximum(np.abs(high), max(floor, 1e-300)), 0.0))))
+            off = np.maximum(np.abs(low - high) - SUMMED * problem.grain * typical(high), 0.0)
+            worst = max(worst, float(np.max(np.where(off > 0, off / np.maximum(np.abs(high), 1e-300), 0.0))))
     return worst

@@ -27,6 +27,13 @@ COARSE = 1e-12
 SLACK = 1e-9
 #: And by this share where f may be anybody's: an iteration stopped at its tolerance has a slope of its own, off by some of it.
 GRANTED = 1e-8
+#: How the claim of each kind is called, for one that takes other arguments.
+CALLED = {
+    "gradient": "the gradient is called as grad(*args)",
+    "vjp": "the pullback is called as vjp(cotangent, *args)",
+    "jvp": "the pushforward is called as jvp(tangents, *args)",
+    "jacobian": "the Jacobian is called as jac(*args)",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +61,7 @@ class Problem:
     ``predict`` gives the claimed change of F for a displacement; ``unit`` is the epsilon of F's values, ``grain`` the
     coarsest of f and the claim: a right claim may be off by so much.  A claim that is off by less than ``doubt`` times
     its tolerance is not called wrong: it may be rounding that piled up.  ``noise`` is what the joint directions have
-    shown of the absolute error of F's values.
+    shown of the absolute error of F's values.  ``bent``: a pullback is not quite linear, and wrong, whatever is measured.
     """
 
     value: Callable[[Point], float]
@@ -69,6 +76,7 @@ class Problem:
     jacobians: tuple[Array | None, ...] = ()
     doubt: float = 1.0
     noise: float = 0.0
+    bent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,8 @@ def call(task: Task, what: str, function: Callable[..., Any], *args: Any) -> Any
     except DerivkitError:
         raise
     except Exception as error:
-        raise DerivkitError(f"{what} raised {type(error).__name__}: {echo(error, 120)}", code="DK050") from error
+        hint = CALLED[task.kind] if isinstance(error, TypeError) and what != "f" else None
+        raise DerivkitError(f"{what} raised {type(error).__name__}: {echo(error, 120)}", code="DK050", hint=hint) from error
 
 
 def unalarmed(function: Callable[..., Any], *args: Any) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from derivkit.checking.line import Line, Rung, quantum, rung, scatter
+from derivkit.checking.line import Line, Rung, narrowed, quantum, rung, scatter
 from derivkit.numeric.finite_difference import LARGEST_STEP, RATIO, extrapolate, windows
 
 Floats = NDArray[np.float64]
@@ -26,8 +26,8 @@ _EPS = float(np.finfo(np.float64).eps)
 QUICK, STRIDE = 5, 3
 #: A claim that agrees to this share of the slopes' norm in the first look is settled.
 SHARP = 1e-8
-#: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder.
-FINE = 1e-6
+#: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder; in low precision.
+FINE, CLOSE = 1e-6, 1e-3
 #: One-sided slopes that differ by a lower share than this are measured again, at other steps.
 FAINT = 1e-2
 #: A function whose fine structure is lower than this share of a full-size move is noisy; higher, it is meant.
@@ -112,7 +112,7 @@ def _closer_look(line: Line, claim: Claim, rungs: list[Rung], shift: float = 1.0
         verdict = "ok" if claim.scale <= 1e-6 * line.unit * size else "unclear"
         held = found.scale if line.base else max(found.scale, size)
         return replace(found, verdict=verdict, error_bar=line.unit * size, scale=held)
-    if found.verdict == "ok" and (found.error_bar <= FINE * scale or line.unit > FINE**2):
+    if found.verdict == "ok" and found.error_bar <= (FINE * scale if line.unit <= FINE**2 else CLOSE * found.scale):
         return found
     if found.verdict == "wrong" and best and _plain(best):
         return found
@@ -207,10 +207,9 @@ def _weigh(line: Line, rungs: Sequence[Rung], claim: Claim, noise: float) -> tup
     power, share = (2, 1.0) if side == "central" else (1, 2.0)
     grain = quantum(line, usable)
     level = max(noise, grain)
-    with np.errstate(over="ignore"):
+    if line.unit < 1e-12:
         numbers = np.array([v for r in usable for v in (r.above, r.below) if math.isfinite(v)])
-        if numbers.size >= 4 and line.unit < 1e-12 and np.all(numbers.astype(np.float32) == numbers):
-            level = max(level, float(np.finfo(np.float32).eps * np.max(np.abs(numbers))))
+        level = max(level, narrowed(numbers) * float(np.max(np.abs(numbers), initial=0.0)))
     errors = share * np.maximum(np.array([r.rounding for r in usable]), level)
     steps, values = [r.step for r in usable], np.array([getattr(r, side) for r in usable])
     every, settled = _windows(steps, values, errors, power)
@@ -218,7 +217,8 @@ def _weigh(line: Line, rungs: Sequence[Rung], claim: Claim, noise: float) -> tup
     reference = _reference(line, usable, claim, best, side)
     # what F does over a full-size move is not known better than to its own epsilon
     claim = replace(claim, tolerance=claim.tolerance + 64 * line.unit * reference)
-    resolved = (1e-2 if level > 1e-10 * abs(line.base) else 1e-3) * reference
+    # a coarse f is coarse whether its values show it or only its dtype says so
+    resolved = (1e-2 if max(level, line.unit * abs(line.base)) > 1e-10 * abs(line.base) else CLOSE) * reference
     # even a good function may answer for arguments that are an epsilon away
     wide = np.maximum(errors, 2 * share * line.unit * claim.scale)
     gap = _gap(usable, wide, reference) if side == "central" else 0.0

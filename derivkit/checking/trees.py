@@ -246,8 +246,11 @@ def claimed(
     """
     by_argument = entries_by_argument(gradient, args, outer)
     if by_argument is None:
+        if gradient is None:
+            return Misfit(0, None, "the gradient is None: is a return missing?")
         count = len(gradient) if isinstance(gradient, (list, tuple)) else 1
-        return Misfit(0, None, f"the gradient has {count} entries for {len(args)} arguments")
+        entries = f"{count} {'entry' if count == 1 else 'entries'}"
+        return Misfit(0, None, f"the gradient has {entries} for {len(args)} arguments: give None for one that has no gradient")
     result: list[Array | None] = []
     for position, leaf in enumerate(found):
         entry = _descend(by_argument[leaf.path[0]], leaf.path[1:], outer)

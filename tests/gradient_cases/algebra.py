@@ -61,6 +61,7 @@ def matrices(r: np.random.Generator) -> Iterator[Row]:
     triangle = lambda g: 2 * g - np.diag(np.diagonal(g))
     yield right("Gaussian", gauss, precise, S)
     yield wrong("Gaussian: as if one triangle moved both", "missing-factor", gauss, lambda S: triangle(precise(S)), S)
+    yield wrong("Gaussian: lower triangle", "missing-factor", gauss, lambda S: np.tril(triangle(precise(S))), S)
     yield wrong("Gaussian: sign of the second term", "dense|missing-term", gauss, lambda S: 2 * np.linalg.inv(S) - precise(S), S)
     G = r.normal(size=(4, 4))
     symmetric = lambda G: np.sum(A * (G + G.T) ** 2)

@@ -22,6 +22,15 @@ def scales(r: np.random.Generator) -> Iterator[Row]:
     logs = lambda x: np.sum(np.log(x))
     closed = lambda *x: sum(mpmath.log(v) for v in x)
     yield right("units apart", logs, lambda x: 1 / x, units, closed=closed)
+    yield wrong("units apart: twice", "scale:2", logs, lambda x: 2 / x, units, closed=closed)
+    yield wrong(
+        "units apart: two by 3/2",
+        "few-entries|block|dense",
+        logs,
+        lambda x: (1 + (np.arange(5) > 2) / 2) / x,
+        units,
+        closed=closed,
+    )
     yield wrong("units apart: the small one", "few-entries", logs, lambda x: (1 + (np.arange(5) == 0)) / x, units, closed=closed)
     yield wrong(
         "units apart: the large one", "few-entries", logs, lambda x: (1 + 0.1 * (np.arange(5) == 4)) / x, units, closed=closed

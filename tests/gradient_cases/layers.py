@@ -97,6 +97,12 @@ def pools(r: np.random.Generator) -> Iterator[Row]:
         tied,
         kink=True,
     )
+    z = r.permutation(10) * 0.4 - 1.7
+    rank = lambda z: np.argsort(np.argsort(-z.real))
+    best3 = lambda z: np.sum(np.where(rank(z) < 3, z**2, 0 * z))
+    yield right("best three", best3, lambda z: 2 * z * (rank(z) < 3), z)
+    yield wrong("best three: one more", "few-entries", best3, lambda z: 2 * z * (rank(z) < 3) + (rank(z) == 7), z)
+    yield wrong("best three: z too often", "missing-factor", best3, lambda z: 2 * z**2 * (rank(z) < 3), z)
     y = r.normal(size=12)
     mean = lambda y: c @ np.sin(y.reshape(4, 3).mean(1))
     spread = lambda y, n=3: np.repeat(c * np.cos(y.reshape(4, 3).mean(1)) / n, 3)
@@ -166,6 +172,17 @@ def norms(r: np.random.Generator) -> Iterator[Row]:
     yield right("unit vector", unit, lambda v: (c - v * (v @ c) / length(v) ** 2) / length(v), v)
     yield wrong("unit vector: length held", "missing-term", unit, lambda v: c / length(v), v)
     yield wrong("unit vector: length missing", f"scale:{length(v):.10g}", unit, lambda v: c - v * (v @ c) / length(v) ** 2, v)
+    directed = lambda v: unit(v)  # its length does not matter, so a penalty of round weight must be told from a length held
+    tangent = lambda v: (c - v * (v @ c) / length(v) ** 2) / length(v)
+    yield wrong("unit vector: decay too much", "regulariser", directed, lambda v: tangent(v) + 0.05 * v, v)
+    yield wrong("unit vector: l1 too much", "regulariser|missing-term", directed, lambda v: tangent(v) + 0.02 * np.sign(v), v)
+    A, B = r.normal(size=(5, 3)), r.normal(size=(5, 3))
+    rows = lambda A: np.sqrt(np.sum(A**2, 1, keepdims=True))
+    cosines = lambda A, B: np.sum(A * B / rows(A) / rows(B))
+    turned = lambda A, B: B / rows(A) / rows(B) - A * np.sum(A * B, 1, keepdims=True) / rows(A) ** 3 / rows(B)
+    yield right("cosines of rows", cosines, lambda A, B: (turned(A, B), turned(B, A)), A, B)
+    held = lambda A, B: (B / rows(A) / rows(B), turned(B, A))
+    yield wrong("cosines of rows: length held", "missing-term", cosines, held, A, B, blame=(0,))
     rms = lambda v: c @ (v / np.sqrt(np.mean(v**2) + 1e-6))
     s = lambda v: np.sqrt(np.mean(v**2) + 1e-6)
     yield right("rms norm", rms, lambda v: c / s(v) - v * (v @ c) / 6 / s(v) ** 3, v)

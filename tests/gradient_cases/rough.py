@@ -55,6 +55,10 @@ def kinks(r: np.random.Generator) -> Iterator[Row]:
     yield right("norm at zero", lambda x: np.sqrt(np.sum(x**2)), lambda x: 0 * x, np.zeros(3), kink=True)
     yield right("hinge on its margin", lambda x: relu(1 - x), lambda x: -0.3, 1.0, kink=True)
     yield wrong("hinge on its margin: sign", "kink|sign", lambda x: relu(1 - x), lambda x: 1.0, 1.0, kink=True)
+    eye = np.eye(2)
+    top = lambda M: (M[0, 0] + M[1, 1]) / 2 + np.sqrt((M[0, 0] - M[1, 1]) ** 2 + (M[0, 1] + M[1, 0]) ** 2) / 2
+    yield right("largest eigenvalue of equals: half of each", top, lambda M: eye / 2, 2 * eye, kink=True)
+    yield wrong("largest eigenvalue of equals: each of them", "kink", top, lambda M: eye, 2 * eye, kink=True)
     W, X = r.normal(size=(3, 4)), r.normal(size=(6, 3))
     net = lambda W: np.sum(relu(X @ W) ** 2)
     yield right("relu net at zero weights", net, lambda W: X.T @ (2 * relu(X @ W)), 0 * W)
@@ -110,6 +114,14 @@ def low_precision(r: np.random.Generator) -> Iterator[Row]:
     yield right("float16: squares", squares, lambda x: 2 * x, X.astype(np.float16), accuracy=1e-2)
     yield wrong("float16: thrice", "scale:3", squares, lambda x: 6 * x, X.astype(np.float16), accuracy=1e-2)
     yield right("long double", lambda x: np.sum(x**3), lambda x: 3 * x**2, x.astype(np.longdouble))
+    W32, batch = r.normal(size=(64, 32)).astype(F32), r.normal(size=(50, 64)).astype(F32)
+    layer = lambda W: np.mean(np.tanh(batch @ W) ** 2)
+
+    def pull(W):
+        h = np.tanh(batch @ W)
+        return batch.T @ (2 * h * (1 - h**2) / F32(h.size))
+
+    yield right("float32: a layer of 2048 weights", layer, pull, W32, **loose)
     mixed = lambda a, b: np.sum(a * np.sin(b))
     yield right("float32 beside float64", mixed, lambda a, b: (np.sin(b), a * np.cos(b)), X32, X, **loose)
 
