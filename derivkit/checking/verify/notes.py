@@ -14,7 +14,8 @@ from derivkit.checking.verify.findings import Claim, Document, Verification
 from derivkit.checking.verify.judge import Judge, judged
 from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.notes import formula as f
-from derivkit.symbolic.notes.document import Block, Repair, Source, read_document, read_formula
+from derivkit.symbolic.notes.document import Block, Source, read_document, read_formula
+from derivkit.symbolic.notes.repair import Repair
 from derivkit.symbolic.notes.spelled import LOOKALIKES, spelled
 from derivkit.symbolic.notes.told import Told, case_of, declared, directive, kind_of, kinds_in
 from derivkit.symbolic.notes.written import latex
