@@ -179,7 +179,9 @@ class Judge:
         pairs = ((a, b) for n in sums for (_, a), (_, b) in pairwise(n.terms))
         if not expanded or not any(_is_nothing(b) and isinstance(a, f.Product | f.Big) for a, b in pairs):
             return claim
-        told = "brackets are missing: one part of a factor stands outside of the product, and changes nothing only because it is 0"
+        told = (
+            "brackets are missing: one part of a factor stands outside of the product, and changes nothing only because it is 0"
+        )
         return replace(claim, cause="parenthesis", message=told)
 
     def differential(self, claim: Claim, reading: Reading, left: f.Differential, right: f.Formula) -> Claim:
@@ -221,12 +223,13 @@ class Judge:
             found = self.corrected(reading, before, after, where)
             needs = self.needs_class(before, after, where) if found is None else None
         if needs is not None:
-            return replace(claim, status="right_if", needs=(needs,), message=f"right if {needs}")
+            told = self.struck(after) or (needs,)
+            return replace(claim, status="right_if", needs=told, message=f"right if {' and '.join(told)}")
         example = self.counterexample(before, after, where)
         if found is not None:
             cause, formula, told = found
             return replace(claim, status="wrong", cause=cause, correction=latex(formula), counterexample=example, message=told)
-        if not proved:
+        if not proved and self.inputs_of(before, after):  # of numbers alone there is one reading
             return replace(claim, message="the sides differ, but derivkit is not sure that it reads them as they are meant")
         return replace(claim, status="wrong", cause="other", counterexample=example, message="the sides differ")
 
