@@ -223,8 +223,8 @@ class Judge:
             found = self.corrected(reading, before, after, where)
             needs = self.needs_class(before, after, where) if found is None else None
         if needs is not None:
-            told = self.struck(after) or (needs,)
-            return replace(claim, status="right_if", needs=told, message=f"right if {' and '.join(told)}")
+            lacks = self.struck(after) or (needs,)
+            return replace(claim, status="right_if", needs=lacks, message="right if " + " and ".join(lacks))
         example = self.counterexample(before, after, where)
         if found is not None:
             cause, formula, told = found
