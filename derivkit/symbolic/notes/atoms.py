@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from derivkit.symbolic.notes.pratt import Parser
 
 #: Letters whose differential is that of a call: ``df(x)``.
-_FRACTIONS = ("frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "flatfrac")
 _ONE = {"1", "I"}
 
 
@@ -83,6 +82,9 @@ def group(p: Parser) -> Formula:
         return _before(p, start)
     over = next((i for i in range(start + 1, close) if p.tokens[i].text == "over" and p.tokens[i].kind == "command"), None)
     if over is not None and not any(p.tokens[i].kind in ("lbrace", "rbrace") for i in (start + 1, over - 1) if i == over):
+        p.i = close + 1
+        if (found := derivatives.fraction(p, start, (start + 1, over), (over + 1, close))) is not None:
+            return found
         above = p.inside(start + 1, over, p.sum)
         under = p.inside(over + 1, close, p.sum)
         p.i = close + 1
@@ -129,7 +131,7 @@ def bracketed(p: Parser) -> Formula:
         return Indicator(only, **p.span(start)) if isinstance(only, Relation) else only
     if not found:
         raise p.error("empty brackets", opener)
-    brackets = {"(": "()", "[": "[]", "\\{": "{}"}.get(opener.text, "()")
+    brackets = opener.text[-1] + p.tokens[close].text[-1]
     return List(tuple(found), brackets, **p.span(start))
 
 
@@ -173,7 +175,7 @@ def command(p: Parser) -> Formula:
 def is_derivative(p: Parser) -> bool:
     """Return whether the fraction here is a derivative."""
     token = p.token
-    if token.text not in _FRACTIONS or p.i + 1 >= p.end or p.tokens[p.i + 1].kind != "lbrace":
+    if token.text not in tables.FRACTIONS or p.i + 1 >= p.end or p.tokens[p.i + 1].kind != "lbrace":
         return False
     first = p.tokens[p.i + 2]
     return (first.kind == "command" and first.text == "partial") or (first.kind == "name" and first.text == "d")
@@ -187,7 +189,7 @@ def fraction(p: Parser) -> Formula:
     under = p.argument()
     found = derivatives.fraction(p, start, over, under)
     if found is not None:
-        return found
+        return derivatives.called(p, start, found) if over[1] - over[0] > 1 else found
     after = p.i
     above = p.inside(*over, p.relation)
     below = p.inside(*under, p.relation)
@@ -272,6 +274,19 @@ def unmarked(p: Parser) -> Formula:
     raise p.error(f"a command that is not known: \\{token.text[:40]}", token)
 
 
+def braced(p: Parser) -> Formula:
+    r"""Read ``\underbrace{x}_{\text{what it is}}`` as what stands above the brace."""
+    p.next()
+    a, b = p.argument()
+    while p.token.kind in ("_", "^"):
+        p.next()
+        p.argument()
+    after = p.i
+    inner = p.inside(a, b, p.relation)
+    p.i = after
+    return inner
+
+
 def underset(p: Parser) -> Formula:
     r"""Read ``\underset{x}{\min} f`` as ``\min_x f``."""
     start = p.i
@@ -287,8 +302,9 @@ def underset(p: Parser) -> Formula:
 
 
 COMMANDS: dict[str, Callable[[Parser], Formula]] = {
-    **dict.fromkeys(_FRACTIONS, fraction),
+    **dict.fromkeys(tables.FRACTIONS, fraction),
     **{"sqrt": root, "cancel": cancelled, "cancelto": cancelled_to, "arg": unmarked, "underset": underset},
+    **{"underbrace": braced, "overbrace": braced, "underbracket": braced, "overbracket": braced},
     **dict.fromkeys(tables.BIG, lambda p: bigs.big(p, p.i, p.next().text, None)),
     **{"partial": derivatives.partial, "nabla": derivatives.nabla},
 }

@@ -84,7 +84,7 @@ def expectation(p: Parser, start: int) -> Formula:
         after = p.i
         _below(p, a, b, bounds)
         p.i = after
-    body = p.factor()
+    body = p.atom() if p.token.kind == "open" else p.factor()  # E[x]^2 is the square of it all
     return _nested(p, start, "expectation", bounds, None, body)
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
+from derivkit.errors import echo
 from derivkit.symbolic.notes.marks import Token, Unreadable, normalised
 from derivkit.symbolic.notes.tokens import Lexer
 from derivkit.symbolic.notes.traced import Traced
 
 _ROUND = {"(": ")", "[": "]", "\\{": "\\}"}
+#: More brackets than these are not mended: nobody meant such a formula.
+_MOST = 6
 _FRAMES = {"lbrace": "rbrace", "begin": "end"}
 
 
@@ -36,26 +39,32 @@ def balanced(formula: Traced, names: Collection[str] = ()) -> tuple[Traced, list
     except Unreadable:
         return formula, []  # the reader will say what is wrong
     edits = sorted(_edits(tokens))
+    if len(edits) > _MOST:
+        return formula, []
     reports = []
     for edit in reversed(edits):
-        reports.append((formula.origin(edit.start), edit.what, edit.new))
+        offset = formula.origin(edit.start)
         formula = formula.replaced(edit.start, edit.end, edit.new)
+        around = formula.text[max(edit.start - 40, 0) : edit.start + 20]
+        reports.append((offset, edit.what, "read as " + echo(" ".join(around.split()))))
     return formula, reports[::-1]
 
 
 def _edits(tokens: list[Token]) -> list[Edit]:
     found: list[Edit] = []
-    waiting: list[Token] = []
+    waiting: list[int] = []
     for i, token in enumerate(tokens):
+        if len(found) > _MOST:
+            return found
         if token.kind in _FRAMES or (token.kind == "open" and token.text in _ROUND):
-            waiting.append(token)
+            waiting.append(i)
         elif token.kind in ("rbrace", "end"):
             _missing(waiting, tokens, i, found)
             if waiting:
                 waiting.pop()
         elif token.kind == "close" and token.text in _ROUND.values():
             _close(waiting, tokens, i, found)
-        elif token.kind == "close" and token.text == ")|" and waiting and waiting[-1].kind == "open":
+        elif token.kind == "close" and token.text == ")|" and waiting and tokens[waiting[-1]].kind == "open":
             waiting.pop()
         elif token.kind == "row" and _starts_link(tokens, i):
             _missing(waiting, tokens, i, found)
@@ -69,11 +78,11 @@ def _starts_link(tokens: list[Token], row: int) -> bool:
     return following is not None and following.kind == "rel"
 
 
-def _missing(waiting: list[Token], tokens: list[Token], end: int, found: list[Edit]) -> None:
+def _missing(waiting: list[int], tokens: list[Token], end: int, found: list[Edit]) -> None:
     """Close what is open since the last frame, before token ``end``."""
-    while waiting and waiting[-1].kind == "open":
-        opener = waiting.pop()
-        last = _last(tokens, tokens.index(opener), end)
+    while waiting and tokens[waiting[-1]].kind == "open" and len(found) <= _MOST:
+        at = waiting.pop()
+        opener, last = tokens[at], _last(tokens, at, end)
         found.append(Edit(last.end, last.end, _ROUND[opener.text], f"missing {_ROUND[opener.text]} of {opener.text}"))
 
 
@@ -99,24 +108,23 @@ def _last(tokens: list[Token], opener: int, end: int) -> Token:
     return tokens[end - 1]
 
 
-def _close(waiting: list[Token], tokens: list[Token], i: int, found: list[Edit]) -> None:
+def _close(waiting: list[int], tokens: list[Token], i: int, found: list[Edit]) -> None:
     token = tokens[i]
-    frame = max((j for j, t in enumerate(waiting) if t.kind in _FRAMES), default=-1)
-    openers = waiting[frame + 1 :]
-    fitting = [t for t in openers if _ROUND.get(t.text) == token.text]
-    if openers and (openers[-1] in fitting[-1:] or _interval(tokens, openers[-1], i)):
+    frame = next((j for j in range(len(waiting) - 1, -1, -1) if tokens[waiting[j]].kind in _FRAMES), -1)
+    fitting = next((j for j in range(len(waiting) - 1, frame, -1) if _ROUND[tokens[waiting[j]].text] == token.text), None)
+    if len(waiting) - 1 > frame and (fitting == len(waiting) - 1 or _interval(tokens, waiting[-1], i)):
         waiting.pop()
-    elif fitting:
-        while waiting[-1] is not fitting[-1]:
-            opener = waiting.pop()
-            found.append(Edit(token.start, token.start, _ROUND[opener.text], f"missing {_ROUND[opener.text]} of {opener.text}"))
-        waiting.pop()
+    elif fitting is not None:
+        for at in waiting[fitting + 1 :][::-1]:
+            bracket = _ROUND[tokens[at].text]
+            found.append(Edit(token.start, token.start, bracket, f"missing {bracket} of {tokens[at].text}"))
+        del waiting[fitting:]
     else:
         found.append(Edit(token.start, token.end, "", f"surplus {token.text}"))
 
 
-def _interval(tokens: list[Token], opener: Token, i: int) -> bool:
+def _interval(tokens: list[Token], start: int, i: int) -> bool:
     """Return whether this is a half-open interval: ``[0, 1)``."""
-    start = tokens.index(opener)
     between = tokens[start + 1 : i]
+    opener = tokens[start]
     return opener.text in "([" and tokens[i].text in ")]" and len(between) <= 6 and any(t.kind == "," for t in between)

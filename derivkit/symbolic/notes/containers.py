@@ -17,8 +17,7 @@ _QUOTE = re.compile(r"[ \t]{0,3}>[ \t]?")
 _SKIPPED = "verbatim|Verbatim|lstlisting|minted|comment|tikzpicture|filecontents|thebibliography"
 _BLOCK_SKIP = re.compile(rf"[ \t]*\\begin\{{({_SKIPPED})\*?\}}|[ \t]*(\\iffalse)\b")
 _DIRECTIVE = re.compile(r"[ \t]*%+[ \t]*derivkit:[ \t]*(.*)")
-_HTML = re.compile(r"<!--(.*?)-->", re.DOTALL)
-_HTML_DIRECTIVE = re.compile(r"\s*derivkit:\s*(.*?)\s*$", re.DOTALL)
+_HTML_DIRECTIVE = re.compile(r"\s*derivkit:[ \t]*([^\n]*)")
 _PERCENT = re.compile(r"(?<!\\)(?:\\\\)*%")
 
 
@@ -54,16 +53,30 @@ def pieces(text: str, latex: bool) -> Iterator[Piece]:
 
 def directives_in_html(text: str) -> Iterator[Piece]:
     """Yield the lines for derivkit that stand in comments of HTML."""
-    for found in _HTML.finditer(text):
-        said = _HTML_DIRECTIVE.match(found.group(1))
+    for start, end in _html(text):
+        said = _HTML_DIRECTIVE.match(text, start + 4, end - 3)
         if said:
-            start = found.start(1) + said.start(1)
-            yield Piece("comment-directive", Traced.whole(said.group(1), start))
+            yield Piece("comment-directive", Traced.whole(said.group(1).rstrip(), said.start(1)))
+
+
+def _html(text: str) -> Iterator[tuple[int, int]]:
+    """Yield where the comments of HTML begin and end."""
+    start = text.find("<!--")
+    while start >= 0:
+        end = text.find("-->", start + 4)
+        if end < 0:
+            return
+        yield start, end + 3
+        start = text.find("<!--", end + 3)
 
 
 def _without_html(text: str) -> str:
     """Return the text with blanks in place of comments of HTML, so that nothing moves."""
-    return _HTML.sub(lambda found: re.sub(r"[^\n]", " ", found.group()), text)
+    parts, at = [], 0
+    for start, end in _html(text):
+        parts += [text[at:start], re.sub(r"[^\n]", " ", text[start:end])]
+        at = end
+    return "".join([*parts, text[at:]])
 
 
 def _merged(found: Iterator[Piece]) -> Iterator[Piece]:
@@ -83,9 +96,10 @@ def _merged(found: Iterator[Piece]) -> Iterator[Piece]:
 
 def _lines(lines: list[Line], latex: bool) -> Iterator[Piece]:
     i, quoted = 0, False
+    unclosed: set[str] = set()
     while i < len(lines):
         line = lines[i]
-        skipped = _skipped(lines, i, latex)
+        skipped = _skipped(lines, i, latex, unclosed)
         if skipped is not None:
             kind, j = skipped
             if kind == "math":
@@ -126,26 +140,28 @@ def _bare(line: Line, latex: bool, quoted: bool) -> Traced:
     )
 
 
-def _skipped(lines: list[Line], i: int, latex: bool) -> tuple[str, int] | None:
-    """Return what a block of code at line ``i`` is, and the line behind it; ``None`` where none begins."""
+def _skipped(lines: list[Line], i: int, latex: bool, unclosed: set[str]) -> tuple[str, int] | None:
+    """Return what a block of code at line ``i`` is, and the line behind it; ``None`` where none begins.
+
+    ``unclosed`` are the ends that were looked for in vain: no later line has them either.
+    """
     fence = None if latex else _FENCE.match(lines[i].text)
-    if fence:
+    if fence and fence.group(1) not in unclosed:
         mark = fence.group(1)
         for j in range(i + 1, len(lines)):
             stripped = lines[j].text.strip(" \t\n\r>")
             if stripped.startswith(mark) and not stripped.strip(mark[0]):
                 return "math" if fence.group(2).lower() in ("math", "katex") else "code", j + 1
-        return None
+        unclosed.add(mark)
     block = _BLOCK_SKIP.match(lines[i].text)
     if block:
         end = rf"\end{{{block.group(1)}" if block.group(1) else "\\fi"
-        for j in range(i, len(lines)):
+        for j in range(i, len(lines) if end not in unclosed else i):
             if end in lines[j].text:
                 return "code", j + 1
+        unclosed.add(end)
     code = None if latex else _RST_CODE.match(lines[i].text)
-    if code:
-        return "code", _indented(lines, i, len(code.group(1).expandtabs()))
-    return None
+    return ("code", _indented(lines, i, len(code.group(1).expandtabs()))) if code else None
 
 
 def _fenced(lines: list[Line]) -> Iterator[Piece]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from derivkit.symbolic.notes.formula import (
+    Application,
     At,
     Derivative,
     Differential,
@@ -108,6 +109,20 @@ def _variable(p: Parser) -> Formula:
         p.tokens[last - 1] = whole
         p.i = last - 1
     return p.factor()
+
+
+def called(p: Parser, start: int, found: Formula) -> Formula:
+    r"""Read ``\frac{df}{dx}(0)``: a derivative's value, where one letter or number stands in brackets behind a bare name."""
+    bare = isinstance(found, Derivative) and isinstance(found.of, Symbol)
+    if not bare or p.token.kind != "open" or p.token.text != "(" or p.tokens[p.match[p.i]].text != ")":
+        return found
+    opened = p.i
+    values = p.inside(opened + 1, p.match[opened], p.items)
+    if not values or not all(isinstance(v, Symbol | Number | Indexed) for v in values):
+        p.i = opened
+        return found
+    p.i = p.match[opened] + 1
+    return Application(found, tuple(v for v in values if v is not None), **p.span(start))
 
 
 def operand(p: Parser) -> Formula:

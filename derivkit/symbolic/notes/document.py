@@ -167,7 +167,7 @@ def read_document(text: str) -> Source:
         raise DerivkitError("this is no text: it holds a NUL character", code="DK004", line=place.line, column=place.column)
     reading, latex = _Reading(text), is_latex(text)
     said = [] if latex else list(directives_in_html(text))
-    for piece in [*said, *pieces(text, latex)]:
+    for piece in sorted([*said, *pieces(text, latex)], key=lambda piece: piece.traced.origin(0)):
         reading.cut(piece, latex)
     names = multiletter(traced.text for kind, traced in reading.found if kind == "formula")
     blocks = tuple(reading.blocks(names))

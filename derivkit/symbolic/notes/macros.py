@@ -30,9 +30,9 @@ class Macro:
 
 
 def group_end(text: str, start: int) -> int | None:
-    """Return the offset behind the group whose brace opens at ``start``."""
+    """Return the offset behind the group whose brace opens at ``start``, if it is closed within the length of a formula."""
     depth = 0
-    for brace in _BRACE.finditer(text, start):
+    for brace in _BRACE.finditer(text, start, start + limits.FORMULA_LENGTH):
         depth += {"{": 1, "}": -1}.get(brace.group(), 0)
         if not depth:
             return brace.end()
@@ -48,14 +48,15 @@ def without_definitions(piece: Traced, macros: dict[str, Macro]) -> Traced:
     >>> macros["pd"].arguments
     2
     """
-    parts, at = [], 0
+    parts, at, failed = [], 0, 0
     for found in _NEW.finditer(piece.text):
-        if found.start() < at or len(macros) >= limits.MACROS:
+        if found.start() < at or len(macros) >= limits.MACROS or failed >= limits.MACROS:
             continue
         end = _define(piece.text, found.group(1), found.end(), macros)
         if end is not None:
             parts.append(piece.cut(at, found.start()))
             at = end
+        failed += end is None
     return joined([*parts, piece.cut(at, len(piece.text))]) if parts else piece
 
 

@@ -58,6 +58,8 @@ def normalised(formula: Traced) -> Traced:
         if raised:
             inner = "".join(tables.SIGNS[c].removeprefix("^") for c in raised.group())
             parts.append(formula.anchored(at, "^{" + inner + "}"))
+        elif character in "ΣΠ" and formula.text[at + 1 : at + 3].lstrip().startswith("_"):
+            parts.append(formula.anchored(at, {"Σ": r"\sum", "Π": r"\prod"}[character]))
         elif character in tables.SIGNS:
             parts.append(formula.anchored(at, tables.SIGNS[character] + " " * tables.SIGNS[character].startswith("\\")))
         elif "\U0001d400" <= character <= "\U0001d7ff" or "\uff01" <= character <= "\uff5e":

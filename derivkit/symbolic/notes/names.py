@@ -11,7 +11,7 @@ from derivkit.symbolic.notes import tables
 _COMMAND = re.compile(r"\\[A-Za-z]+(?:\s*\{[A-Za-z]+\*?\})?|\\.")
 _RUN = re.compile(r"[A-Za-z]{2,}")
 _LEFT = re.compile(
-    r"(?:^|\\\\|\\quad|\\qquad|[,;&$\n])\s*&?\s*([A-Za-z]{2,})(?:_\s*(?:\{[^{}]*\}|\w))?\s*(?:\([^()=]{0,40}\))?\s*&?\s*="
+    r"(?:^|\\\\|\\quad|\\qquad|[,;&$\n])[ \t&]*([A-Za-z]{2,})(?:_(?:\{[^{}]*\}|\w))?(?: ?\([^()=]{0,40}\))?[\s&]*="
 )
 _BELOW_D = re.compile(r"\\[dt]?frac\s*\{\s*d[^{}]*(?:\{[^{}]*\}[^{}]*)*\}\s*\{\s*d\s?([A-Za-z]{2,})\s*(?=[_^}])")
 _BELOW_PARTIAL = re.compile(r"\}\s*\{\s*\\partial\s*\{?([a-z]{2,})\s*(?=[_^}])")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
-from derivkit.symbolic.notes.formula import Chain, Formula, List, Words
+from derivkit.symbolic.notes.formula import Chain, Formula, List, Relation, Words
 from derivkit.symbolic.notes.marks import Token, Unreadable, normalised
 from derivkit.symbolic.notes.pratt import Parser
 from derivkit.symbolic.notes.rows import Statement, statements, unframed
@@ -91,8 +91,12 @@ def _said(run: list[Token], place: Callable[[int], Place]) -> Formula:
         run = run[1:]
     try:
         p = Parser(run, place)
-        items = p.items()
-        only = items[0]
-        return only if len(items) == 1 and only is not None else List(tuple(items), "", **p.span(0))
+        left = _term(p)
+        while p.token.kind == "rel":
+            op = p.next().text
+            left = Relation(op, left, _term(p), **p.span(0))
+        if p.i < p.end:
+            raise p.error("a remark that goes on")
+        return left
     except Unreadable:  # a remark in words and signs: it is kept, not understood
         return Words(" ".join(t.text for t in run), place=place(run[0].start), end=place(run[-1].end))

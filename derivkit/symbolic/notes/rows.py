@@ -2,7 +2,8 @@ r"""The tokens of a formula to statements: rows, ``&``, commas, words between fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from derivkit.symbolic.notes import tables
@@ -26,6 +27,7 @@ class Row:
 
     tokens: list[Token]
     marks: set[int]
+    asides: list[list[Token]] = field(default_factory=list)
 
     def has_relation(self) -> bool:
         """Return whether a relation stands outside of all brackets."""
@@ -53,23 +55,22 @@ def _depths(tokens: list[Token]) -> list[tuple[Token, int]]:
 def _bare(tokens: list[Token]) -> list[Token]:
     """Drop the frames whose rows are the formula's own, and the row signs inside of round brackets that go over rows."""
     drop: set[int] = set()
-    waiting: list[int] = []
-    framed: list[Token] = []
+    waiting: list[str] = []
+    framed: list[str] = []
+    frames = 0  # environments among those that wait
     for i, token in enumerate(tokens):
-        inside = [tokens[j] for j in waiting]
-        if token.kind in _OPEN:
-            waiting.append(i)
-            if token.kind == "begin" and _transparent(tokens, i) and all(t.kind == "begin" for t in inside):
-                drop.add(i)
-                waiting.pop()
-                framed.append(token)
-        elif token.kind == "end" and framed and token.text == framed[-1].text and not waiting:
+        if token.kind == "begin" and frames == len(waiting) and _transparent(tokens, i):
+            drop.add(i)
+            framed.append(token.text)
+        elif token.kind in _OPEN:
+            waiting.append(token.kind)
+            frames += token.kind == "begin"
+        elif token.kind == "end" and framed and token.text == framed[-1] and not waiting:
             framed.pop()
             drop.add(i)
-        elif token.kind in _CLOSE:
-            if waiting:
-                waiting.pop()
-        elif token.kind in ("row", "&", "quad") and inside and all(t.kind != "begin" for t in inside):
+        elif token.kind in _CLOSE and waiting:
+            frames -= waiting.pop() == "begin"
+        elif token.kind in ("row", "&", "quad") and waiting and not frames:
             drop.add(i)
     return [t for i, t in enumerate(tokens) if i not in drop]
 
@@ -115,6 +116,8 @@ def _joined(rows: list[Row]) -> list[Row]:
     for row in rows:
         if lines and _goes_on(lines[-1], row):
             before = lines[-1]
+            if row.tokens[0].kind == "rel":
+                _set_aside(before)
             if before.tokens and before.tokens[-1].kind == "rel" and row.tokens[0].kind == "rel":
                 before.tokens.pop()
             before.marks |= {m + len(before.tokens) for m in row.marks if m}
@@ -122,6 +125,20 @@ def _joined(rows: list[Row]) -> list[Row]:
         else:
             lines.append(row)
     return lines
+
+
+def _set_aside(row: Row) -> None:
+    """Take the remark, the number and the punctuation from the end of a row that goes on in the next."""
+    related = False
+    for i, (token, depth) in enumerate(_depths(row.tokens)):
+        related = related or (token.kind == "rel" and not depth)
+        remark = token.kind == "words" or (token.kind == "quad" and not any(t.kind == "rel" for t in row.tokens[i:]))
+        if related and not depth and remark:
+            row.asides.append([t for t in row.tokens[i:] if t.kind != "quad"])
+            del row.tokens[i:]
+            break
+    while row.tokens and row.tokens[-1].kind in (",", ".", ";", "quad"):
+        row.tokens.pop()
 
 
 def _goes_on(before: Row, row: Row) -> bool:
@@ -143,13 +160,16 @@ def _parted(line: Row) -> list[Statement]:
     for piece in pieces:
         if not piece or _numbering(piece):
             continue
-        if found and (_condition(piece) or not found[-1].tokens):
+        if found and _condition(piece):
             found[-1].where.append(piece)
         elif piece[0].kind == "words" or piece[0].text == "forall":
             found.append(Statement([], [piece]))
         else:
             cut = next((i for i, (t, d) in enumerate(_depths(piece)) if t.kind == "words" and not d), len(piece))
-            found.append(Statement(piece[:cut], [piece[cut:]] if cut < len(piece) else []))
+            before = found.pop().where if found and not found[-1].tokens else []  # "If k = j," and what holds then
+            found.append(Statement(piece[:cut], [*before, piece[cut:]] if cut < len(piece) else before))
+    if found:
+        found[0].where[:0] = [aside for aside in line.asides if aside and not _numbering(aside)]
     return found
 
 
@@ -182,16 +202,15 @@ def _stripped(piece: list[Token]) -> list[Token]:
 def _cuts(line: Row, depths: list[tuple[Token, int]], i: int, related: bool, piece: list[Token]) -> bool:
     """Say whether a new statement begins at token ``i``."""
     token = depths[i][0]
-    rest = [t for t, d in depths[i:] if not d]
     following = depths[i + 1][0] if i + 1 < len(depths) else None
     if token.kind == "words" and token.text in ("and", "or"):
         return True
     if token.kind == "quad":
         return bool(piece) and (piece[-1].kind == "," or (_begins(following) and piece[-1].kind not in ("rel", "op")))
     if token.kind in (",", ";"):
-        return related and (following is None or _own(rest[1:]))
+        return related and (following is None or _own(depths, i + 1))
     if i in line.marks and i:
-        return related and _begins(token) and piece[-1:] != [] and piece[-1].kind not in ("rel", "op") and _own(rest)
+        return related and _begins(token) and piece[-1:] != [] and piece[-1].kind not in ("rel", "op") and _own(depths, i)
     return False
 
 
@@ -199,14 +218,16 @@ def _begins(token: Token | None) -> bool:
     return token is None or token.kind not in ("rel", "op", "close", ",", ";", ".", "row")
 
 
-def _own(rest: list[Token]) -> bool:
-    """Say whether what follows a comma is a statement of its own: it has a relation, or is prose, before the next comma."""
-    for token in rest:
+def _own(depths: list[tuple[Token, int]], start: int) -> bool:
+    """Say whether what begins here is a statement of its own: it has a relation, or is prose, before the next comma."""
+    for token, depth in islice(depths, start, None):
+        if depth:
+            continue
         if token.kind in ("rel", "words", "arrow") or (token.kind == "command" and token.text == "forall"):
             return True
-        if token.kind in (",", ";") or token.kind == "dots":
+        if token.kind in (",", ";", "dots"):
             return False
-    return not rest
+    return start >= len(depths)
 
 
 def _numbering(piece: list[Token]) -> bool:

@@ -87,8 +87,7 @@ def _formula(text: str, kind: str, opened: re.Match[str], latex: bool) -> tuple[
         return end + len(closer), Found("formula", inside, end)
     closer = _ELEMENTS[opened.group()] if kind == "element" else _CLOSERS[kind]
     end = text.find(closer, inside, inside + _LONGEST)
-    blank = _BLANK.search(text, inside)
-    if end < 0 or (kind in ("ticked", "role", "round") and blank is not None and blank.start() < end):
+    if end < 0 or (kind in ("ticked", "role", "round") and _BLANK.search(text, inside, end)):
         if kind in ("round", "square"):
             return inside, Found("unread", start, min(len(text), inside + 40), f"{opened.group()} is never closed")
         return None
@@ -100,9 +99,8 @@ def _code(text: str, opened: re.Match[str], latex: bool) -> tuple[int, Found | N
     if latex:
         return None
     ticks = opened.group()
-    end = text.find(ticks, opened.end())
-    blank = _BLANK.search(text, opened.end())
-    if end < 0 or (blank is not None and blank.start() < end):
+    end = text.find(ticks, opened.end(), opened.end() + _LONGEST)
+    if end < 0 or _BLANK.search(text, opened.end(), end):
         return None
     return end + len(ticks), None
 
@@ -159,7 +157,7 @@ def _inline(text: str, inside: int) -> tuple[int, Found | None] | None:
     end = blank.start() if blank else min(len(text), inside + _LONGEST)
     for at, together in _dollars(text, inside, end):
         content = text[inside:at]
-        priced = text[inside : inside + 1].isdigit()
+        priced = text[inside : inside + 8].lstrip()[:1].isdigit()
         if not content.strip() or (priced and (text[at + 1 : at + 2].isdigit() or _is_price(content))) or _is_prose(content):
             return None
         if together == 1:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from derivkit.symbolic.notes.marks import Span
     from derivkit.symbolic.notes.pratt import Parser
 
-_UNCALLED = {"e", "pi", "inf"}
+_UNCALLED = {"e", "infty"}
 _CALLED_INDICATORS = {"I", "delta", "1", "chi"}
 
 
@@ -281,6 +281,8 @@ def below(p: Parser, start: int, base: Formula, a: int, b: int) -> Formula:
     """Return ``base`` with the subscripts between two tokens."""
     if a == b:
         return base
+    if p.tokens[a].kind == "open" and p.match[a] == b - 1 and p.comparing(a + 1, b - 1):
+        a, b = a + 1, b - 1  # 1_{\{i = j\}}
     if p.comparing(a, b):
         if isinstance(base, Number) or (isinstance(base, Symbol) and base.name in _CALLED_INDICATORS):
             return Indicator(p.inside(a, b, p.relation), **p.span(start))

@@ -5,19 +5,19 @@ from __future__ import annotations
 _PLAIN = """alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa mu nu xi pi varpi rho varrho sigma
 varsigma tau upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega ell hbar imath jmath
 aleph wp""".split()
-#: Commands that are a letter, with its ASCII name.  As in programs, ``lambda`` is spelled ``lamda``.
+#: Commands that are a letter, with its ASCII name.
 LETTERS = {
     **{name: name for name in _PLAIN},
-    **{"lambda": "lamda", "infty": "inf", "emptyset": "emptyset", "varnothing": "emptyset", "Re": "Re", "Im": "Im"},
+    **{"lambda": "lambda", "infty": "infty", "emptyset": "emptyset", "varnothing": "emptyset", "Re": "Re", "Im": "Im"},
     **{"eps": "epsilon", "bigtriangleup": "Delta", "triangle": "Delta", "top": "top", "bot": "bot", "dagger": "dagger"},
     **{"star": "star", "ast": "ast", "intercal": "top", "dag": "dagger", "square": "square"},
 }
 GREEK_SIGNS = {
     **{"α": "alpha", "β": "beta", "γ": "gamma", "δ": "delta", "ε": "epsilon", "ϵ": "epsilon", "ζ": "zeta", "η": "eta"},
-    **{"θ": "theta", "ι": "iota", "κ": "kappa", "λ": "lamda", "μ": "mu", "µ": "mu", "ν": "nu", "ξ": "xi", "π": "pi"},
+    **{"θ": "theta", "ι": "iota", "κ": "kappa", "λ": "lambda", "μ": "mu", "µ": "mu", "ν": "nu", "ξ": "xi", "π": "pi"},
     **{"ρ": "rho", "σ": "sigma", "τ": "tau", "φ": "phi", "ϕ": "phi", "χ": "chi", "ψ": "psi", "ω": "omega", "Γ": "Gamma"},
     **{"Δ": "Delta", "Θ": "Theta", "Λ": "Lambda", "Ξ": "Xi", "Π": "Pi", "Σ": "Sigma", "Φ": "Phi", "Ψ": "Psi"},
-    **{"Ω": "Omega", "ℓ": "ell", "∞": "inf"},
+    **{"Ω": "Omega", "ℓ": "ell", "∞": "infty"},
 }
 #: Relations: what is written, and its row in :class:`~derivkit.symbolic.notes.formula.Relation`.
 RELATIONS = {
@@ -30,8 +30,7 @@ RELATIONS = {
     **dict.fromkeys((">", "gt"), ">"),
     **dict.fromkeys(("le", "leq", "leqslant", "leqq", "≤", "<="), "<="),
     **dict.fromkeys(("ge", "geq", "geqslant", "geqq", "≥", ">="), ">="),
-    **dict.fromkeys(("ll",), "<"),
-    **dict.fromkeys(("gg",), ">"),
+    **dict.fromkeys(("ll", "gg", "lesssim", "gtrsim"), "approx"),
     **dict.fromkeys(("in", "∈"), "in"),
     **dict.fromkeys(("subset", "subseteq", "⊂", "⊆"), "sub"),
     **dict.fromkeys(("approx", "approxeq", "simeq", "cong", "doteq", "≈", "≃"), "approx"),
@@ -120,7 +119,7 @@ SILENT = {
 }
 #: Commands whose argument stands for itself, with what goes before it and is dropped.
 TRANSPARENT = {
-    **dict.fromkeys("boxed fbox ensuremath mathord smash underbrace overbrace mathstrut bcancel xcancel sout hcancel".split(), 0),
+    **dict.fromkeys("boxed fbox ensuremath smash bcancel xcancel sout hcancel".split(), 0),
     **dict.fromkeys("textcolor colorbox fcolorbox overset underset stackrel".split(), 1),
 }
 SPACES = {"quad", "qquad", "hfill", "hspace"}
@@ -146,6 +145,7 @@ FORBIDDEN = set(
     directlua luaexec ShellEscape expandafter special verbatiminput lstinputlisting includegraphics newwrite
     InputIfFileExists jobname""".split()
 )
+FRACTIONS = {"frac", "dfrac", "tfrac", "cfrac", "nicefrac", "sfrac", "flatfrac"}
 BIG = {"sum": "sum", "prod": "prod", "max": "max", "min": "min"}
 #: Environments and runs outside of which a formula with the command below is refused, with the reason.
 NOT_READ = {

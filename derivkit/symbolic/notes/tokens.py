@@ -18,7 +18,7 @@ _PIECE = re.compile(
     |(?P<comment>%[^\n]*)
     |(?P<row>\\\\(?:\s*\[\s*-?[\d.]+\s*[a-z]{2}\s*\])?|\\cr(?![A-Za-z])|\\tabularnewline(?![A-Za-z]))
     |(?P<command>\\(?:[A-Za-z]+\*?|.))
-    |(?P<number>(?:\d+(?:\{,\}\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+(?![\d^]))?)
+    |(?P<number>(?:(?<!_\{)\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\{,\}\d{3})*(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+(?![\d^]))?)
     |(?P<letters>[A-Za-z]+)
     |(?P<dots>\.\.\.+)
     |(?P<relation>:=|!=|<=|>=|[=<>])
@@ -26,7 +26,7 @@ _PIECE = re.compile(
     |(?P<sign>[^\s])""",
     re.VERBOSE,
 )
-_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_ .]?[A-Za-z0-9]+)*")
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[-_ .][A-Za-z0-9]+)*")
 _DEEPEST_FONT = 12
 
 
@@ -80,7 +80,7 @@ class Lexer:
             case "letters":
                 self.letters(text, start, style)
             case "number":
-                self.number(text, start)
+                self.number(text, start, style)
             case "row":
                 self.put("row", text, start, stop)
             case "dots":
@@ -97,9 +97,12 @@ class Lexer:
         """Add one token."""
         self.found.append(Token(kind, text, start, end, style))
 
-    def number(self, text: str, start: int) -> None:
-        """Read a number, within bounds."""
-        digits = text.replace("{,}", "")
+    def number(self, text: str, start: int, style: str) -> None:
+        """Read a number, within bounds; a bold 1 is a letter: the vector of ones, or an indicator."""
+        digits = text.replace("{,}", "").replace(",", "")
+        if text == "1" and style in ("bold", "bb"):
+            self.put("name", text, start, start + 1, style)
+            return
         mantissa, _, exponent = digits.lower().partition("e")
         if len(mantissa) > limits.LITERAL_DIGITS or (
             exponent and (len(exponent) > 5 or abs(int(exponent)) > limits.LITERAL_EXPONENT)
@@ -218,16 +221,49 @@ class Lexer:
             self.put("dots", name, start, stop)
         elif name in tables.ARROWS:
             self.put("arrow", name, start, stop)
+        elif name in tables.FRACTIONS:
+            return self.halves(name, start, stop, end)
         elif name == "prime":
             self.put("'", name, start, stop)
         elif name == "xrightarrow" or name == "xleftarrow":
             self.put("rel", "->" if "right" in name else "<-", start, self.argument(stop, end)[2])
             return self.argument(stop, end)[2]
         elif name in tables.TRANSPARENT:
-            for _ in range(tables.TRANSPARENT[name]):
-                stop = self.argument(stop, end)[2]
+            return self.transparent(name, start, stop, end)
         else:
             self.put("command", name, start, stop, style)
+        return stop
+
+    def transparent(self, name: str, start: int, stop: int, end: int) -> int:
+        r"""Read a command whose argument stands for itself: ``\boxed{a = b}``, ``\overset{!}{=}``."""
+        marked = ""
+        for _ in range(tables.TRANSPARENT[name]):
+            inside, close, stop = self.argument(stop, end)
+            marked = self.text[inside:close]
+        inside, close, after = self.argument(stop, end)
+        inner = self.text[inside:close].strip()
+        if inner.removeprefix("\\") in tables.RELATIONS:
+            self.put("rel", ":=" if "def" in marked else tables.RELATIONS[inner.removeprefix("\\")], start, after)
+            return after
+        if name == "underset":
+            self.put("command", name, start, start + len(name))
+            return start + 1 + len(name)
+        if name in ("boxed", "fbox") and "=" in inner:
+            self.lex(inside, close, "", 1)
+            return after
+        return stop
+
+    def halves(self, name: str, start: int, stop: int, end: int) -> int:
+        r"""Read a fraction; ``\frac12`` has two arguments of one digit."""
+        self.put("command", name, start, stop)
+        for _ in range(2):
+            while stop < end and self.text[stop].isspace():
+                stop += 1
+            if stop < end and self.text[stop].isdigit():
+                self.put("number", self.text[stop], stop, stop + 1)
+                stop += 1
+            else:
+                break
         return stop
 
     def font(self, name: str, start: int, stop: int, end: int, style: str, depth: int) -> int:
@@ -281,11 +317,11 @@ class Lexer:
                     self.put("words", part.strip(), start + at, start + at + len(part))
                 at += len(part) + 1
             return
-        lead = re.match(r"\s*(?:if|when|for|where|and|or|otherwise)\b", text)
+        lead = re.match(r"\s*(?:if|when|for|where|and|or|otherwise)\b", text, re.IGNORECASE)
         if lead and re.search(r"[=<>≠≤≥∈\\]", text[lead.end() :]):
             self.put("words", lead.group().strip(), start, start + lead.end())
             self.lex(start + lead.end(), start + len(text), "", depth + 1)
-        elif _WORD.fullmatch(word) and word not in tables.PROSE and (" " not in word or self.called(after)):
+        elif _WORD.fullmatch(word) and word.lower() not in tables.PROSE and (" " not in word or self.called(after)):
             self.put("name", re.sub(r"[-. ]", "_", word), start, after, "text")
         else:
             self.put("words", word, start, after)
