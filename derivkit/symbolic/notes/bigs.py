@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from derivkit.symbolic.notes.formula import Application, Big, Formula, List, Relation, Symbol
+from derivkit.symbolic.notes.formula import Application, Big, Formula, Indexed, List, Relation, Symbol
 
 if TYPE_CHECKING:
     from derivkit.symbolic.notes.pratt import Parser
@@ -161,8 +161,16 @@ def _letters(p: Parser) -> list[Formula]:
     found: list[Formula] = []
     while p.i < p.end:
         item = p.factor()
-        found += [i for i in item.items if i is not None] if isinstance(item, List) else [item]
+        found += [i for i in item.items if i is not None] if isinstance(item, List) else [_named(item)]
     return found
+
+
+def _named(item: Formula) -> Formula:
+    r"""Return ``\theta_g`` below a sign as the letter it is there."""
+    if isinstance(item, Indexed) and isinstance(item.base, Symbol) and isinstance(item.subscripts[0], Symbol):
+        name = f"{item.base.name}_{item.subscripts[0].name}"
+        return Symbol(name, item.base.style, item.base.label, place=item.place, end=item.end)
+    return item
 
 
 def _parts(p: Parser, a: int, b: int) -> list[tuple[int, int]]:

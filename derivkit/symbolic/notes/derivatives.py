@@ -82,6 +82,11 @@ def _by(p: Parser, mark: str, order: int | None) -> tuple[Formula, ...]:
             raise p.error("a derivative by more than names")
         p.next()
         found.append(_variable(p))
+    return _times(p, found, order)
+
+
+def _times(p: Parser, found: list[Formula], order: int | None) -> tuple[Formula, ...]:
+    r"""Return a part for each time: ``\partial x^2`` are two."""
     if order is None or len(found) == order:
         return tuple(found)
     times: list[Formula] = []
@@ -142,15 +147,18 @@ def differential(p: Parser) -> Formula:
     """Read ``dx``; ``dy/dx`` is a derivative, which the product sees."""
     start = p.i
     p.next()
-    token = p.token
-    callable_ = token.text in _FUNCTION_LETTERS
-    end = p.end
-    if token.kind == "name" and not callable_:
-        end = _scripts_end(p, p.i + 1)
-    kept, p.end = p.end, end
-    of = p.factor()
-    p.end = kept
+    of = p.factor() if p.token.text in _FUNCTION_LETTERS else _uncalled(p)
     return Differential(of, **p.span(start))
+
+
+def _uncalled(p: Parser) -> Formula:
+    """Read a letter with its scripts, and not what stands in brackets behind it."""
+    kept = p.end
+    if p.token.kind == "name":
+        p.end = _scripts_end(p, p.i + 1)
+    found = p.factor()
+    p.end = kept
+    return found
 
 
 def _scripts_end(p: Parser, i: int) -> int:
@@ -170,13 +178,27 @@ def partial(p: Parser) -> Formula:
         p.next()
         by = _names(p, *p.argument())
         return Derivative(_nearest(p, by), by, "partial", **p.span(start))
-    of = p.factor()
-    stroke = p.is_op("/") and p.i + 1 < p.end and p.tokens[p.i + 1].text == "partial"
-    if stroke:
-        p.next()
-        p.next()
-        return Derivative(of, (_variable(p),), "partial", **p.span(start))
+    order_end, order = _order(p, p.i, p.end)
+    p.i = order_end
+    operator = _slashed(p)
+    of = None if operator else p.factor()
+    if operator or _slashed(p):
+        found: list[Formula] = []
+        while p.token.kind == "command" and p.token.text == "partial":
+            p.next()
+            found.append(_variable(p) if of is not None else _uncalled(p))
+        return Derivative(of if of is not None else operand(p), _times(p, found, order), "partial", **p.span(start))
+    if of is None or order is not None:
+        raise p.error("a derivative of an order by nothing")
     return Differential(of, **p.span(start))
+
+
+def _slashed(p: Parser) -> bool:
+    r"""Go behind the stroke in ``\partial f / \partial x``, if that is what stands here."""
+    if p.is_op("/") and p.i + 1 < p.end and p.tokens[p.i + 1].text == "partial":
+        p.next()
+        return True
+    return False
 
 
 def nabla(p: Parser) -> Formula:

@@ -84,6 +84,10 @@ def paired(tokens: list[Token]) -> list[Token]:
         elif token.kind == "right":
             drop.add(i)
     drop.update(i for i, token in enumerate(found) if token.kind in ("left", "right"))
+    for i in range(1, len(found) - 1):  # n{+}1: braces that only change the space around a sign
+        if found[i].kind in ("op", "rel") and found[i - 1].kind == "lbrace" and found[i + 1].kind == "rbrace":
+            scripted = i > 1 and found[i - 2].kind in ("_", "^")
+            drop.update(() if scripted else (i - 1, i + 1))
     return [t for i, t in enumerate(found) if i not in drop]
 
 

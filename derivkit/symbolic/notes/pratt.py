@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from itertools import pairwise
 from typing import TypeVar, cast
 
 from derivkit import limits
-from derivkit.symbolic.notes import atoms, scripts, tables
+from derivkit.symbolic.notes import atoms, frames, scripts, tables
 from derivkit.symbolic.notes.formula import (
     Derivative,
     Differential,
@@ -48,6 +49,8 @@ class Parser:
         self.conditional = False
         self.depth = 0
         self.match = _matched(tokens)
+        #: How often a d stands before something without a blank: where two do, d( is a differential too.
+        self.differentials = sum(t.text == "d" and t.end == u.start and u.kind in ("name", "open") for t, u in pairwise(tokens))
 
     # Where we are -------------------------------------------------------------------------------------------------------
 
@@ -156,7 +159,13 @@ class Parser:
         start = self.i
         under = self.signed()
         last, following = self.tokens[self.i - 1], self.token
-        if following.kind == "name" and following.start == last.end and last.kind in ("name", "number"):
+        adjacent = following.kind == "name" and following.start == last.end and last.kind in ("name", "number")
+        if adjacent and self.tokens[start].space:  # a / 2b: the blanks say what belongs together
+            factors: list[tuple[ProductSign, Formula]] = [("", under)]
+            while self.starts_factor() and not self.token.space:
+                factors.append(("", self.factor()))
+            under = Product(tuple(factors), **self.span(start))
+        elif adjacent:
             hint = "write \\frac{...}{...}, or brackets below the stroke"
             raise self.error("it is not clear what stands below the stroke", self.tokens[start], code="DK071", hint=hint)
         where = {"place": over.place, "end": self.span(start)["end"]}
@@ -210,11 +219,11 @@ class Parser:
             case "command":
                 return atoms.command(self)
             case "begin":
-                return atoms.environment(self)
-            case "dots":
+                return frames.environment(self)
+            case "dots" | "words":
                 start = self.i
                 self.next()
-                return Words("...", **self.span(start))
+                return Words("..." if token.kind == "dots" else token.text, **self.span(start))
             case "over":
                 raise self.error("something is missing at the end")
         raise self.error(f"expected a term, found {token.text[:30]!r}")
@@ -249,7 +258,7 @@ class Parser:
             close = self.match[start]
             self.i = close + 1
             return start + 1, close
-        if self.token.kind in ("number", "name"):
+        if self.token.kind in ("number", "name", "words"):
             self.i += 1
             return start, start + 1
         if self.token.kind == "command":
@@ -265,6 +274,10 @@ class Parser:
             if self.token.kind == "dots" and alone:
                 self.next()
                 found.append(None)
+            elif self.is_op("cdot") and alone:  # a place left open: \sigma(\cdot)
+                start = self.i
+                self.next()
+                found.append(Words("\\cdot", **self.span(start)))
             else:
                 found.append(self.relation())
                 if self.token.kind == "?":
@@ -273,18 +286,21 @@ class Parser:
                     found[-1] = Indicator(cast(Formula, found[-1]), **self.span(start - 1))
             if self.token.kind in _SEPARATORS or (self.token.kind == "bar" and self.conditional):
                 self.next()
+                if self.token.kind == "bar" and self.conditional:
+                    self.next()
             elif self.i < self.end:
                 raise self.error(f"cannot go on at {self.token.text[:30]!r}")
         return found
 
     def arguments(self) -> tuple[Formula, ...]:
         """Read the arguments of a call, up to its end; a bar (``P(y | x)``) parts them as a comma does."""
-        depth, bars = 0, 0
-        for token in self.tokens[self.i : self.end]:
+        depth = 0
+        bars: list[int] = []
+        for i, token in enumerate(self.tokens[self.i : self.end]):
             depth += token.kind in ("open", "lbrace", "begin")
             depth -= token.kind in ("close", "rbrace", "end")
-            bars += token.kind == "bar" and not depth
-        self.conditional = bars == 1
+            bars += [i] if token.kind == "bar" and not depth else []
+        self.conditional = len(bars) == 1 or (len(bars) == 2 and bars[1] == bars[0] + 1)
         start = self.i
         found = self.items()
         if any(item is None for item in found):

@@ -12,6 +12,9 @@ from derivkit.symbolic.notes.tokens import Lexer
 from derivkit.symbolic.notes.traced import Traced
 from derivkit.symbolic.parse.syntax import Place
 
+#: A sign without what it is applied to, in as many tokens as this, is spoken of and not applied.
+_SPOKEN = 16
+
 
 def read_chains(formula: Traced, place: Callable[[int], Place], names: Collection[str] = ()) -> tuple[Chain, ...]:
     """Return the chains of a formula; ``place`` takes an offset in the document."""
@@ -23,9 +26,20 @@ def read_chains(formula: Traced, place: Callable[[int], Place], names: Collectio
     try:
         tokens = Lexer(formula.text, names).tokens()
         unframed(tokens)
-        return tuple(chain for s in statements(tokens) if (chain := _chain(s, located)) is not None)
+        return tuple(chain for s in statements(tokens) if (chain := _mention_or_chain(s, located)) is not None)
     except Unreadable as error:
         error.line, error.column = located(error.offset)
+        raise
+
+
+def _mention_or_chain(statement: Statement, place: Callable[[int], Place]) -> Chain | None:
+    r"""Read one statement; a sign that is only spoken of (``\odot``, ``\frac{d}{dx}``) is none."""
+    try:
+        return _chain(statement, place)
+    except Unreadable as error:
+        spoken = len(statement.tokens) <= _SPOKEN and error.offset >= statement.tokens[-1].start
+        if spoken and not any(t.kind == "rel" for t in statement.tokens[:-1]):
+            return None
         raise
 
 
@@ -36,6 +50,8 @@ def _chain(statement: Statement, place: Callable[[int], Place]) -> Chain | None:
     p = Parser(statement.tokens, place)
     first = None if p.token.kind == "rel" else _term(p)
     links: list[tuple[str, Place, Formula]] = []
+    if first is not None and p.token.kind == ":" and any(t.text == "->" for t in statement.tokens):
+        return Chain(first, (("in", place(p.next().start), p.relation()),), where)  # f: R -> R
     while p.token.kind == "rel":
         sign = p.next()
         if p.token.kind == "rel":

@@ -25,6 +25,7 @@ from derivkit.symbolic.notes.formula import (
     Sum,
     Symbol,
     Transposed,
+    Words,
 )
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _applied(p: Parser, start: int, base: Formula, raised: Raised, function: boo
         letter.name in tables.WORDS or letter.style in ("text", "op") or letter.style == "bb"
     )
     callable_ = isinstance(letter, Symbol) and letter.name not in _UNCALLED
-    if token.kind == "open" and callable_ and (token.text == "(" or (worded and token.text in ("[", "\\{"))):
+    if token.kind == "open" and callable_ and (token.text == "(" or (token.text in ("[", "\\{") and (worded or _parted(p)))):
         close = p.match[p.i]
         if p.tokens[close].text == ")|":
             return None
@@ -138,6 +139,16 @@ def _applied(p: Parser, start: int, base: Formula, raised: Raised, function: boo
         return _braced(p, start, base)
     argument = p.implicit()
     return Application(base, (argument,), False, **p.span(start))
+
+
+def _parted(p: Parser) -> bool:
+    """Return whether the brackets here hold two parts with a bar between them: ``D[p || q]``."""
+    bars, depth = 0, 0
+    for token in p.tokens[p.i + 1 : p.match[p.i]]:
+        depth += token.kind in ("open", "lbrace", "begin")
+        depth -= token.kind in ("close", "rbrace", "end")
+        bars += token.kind == "bar" and not depth
+    return bars == 1
 
 
 def _indicating(p: Parser, start: int, letter: Formula, call: Application) -> Formula:
@@ -283,10 +294,13 @@ def below(p: Parser, start: int, base: Formula, a: int, b: int) -> Formula:
         return base
     if p.tokens[a].kind == "open" and p.match[a] == b - 1 and p.comparing(a + 1, b - 1):
         a, b = a + 1, b - 1  # 1_{\{i = j\}}
+    if p.tokens[a].kind == "rel":  # x_{<t}: what came before
+        said = Words("".join(t.text for t in p.tokens[a:b]), **p.span(start))
+        return Indexed(base, (said,), **p.span(start))
     if p.comparing(a, b):
         if isinstance(base, Number) or (isinstance(base, Symbol) and base.name in _CALLED_INDICATORS):
             return Indicator(p.inside(a, b, p.relation), **p.span(start))
-        raise p.error("a relation as a subscript", p.tokens[a])
+        return Indexed(base, (p.inside(a, b, p.relation),), **p.span(start))
     if isinstance(base, Bracketed) and base.kind in ("abs", "norm"):
         return Bracketed("norm", base.items, p.inside(a, b, p.relation), **p.span(start))
     found: list[Formula] = []
@@ -306,13 +320,14 @@ def below(p: Parser, start: int, base: Formula, a: int, b: int) -> Formula:
 
 
 def _parts(p: Parser, a: int, b: int) -> list[tuple[int, int]]:
-    """Return the ranges between commas."""
+    r"""Return the ranges between commas; one bar (``\mu_{z | x}``) parts as a comma does."""
     found, begin, depth = [], a, 0
+    barred = sum(t.kind == "bar" for t in p.tokens[a:b]) == 1
     for i in range(a, b):
         kind = p.tokens[i].kind
         depth += kind in ("open", "lbrace", "begin")
         depth -= kind in ("close", "rbrace", "end")
-        if kind in (",", ";") and not depth:
+        if (kind in (",", ";") or (kind == "bar" and barred)) and not depth:
             found.append((begin, i))
             begin = i + 1
     found.append((begin, b))

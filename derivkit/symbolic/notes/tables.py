@@ -35,7 +35,7 @@ RELATIONS = {
     **dict.fromkeys(("subset", "subseteq", "⊂", "⊆"), "sub"),
     **dict.fromkeys(("approx", "approxeq", "simeq", "cong", "doteq", "≈", "≃"), "approx"),
     **dict.fromkeys(("propto", "varpropto", "∝"), "propto"),
-    **dict.fromkeys(("sim", "∼"), "sim"),
+    **dict.fromkeys(("sim", "∼", "succeq", "preceq", "succ", "prec", "supset", "supseteq", "perp", "notin"), "sim"),
     **dict.fromkeys(("to", "rightarrow", "longrightarrow", "mapsto", "longmapsto", "→", "↦"), "->"),
 }
 #: Signs between whole relations: what stands on either side is a statement of its own.
@@ -82,6 +82,8 @@ WORDS = FUNCTIONS | set(
 )
 #: Runs of letters that are prose where they stand bare in a formula.
 PROSE = set("and or if for where otherwise when with then else since while thus hence so let".split())
+#: Words that are a remark where they stand in ``\text{...}``.
+REMARKS = PROSE | set("from by using note such st given as with is are on the to of in because see via i.e e.g subject".split())
 #: Words below or above a letter that are a part of its name.
 LABEL_WORDS = WORDS | set(
     """max min in out new old true pred opt avg tot ref reg train test val init final last next prev best data model gt obs err
@@ -105,7 +107,7 @@ ACCENTS = {
 #: Commands without meaning here, with the number of their arguments, which are dropped too.
 SILENT = {
     **dict.fromkeys(
-        r""", ! ; : > / displaystyle textstyle scriptstyle scriptscriptstyle limits nolimits nonumber notag allowbreak
+        r""", ! ; : > / [ ] ( ) displaystyle textstyle scriptstyle scriptscriptstyle limits nolimits nonumber notag allowbreak
         big Big bigg Bigg bigl Bigl
         biggl Biggl bigr Bigr biggr Biggr bigm Bigm biggm Biggm middle noindent hfill hline strut
         relax thinspace negthinspace negmedspace medspace thickspace enspace newline centering break nobreak small large
@@ -116,6 +118,7 @@ SILENT = {
     ),
     **dict.fromkeys("label tag tag* ref eqref cite hspace vspace hspace* vspace* phantom hphantom vphantom color".split(), 1),
     **dict.fromkeys("intertext shortintertext footnote mskip kern hskip mkern cline".split(), 1),
+    **dict.fromkeys("setcounter addtocounter rule raisebox".split(), 2),
 }
 #: Commands whose argument stands for itself, with what goes before it and is dropped.
 TRANSPARENT = {

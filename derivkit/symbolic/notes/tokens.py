@@ -100,7 +100,7 @@ class Lexer:
     def number(self, text: str, start: int, style: str) -> None:
         """Read a number, within bounds; a bold 1 is a letter: the vector of ones, or an indicator."""
         digits = text.replace("{,}", "").replace(",", "")
-        if text == "1" and style in ("bold", "bb"):
+        if text == "1" and style in ("bold", "bb") and (not self.found or self.found[-1].kind not in ("_", "^", "lbrace")):
             self.put("name", text, start, start + 1, style)
             return
         mantissa, _, exponent = digits.lower().partition("e")
@@ -248,7 +248,7 @@ class Lexer:
         if name == "underset":
             self.put("command", name, start, start + len(name))
             return start + 1 + len(name)
-        if name in ("boxed", "fbox") and "=" in inner:
+        if name in ("boxed", "fbox") and ("=" in inner or "\\text" in inner):
             self.lex(inside, close, "", 1)
             return after
         return stop
@@ -308,6 +308,9 @@ class Lexer:
         word = text.strip()
         if not word:
             return
+        if self.found and self.found[-1].kind in ("_", "^") and "$" not in word and re.search(r"\w", word):
+            self.put("name", "_".join(re.findall(r"[A-Za-z0-9]+", word)) or "text", start, after, "text")
+            return
         if "$" in text:
             at = 0
             for i, part in enumerate(text.split("$")):
@@ -321,7 +324,12 @@ class Lexer:
         if lead and re.search(r"[=<>≠≤≥∈\\]", text[lead.end() :]):
             self.put("words", lead.group().strip(), start, start + lead.end())
             self.lex(start + lead.end(), start + len(text), "", depth + 1)
-        elif _WORD.fullmatch(word) and word.lower() not in tables.PROSE and (" " not in word or self.called(after)):
+        elif (
+            _WORD.fullmatch(word)
+            and word.lower() not in tables.REMARKS
+            and (text == word or self.called(after))
+            and (" " not in word or self.called(after))
+        ):
             self.put("name", re.sub(r"[-. ]", "_", word), start, after, "text")
         else:
             self.put("words", word, start, after)
