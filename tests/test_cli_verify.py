@@ -17,7 +17,7 @@ from test_cli import Terminal
 from test_html import well_formed
 
 import derivkit as dk
-from derivkit.checking.verify import notes
+from derivkit.checking.verify import explain, notes
 from derivkit.checking.verify.findings import Claim, Document, Verification
 from derivkit.cli import documents, main, verify
 from derivkit.limits import FILE_BYTES
@@ -375,11 +375,11 @@ def test_any_executor_will_do() -> None:
 def test_a_line_is_explained(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
 
-    def explain(text: str, line: int, *, path: str, shapes: Mapping[str, str] | None) -> str:
+    def explained(text: str, line: int, *, path: str, shapes: Mapping[str, str]) -> str:
         asked.append((text, line, path, shapes))
         return "the derivation"
 
-    monkeypatch.setattr(notes, "explain_line", explain, raising=False)
+    monkeypatch.setattr(explain, "explain_line", explained)
     tree("a.tex", "c/1.tex", "c/2.tex")
     assert terminal.done("verify", "a.tex", "--explain", "3", "--shape", "t=K") == "the derivation\n"
     assert asked == [("right a.tex", 3, "a.tex", {"t": "K"})]

@@ -13,9 +13,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
-from typing import Any
 
-from derivkit.checking.verify import notes
+from derivkit.checking.verify import explain, notes
 from derivkit.checking.verify.findings import Claim, Document, Verification
 from derivkit.checking.verify.told import NARROWEST
 from derivkit.cli.arguments import Arguments, usage
@@ -152,8 +151,7 @@ def _explained(arguments: Arguments, sources: Sequence[Source], shapes: dict[str
     (source,) = sources
     if source.why:
         raise DerivkitError(source.why, code="DK042")
-    told: Any = notes.explain_line(source.text, line, path=source.path, shapes=shapes or None)  # type: ignore[attr-defined]
-    return str(told), RIGHT
+    return explain.explain_line(source.text, line, path=source.path, shapes=shapes), RIGHT
 
 
 def _whole(arguments: Arguments, name: str, otherwise: int, most: int) -> int:

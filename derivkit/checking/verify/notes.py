@@ -94,6 +94,12 @@ def verify_document(path: str, text: str, shapes: Mapping[str, str]) -> Document
     return Document(path, (*read.notes, *_assumptions(judge)), tuple(found))
 
 
+def judge_document(text: str, shapes: Mapping[str, str]) -> tuple[tuple[f.Chain, ...], Judge]:
+    """Return the chains of a document, and their judge."""
+    read = _read(text, shapes)
+    return read.chains, _best(read)
+
+
 # -- reading ---------------------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from derivkit.checking.report import cut
@@ -74,12 +74,17 @@ def _document(document: Document, width: int, colour: bool) -> Iterator[str]:
     for number, assumption in enumerate(document.assumptions):
         yield from _wrapped(flat(assumption), width, "         " if number else "assumed: ", "           ")
     yield ""
-    places = [f"{claim.line}:{claim.column}" for claim in document.claims]
-    margin = max(map(len, places)) + 2
-    for place, claim in zip(places, document.claims, strict=True):
-        yield from _claim(claim, f"{place:>{margin}}", width, colour)
+    yield from told_claims(document.claims, width, colour)
     yield ""
     yield from _wrapped(tally(document), width)
+
+
+def told_claims(claims: Sequence[Claim], width: int, colour: bool) -> Iterator[str]:
+    """Yield the lines of some relations, their places in a column."""
+    places = [f"{claim.line}:{claim.column}" for claim in claims]
+    margin = max(map(len, places)) + 2
+    for place, claim in zip(places, claims, strict=True):
+        yield from _claim(claim, f"{place:>{margin}}", width, colour)
 
 
 def tally(said: Document | Verification) -> str:
