@@ -9,6 +9,7 @@ import pickle
 import re
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree as ET
 
 import numpy as np
@@ -21,9 +22,11 @@ from derivkit.checking.verify.findings import COUNTED, STATUSES, Claim, Document
 from derivkit.checking.verify.told import COLOURS, VERDICTS, cells
 from derivkit.checking.verify.told_json import CAUSES, SCHEMA, from_json
 from derivkit.symbolic.notes import formula as notes
+from derivkit.symbolic.notes import tables
 from derivkit.symbolic.notes.formula import Chain
 from derivkit.symbolic.parse.syntax import Place
-from derivkit.symbolic.render.written import _WRITERS, DEEPEST, mathml
+from derivkit.symbolic.render.signs import LETTERS
+from derivkit.symbolic.render.written import _PRODUCTS, _RELATIONS, _WRITERS, DEEPEST, mathml
 
 GOLDEN = Path(__file__).parent / "golden"
 EVIL = "<script>alert(1)</script>&\"'\x1b[31m\u202e\x00\ud800"
@@ -434,7 +437,9 @@ FORMULAS = {
     "call without brackets": (product(A, call("ln", X, brackets=False)), "a*ln\u2009x"),
     "call without brackets, then more": (product(call("ln", X, brackets=False), A), "(ln\u2009x)*a"),
     "root": (call("sqrt", total(A, B)), "√{a+b}"),
-    "power of a call": (tree("Power", call("exp", X), number(2)), "exp^{2}(x)"),
+    "power of a call": (tree("Power", call("exp", X), number(2)), "exp(x)^{2}"),
+    "power on a name": (tree("Power", call("exp", X), number(2), True), "exp^{2}(x)"),
+    "struck out": (tree("Struck", letter("y", "i"), number(0)), "y_{i}^{0}"),
     "power": (tree("Power", total(A, B), number(2)), "(a+b)^{2}"),
     "power of a power": (tree("Power", tree("Power", A, B), C), "(a^{b})^{c}"),
     "power of a letter with subscripts": (tree("Power", letter("a", "i", "j"), number(2)), "a_{ij}^{2}"),
@@ -499,6 +504,12 @@ def test_every_kind_of_formula_has_its_writer_and_an_example() -> None:
     assert set(_WRITERS) == kinds
     shown = {type(node) for formula, _ in FORMULAS.values() for node in notes.walk(formula)}
     assert shown == kinds
+
+
+def test_every_letter_and_sign_that_is_read_is_set() -> None:
+    assert [name for name in tables.LETTERS.values() if len(LETTERS.get(name, "")) != 1] == []
+    assert set(tables.RELATIONS.values()) <= set(_RELATIONS)
+    assert set(get_args(notes.ProductSign)) == set(_PRODUCTS)
 
 
 def test_a_formula_deeper_than_a_page_can_show_is_shown_as_it_stands() -> None:

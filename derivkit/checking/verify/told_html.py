@@ -36,6 +36,7 @@ _STYLE = """
 .derivkit .is-right_if .verdict, .derivkit .is-follows .verdict, .derivkit .is-undecided .verdict,
 .derivkit .is-unread .verdict { color: #9a7000; }
 .derivkit .is-definition .verdict { font-weight: 400; opacity: 0.7; }
+.derivkit .struck { background: linear-gradient(to top right, transparent 47%, currentcolor 47% 53%, transparent 53%); }
 .derivkit .note { font-size: 0.92em; opacity: 0.85; }
 @media (max-width: 46rem) {
   .derivkit .claim { grid-template-columns: auto minmax(0, 1fr); }

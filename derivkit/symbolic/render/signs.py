@@ -23,8 +23,9 @@ TIMES, APPLY, COMMA, SPACE = "\u2062", "\u2061", "\u2063", "\u00a0"
 #: Letters and signs that are no names of the language.
 LETTERS = {
     **TO_GREEK,
-    **dict(zip("lambda nu xi kappa iota upsilon varepsilon vartheta varphi".split(), "λνξκιυεϑφ", strict=True)),
-    **dict(zip("ell infty inf star ast prime dagger nabla".split(), "ℓ∞∞∗∗′†∇", strict=True)),
+    **dict(zip("lambda nu xi kappa iota upsilon Upsilon varepsilon vartheta varphi".split(), "λνξκιυΥεϑφ", strict=True)),
+    **dict(zip("varpi varrho varsigma ell hbar imath jmath aleph wp Re Im".split(), "ϖϱςℓℏıȷℵ℘ℜℑ", strict=True)),
+    **dict(zip("infty inf star ast prime dagger nabla emptyset top bot square".split(), "∞∞∗∗′†∇∅⊤⊥□", strict=True)),
 }
 _ALPHABETS = {"bold": "BOLD", "cal": "SCRIPT", "bb": "DOUBLE-STRUCK"}
 _FLAT = frozenset("^¯~ˇ˘")  # a dot or an arrow set as an accent runs into the letter

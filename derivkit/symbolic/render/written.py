@@ -206,9 +206,13 @@ def _quotient(quotient: notes.Quotient) -> Row:
 
 def _power(power: notes.Power) -> Row:
     base, above = power.base, _row(power.exponent)
-    if isinstance(base, notes.Application):  # exp²(z), as it is written
+    if isinstance(base, notes.Application) and power.on_name:
         return [*scripts(_base(base.function), None, above), operator(APPLY), *_arguments(base)]
     return scripts(_base(base), None, above)
+
+
+def _struck(struck: notes.Struck) -> Row:
+    return scripts([branch("mrow", *_row(struck.base), **{"class": "struck"})], None, _row(struck.value))
 
 
 def _transposed(turned: notes.Transposed) -> Row:
@@ -344,6 +348,7 @@ _WRITERS: dict[type, Callable[[Any], Row]] = {
     notes.Quotient: _quotient,
     notes.Power: _power,
     notes.Transposed: _transposed,
+    notes.Struck: _struck,
     notes.Big: _big,
     notes.Derivative: _derivative,
     notes.Differential: _differential,
