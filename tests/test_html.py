@@ -28,7 +28,7 @@ OPTIONS = {
 }
 XHTML = "{http://www.w3.org/1999/xhtml}"
 MATH = f"{{{NAMESPACE}}}"
-PLAIN_TAGS = set("html head meta title style body main section h1 h2 p div ul li pre code details summary".split())
+PLAIN_TAGS = set("html head meta title style body main section h1 h2 p div span ul li pre code details summary".split())
 #: How many children each element of MathML has; ``None``: any number.
 ARITY = {
     **dict.fromkeys(("mi", "mn", "mo", "mtext"), 0),

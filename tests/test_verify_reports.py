@@ -566,3 +566,23 @@ def test_each_kind_of_repair_is_told_once_with_its_lines() -> None:
     assert r"lines 1, 2, 3, 4, 5, 6 and 3 more: 'rac' was read as \frac" in told
     assert r"line 10: 'anh' was read as \tanh" in told
     assert sum("was read as" in line for line in told) == 2
+
+
+# -- the page of the reference -------------------------------------------------------------------------------------------
+
+PAGE = (Path(__file__).parent.parent / "docs" / "reference" / "verify.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("head", "known"),
+    [("status", STATUSES), ("cause", CAUSES), ("key of a claim", KEYS)],
+)
+def test_the_reference_has_a_row_for_each(head: str, known: object) -> None:
+    table = PAGE.partition(f"| {head} |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `([\w-]+)`", table, re.MULTILINE) == list(known)  # type: ignore[call-overload]
+
+
+def test_the_causes_are_those_that_mistakes_have() -> None:
+    source = (Path(__file__).parent.parent / "derivkit" / "checking" / "verify").glob("*.py")
+    named = {c for path in source for c in re.findall(r'cause="([\w-]+)"', path.read_text(encoding="utf-8"))}
+    assert named <= set(CAUSES)

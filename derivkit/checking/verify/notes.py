@@ -134,7 +134,10 @@ def _mended(repairs: Sequence[Repair]) -> Iterator[str]:
     for (what, became), where in found.items():
         lines = [str(line) for line in where]
         more = f" and {len(lines) - LINES} more" if len(lines) > LINES else ""
-        told = f"'{echo(what)}' was read as {echo(became)}" if became else f"{echo(what)}: left out"
+        if became.startswith("read as") or not became:
+            told = f"{echo(what)}, {echo(became or 'left out')}"
+        else:
+            told = f"'{echo(what)}' was read as {echo(became)}"
         yield f"line{'s' * (len(lines) > 1)} {', '.join(lines[:LINES])}{more}: {told}"
 
 

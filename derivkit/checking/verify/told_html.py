@@ -12,7 +12,9 @@ from xml.etree import ElementTree as ET
 from derivkit.checking.verify.findings import STATUSES, Claim, Document, Verification
 from derivkit.checking.verify.told import VERDICTS, counterexample, flat, pointed, reason, tally, to_text
 from derivkit.errors import DerivkitError, echo
+from derivkit.symbolic.notes.document import read_formula
 from derivkit.symbolic.render.html import MATHS_STYLE, PAGE_STYLE, add, as_page, written
+from derivkit.symbolic.render.signs import SPACE
 from derivkit.symbolic.render.written import mathml
 
 TITLE = 200  # the most characters of a title
@@ -108,9 +110,7 @@ def _claim(claim: Claim) -> ET.Element:
     for line in _reasons(claim):
         add(said, "p").text = line
     if claim.correction:
-        instead = add(said, "p")
-        instead.text = "instead: "
-        add(instead, "code").text = flat(claim.correction)
+        said.append(_instead(claim.correction))
     if claim.counterexample:
         add(said, "p", **{"class": "note"}).text = counterexample(claim.counterexample)
     return box
@@ -130,6 +130,19 @@ def _formula(claim: Claim) -> ET.Element:
     except DerivkitError:  # too deep
         pass
     add(box, "code").text = flat(claim.text) or "…"
+    return box
+
+
+def _instead(correction: str) -> ET.Element:
+    """Return a correction as a formula, and as LaTeX to copy."""
+    box = ET.Element("div", {"class": "formula"})
+    add(box, "span").text = f"instead:{2 * SPACE}"
+    try:
+        (chain,) = read_formula(correction)
+        box.append(mathml(chain, display=True))
+        add(add(box, "div", **{"class": "note"}), "code").text = flat(correction)
+    except (DerivkitError, ValueError):  # it was not read back as one formula
+        add(box, "code").text = flat(correction)
     return box
 
 

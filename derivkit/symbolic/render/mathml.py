@@ -182,7 +182,7 @@ def leaf(tag: str, text: str, attributes: Mapping[str, str] = _PLAIN, parent: ET
     return element
 
 
-_TALL = frozenset({"mfrac", "munder", "mtable"})
+_TALL = frozenset({"mfrac", "munder", "munderover", "mtable"})
 
 
 def _bar(form: str, tall: bool = True) -> dict[str, str]:
