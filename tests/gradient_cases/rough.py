@@ -22,6 +22,13 @@ def kinks(r: np.random.Generator) -> Iterator[Row]:
     yield right("relu at zeros, slope 1/2", f, lambda x: c * np.heaviside(x, 0.5), z, kink=True)
     yield wrong("relu at zeros, slope 2", "kink|few-entries", f, lambda x: c * np.heaviside(x, 2.0), z, kink=True)
     yield wrong("relu at zeros, slope -1", "kink|few-entries", f, lambda x: c * np.heaviside(x, -1.0), z, kink=True)
+    prelu = lambda x, a: np.sum(c * np.where(x.real > 0, x, a * x))
+    sides = lambda x, a: (c * np.where(x > 0, 1, a), float(np.sum(c * x * (x < 0))))
+    yield right("prelu at zeros", prelu, sides, z, 0.25)
+    yield wrong("prelu at zeros: over all", "scale|sign", prelu, lambda x, a: (sides(x, a)[0], float(c @ x)), z, 0.25, blame=(1,))
+    selu = lambda x: 1.05 * np.sum(c * np.where(x.real > 0, x, 1.67 * (np.exp(x) - 1)))
+    bent = lambda x: c * np.where(x > 0, 1, 1.67 * np.exp(x))
+    yield wrong("selu at zeros: scale lost", "scale:0.9523809524", selu, bent, z)
     both = lambda x: np.sum(c * absolute(x) + np.sin(x))
     slope = lambda x: c * np.sign(x) + np.cos(x)
     yield right("absolute at zeros", both, slope, z, kink=True)
@@ -123,6 +130,8 @@ def low_precision(r: np.random.Generator) -> Iterator[Row]:
 
     yield right("float32: a layer of 2048 weights", layer, pull, W32, **loose)
     mixed = lambda a, b: np.sum(a * np.sin(b))
+    yield right("data that came in float32", lambda x: x @ X32.astype(float).sum(0), lambda x: X32.astype(float).sum(0), X[0])
+    yield right("weights that came in float32", lambda x: x[:4] @ X32[1].astype(float), lambda x: X32[1].astype(float), X[0])
     yield right("float32 beside float64", mixed, lambda a, b: (np.sin(b), a * np.cos(b)), X32, X, **loose)
 
 
