@@ -151,7 +151,8 @@ def _judge(task: Task, problem: Problem) -> Report:
     else:
         residuals += resolve(task, problem, [r for _, r in residuals[:2]])
     wrong = _wrong(residuals)
-    if all(abs(r.value) <= ROUNDED * r.scale for _, r in wrong) and (narrow := casts(task, problem)):
+    sharp = residuals[0][1].error_bar <= ROUNDED / 100 * residuals[0][1].scale
+    if sharp and all(abs(r.value) <= ROUNDED * r.scale for _, r in wrong) and (narrow := casts(task, problem)):
         return _report_casts(task, problem, narrow)
     if wrong:
         return _report_wrong(task, problem, wrong)

@@ -84,7 +84,7 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
         found = np.array([m[0] for m in measured]), np.array([m[1] for m in measured])
         for i in np.flatnonzero(point == 0) if rows is None else ():  # most kinks are at 0, where any slope between may be meant
             kinked = (*zero[:k], directions[i].reshape(claim.shape), *zero[k + 1 :])
-            found[1][i] = max(found[1][i], quick.bend(problem, kinked) / 10)
+            found[1][i] = max(found[1][i], quick.bend(problem, kinked) / 8)
     values, bars = found[0] / units, found[1] / units
     others = tuple(c for j, c in enumerate(claims) if j != k and c is not None)
     base = joint(problem, rng)

@@ -97,7 +97,7 @@ def entries(
     blunt = (bars > SHARE * np.maximum(np.abs(values), share)) & (np.maximum(np.abs(values), share) > 4 * rounding)
     for i in np.flatnonzero(blunt & (bends == 0)):
         values[i], bars[i] = ladder(singles[i])
-    return values, np.maximum(bars, bends / 10)  # at a kink any slope between the two may be meant; five bars are allowed
+    return values, np.maximum(bars, bends / 8)  # at a kink any slope between the two may be meant: five bars are half the gap
 
 
 def bend(problem: Problem, direction: Direction, found: Rung | None = None) -> float:

@@ -25,7 +25,9 @@ def kinks(r: np.random.Generator) -> Iterator[Row]:
     prelu = lambda x, a: np.sum(c * np.where(x.real > 0, x, a * x))
     sides = lambda x, a: (c * np.where(x > 0, 1, a), float(np.sum(c * x * (x < 0))))
     yield right("prelu at zeros", prelu, sides, z, 0.25)
-    yield wrong("prelu at zeros: over all", "scale|sign", prelu, lambda x, a: (sides(x, a)[0], float(c @ x)), z, 0.25, blame=(1,))
+    yield wrong(
+        "prelu at zeros: over all", "scale|sign|dense", prelu, lambda x, a: (sides(x, a)[0], float(c @ x)), z, 0.25, blame=(1,)
+    )
     selu = lambda x: 1.05 * np.sum(c * np.where(x.real > 0, x, 1.67 * (np.exp(x) - 1)))
     bent = lambda x: c * np.where(x > 0, 1, 1.67 * np.exp(x))
     yield wrong("selu at zeros: scale lost", "scale:0.9523809524", selu, bent, z)
