@@ -87,7 +87,7 @@ class Mutant(NamedTuple):
 
 
 def mutants(file: str) -> Iterator[Mutant]:
-    """Yield every mutant of a file, but for those of annotations, which nobody evaluates."""
+    """Yield every mutant of a file, but for those of annotations, which nobody evaluates, and of ``strict=``, which holds."""
     tree = get_ast((ENGINE / f"{file}.py").read_text())
     for name in operator_names():
         operator = get_operator(name)
@@ -95,13 +95,15 @@ def mutants(file: str) -> Iterator[Mutant]:
             continue
         places = ((node, at) for node in ast_nodes(tree) for at, _ in operator().mutation_positions(node))
         for occurrence, (node, at) in enumerate(places):
-            if not _annotation(node):
+            if not _idle(node):
                 yield Mutant(file, name, occurrence, at)
 
 
-def _annotation(node: parso.tree.NodeOrLeaf) -> bool:
+def _idle(node: parso.tree.NodeOrLeaf) -> bool:
     while node.parent is not None:
         child, node = node, node.parent
+        if node.type == "argument" and node.children[0].get_code() == "strict":
+            return True
         if node.type == "tfpdef" or (node.type == "annassign" and child is node.children[1]):
             return True
         if node.type == "funcdef" and child is node.annotation:
