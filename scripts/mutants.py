@@ -56,7 +56,7 @@ LEFT_OUT = re.compile(
     r"|ComparisonOperator_(Eq|NotEq|Lt|LtE|Gt|GtE)_Is|ComparisonOperator_Is(Not)?_(Eq|NotEq|Lt|LtE|Gt|GtE)"
 )
 #: Steps that take so many seconds, with coverage, are left out.
-LONG = 0.05
+LONG = 0.3
 #: A step may take this many times its own normal time, and this many seconds more.
 SLOWER, GRACE = 5.0, 2.0
 
