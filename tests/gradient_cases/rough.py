@@ -44,6 +44,7 @@ def kinks(r: np.random.Generator) -> Iterator[Row]:
     )
     yield wrong("absolute at zeros: twice", "scale:2|kink", both, lambda x: 2 * slope(x), z, kink=True)
     yield right("kink a hair away", lambda x: np.sum(absolute(x - 1)), lambda x: np.sign(x - 1), 1 + away(r, 4, 1e-7, 1e-6))
+    yield right("a hair beside a kink", lambda x: np.sum(relu(x - 1)), lambda x: (x > 1) * 1.0, np.array([1 + 1e-12, 2, 0.5]))
     yield right("relu, none at zero", f, lambda x: c * (x > 0), away(r, 5, 1e-3, 1e-2))
     flat = r.uniform(0.2, 0.8, 4) + np.array([1, -2, 3, 0])
     yield right("piecewise constant", lambda x: np.sum(np.floor(x.real)), lambda x: 0 * x, flat)
@@ -169,6 +170,9 @@ def noise(r: np.random.Generator) -> Iterator[Row]:
     yield right("solver, loose", lambda x: root(x, 1e-5), slope, x, exact=root)
     yield right("solver, tight", lambda x: root(x, 1e-11), slope, x, exact=root)
     yield wrong("solver, loose: twice", "scale:2", lambda x: root(x, 1e-5), lambda x: 2 * slope(x), x, exact=root)
+    roots = lambda x: np.sum(np.sqrt(x))
+    iterated = lambda x: roots(x) + 1e-8 * np.sum(np.sin(3 * x))
+    yield right("an iteration's own slope", iterated, lambda x: 0.5 / np.sqrt(x), x, exact=roots)
     fixed = lambda x, t=1e-15: np.sum(_fixed(x, t))
 
     def implicit(x, whole=True):
