@@ -9,6 +9,7 @@ when a row of the corpus or a test fails, or takes more than five times its norm
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import math
 import os
@@ -55,7 +56,7 @@ LEFT_OUT = re.compile(
     r"|ComparisonOperator_(Eq|NotEq|Lt|LtE|Gt|GtE)_Is|ComparisonOperator_Is(Not)?_(Eq|NotEq|Lt|LtE|Gt|GtE)"
 )
 #: Steps that take so many seconds, with coverage, are left out.
-LONG = 0.05
+LONG = 0.3
 #: A step may take this many times its own normal time, and this many seconds more.
 SLOWER, GRACE = 5.0, 2.0
 
@@ -86,7 +87,7 @@ class Mutant(NamedTuple):
 
 
 def mutants(file: str) -> Iterator[Mutant]:
-    """Yield every mutant of a file, but for those of annotations, which nobody evaluates."""
+    """Yield every mutant of a file, but for those of annotations, which nobody evaluates, and of ``strict=``, which holds."""
     tree = get_ast((ENGINE / f"{file}.py").read_text())
     for name in operator_names():
         operator = get_operator(name)
@@ -94,13 +95,15 @@ def mutants(file: str) -> Iterator[Mutant]:
             continue
         places = ((node, at) for node in ast_nodes(tree) for at, _ in operator().mutation_positions(node))
         for occurrence, (node, at) in enumerate(places):
-            if not _annotation(node):
+            if not _idle(node):
                 yield Mutant(file, name, occurrence, at)
 
 
-def _annotation(node: parso.tree.NodeOrLeaf) -> bool:
+def _idle(node: parso.tree.NodeOrLeaf) -> bool:
     while node.parent is not None:
         child, node = node, node.parent
+        if node.type == "argument" and node.children[0].get_code() == "strict":
+            return True
         if node.type == "tfpdef" or (node.type == "annassign" and child is node.children[1]):
             return True
         if node.type == "funcdef" and child is node.annotation:
@@ -209,6 +212,7 @@ def start(mutant: Mutant | None, clock: Clock, told: Path) -> int:
     """Fork a process that judges the mutant; what noticed it goes into the file ``told``."""
     if child := os.fork():
         return child
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     quiet = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(quiet, stream)
@@ -245,13 +249,18 @@ def run(chosen: list[Mutant], workers: int, kept: Path) -> list[tuple[Mutant, st
                 raise SystemExit(f"without a mutant, {told.read_text()} fails")
             kept.write_bytes((Path(folder) / "normal").read_bytes())
         normal, lines = pickle.loads(kept.read_bytes())
-        results, running, began = [], {}, time.monotonic()
+        results: list[tuple[Mutant, str]] = []
+        running, began = {}, time.monotonic()
         waiting = [(m, Path(folder) / str(n)) for n, m in enumerate(chosen)]
         while waiting or running:
             while waiting and len(running) < workers:
                 mutant, told = waiting.pop(0)
                 running[start(mutant, Clock(normal, reaching(mutant, lines)), told)] = mutant, told
-            child, _ = os.wait()
+            try:
+                child, _ = os.wait()
+            except KeyboardInterrupt:  # a smaller sample, as even over the files; what runs is run to its end
+                waiting = []
+                continue
             mutant, told = running.pop(child)
             noticed_by = told.read_text() if told.exists() else "the clock"
             results.append((mutant, noticed_by))
@@ -274,17 +283,17 @@ def main() -> int:
     parser.add_argument("--per-file", type=int, default=30, help="how many mutants of each file, 0 for all")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
-    parser.add_argument(
-        "--times", type=Path, default=ROOT / ".venv-mutants-times", help="the steps' times, kept for the next run"
-    )
     options = parser.parse_args()
+    sources = b"".join(file.read_bytes() for folder in (ENGINE, ROOT / "tests") for file in sorted(folder.rglob("*.py")))
+    kept = Path(sys.prefix) / f"mutants-{hashlib.sha256(sources).hexdigest()[:16]}"  # as long as nothing changes
     samples = {file: sample(file, options.per_file, options.seed) for file in options.files}
     chosen = [m for mixed in zip_longest(*(s for s, _ in samples.values())) for m in mixed if m is not None]
-    results = run(chosen, options.workers, options.times)
+    results = run(chosen, options.workers, kept)
     print(f"{'file':12} {'mutants':>8} {'sampled':>8} {'killed':>7}")
-    for file, (some, every) in samples.items():
-        killed = sum(bool(by) for m, by in results if m.file == file)
-        print(f"{file:12} {every:8} {len(some):8} {killed / len(some):7.0%}")
+    for file, (_, every) in samples.items():
+        noticed_by = [by for m, by in results if m.file == file]
+        killed = sum(map(bool, noticed_by))
+        print(f"{file:12} {every:8} {len(noticed_by):8} {killed / max(len(noticed_by), 1):7.0%}")
     killed, every = sum(bool(by) for _, by in results), sum(n for _, n in samples.values())
     low, high = wilson(killed, len(results))
     print(f"{'all':12} {every:8} {len(results):8} {killed / len(results):7.1%}  (95 %: {low:.1%} to {high:.1%})")

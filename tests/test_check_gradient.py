@@ -230,6 +230,12 @@ WRONG = {
         None,
         np.array([0.0, 1.0, 0.0, 3.0, 0.0, 0.5]),
     ),
+    "one of many kinks, in a large leaf": (
+        lambda x: float(relu(x).sum()),
+        lambda x: np.where(x == 0, at(np.full(150, 0.5), 4, 1.3), (x > 0) * 1.0),
+        "kink",
+        np.where(np.arange(150) % 15 == 4, 0.0, BIG.ravel()[:150]),
+    ),
     "two maxima, off in opposite ways": (
         lambda x, y: float(x.max() + y.max()),
         lambda x, y: (np.array([0.6, 0.6, 0.0]), np.array([0.4, 0.4, 0.0])),

@@ -90,3 +90,33 @@ def test_a_gradient_of_float32_that_is_right_in_float64_only_is_not_passed():
         return np.cos(x) * (x.dtype.type(1.2) if x.dtype == np.float32 else 1)
 
     assert not check_gradient(lambda x: np.sum(np.sin(x)), grad, X6.astype(np.float32)).ok
+
+
+def _kept():
+    buffer = np.zeros_like(X34)
+
+    def pushed(x_dot, x):
+        buffer[...] = x_dot * np.cos(x)
+        return buffer
+
+    return pushed
+
+
+#: name: a pushforward of the sine that breaks its contract, the cause
+PUSHED = {
+    "square": (lambda x_dot, x: x_dot**2 * np.cos(x), "cotangent"),
+    "absolute": (lambda x_dot, x: np.abs(x_dot) * np.cos(x), "cotangent"),
+    "ignored": (lambda x_dot, x: np.cos(x), "cotangent"),
+    "largest": (lambda x_dot, x: np.cos(x) * x_dot * np.abs(x_dot) / np.max(np.abs(x_dot)), "cotangent"),
+    "writes into the tangent": (lambda x_dot, x: np.multiply(x_dot, np.cos(x), out=x_dot), "mutates-input"),
+    "writes into the argument": (lambda x_dot, x: np.multiply(x_dot, np.cos(x), out=x), "mutates-input"),
+    "one buffer": (_kept(), "aliasing"),
+    "memory order": (lambda x_dot, x: (x_dot.ravel(order="K") * np.cos(x).ravel()).reshape(x.shape), "layout"),
+}
+
+
+@pytest.mark.parametrize(("pushed", "code"), PUSHED.values(), ids=PUSHED)
+def test_a_pushforward_keeps_its_contract(pushed, code):
+    report = check_jvp(np.sin, pushed, X34.copy())
+    assert report.diagnosis == code, str(report)
+    assert check_jvp(np.sin, lambda x_dot, x: x_dot * np.cos(x), X34).ok

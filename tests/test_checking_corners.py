@@ -103,6 +103,28 @@ def test_a_leaf_that_does_not_matter_does_not_keep_float32_from_being_measured_i
     assert report.evidence == ("measured with float64 copies of the arguments",)
 
 
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("off", [3e-5, -3e-5, 1e-5, -1e-5])
+def test_a_kink_nearer_than_any_step_of_float32_does_not_make_a_right_slope_wrong(off: float, count: int) -> None:
+    x = np.linspace(1.25, 1.75, count).astype(np.float32)
+    kinks = (x * (1 + off)).astype(np.float32)
+
+    def f(x: np.ndarray) -> np.float32:
+        if x.dtype != np.float32:
+            raise TypeError("float32 only")
+        return np.abs(x - kinks).sum() + np.float32(1)
+
+    report = dk.check_gradient(f, lambda x: np.sign(x - kinks), x)
+    assert report.ok or report.undecided, str(report)
+    assert not dk.check_gradient(f, lambda x: 3 * np.sign(x - kinks), x).ok
+
+
+@pytest.mark.parametrize("value", [7, True, np.int8(3), np.longdouble(2), np.float16(2)])
+def test_a_constant_of_any_kind_has_no_slope(value: object) -> None:
+    assert dk.check_gradient(lambda x: value, lambda x: 0 * x, X).ok
+    assert not dk.check_gradient(lambda x: value, lambda x: x, X).ok
+
+
 @pytest.mark.parametrize(
     ("places", "steps", "height"),
     [

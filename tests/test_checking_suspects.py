@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from itertools import count
 
 import numpy as np
 import pytest
+import sympy
 
 from derivkit.checking.check import assert_gradient, check_gradient, check_jacobian, check_jvp, check_vjp
 from derivkit.checking.diagnose import SUSPECTS
+from derivkit.checking.factors import LOCAL
 from derivkit.errors import DerivkitError
 
 RNG = np.random.default_rng(6)
@@ -109,6 +112,22 @@ def test_a_row_and_no_other_names_its_planted_bug(words):
     assert [other for other in PLANTED if other in report.summary] == [words], str(report)
     (code,) = {suspect.code for suspect in SUSPECTS if words in suspect.sentence}
     assert report.diagnosis.partition(":")[0] == code
+
+
+def _formula(name):
+    """Read the name of a local factor as SymPy does: ``f'(u)`` is the derivative of f at u."""
+    known = {"sigmoid": lambda u: 1 / (1 + sympy.exp(-u))}
+    text = re.sub(r"([x)]) \(", r"\1*(", name.replace("²", "**2"))
+    if derivative := re.fullmatch(r"(\w+)'\((.*)\)", text):
+        inner, t = sympy.sympify(derivative[2], known), sympy.Symbol("t")
+        return sympy.diff(sympy.sympify(f"{derivative[1]}(t)", known), t).subs(t, inner)
+    return sympy.sympify(text, known)
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_a_local_factor_is_what_its_name_says(name):
+    points = np.array([0.1, 0.35, 0.6, 0.95])
+    assert LOCAL[name](points) == pytest.approx([float(_formula(name).subs("x", p)) for p in points], rel=1e-12)
 
 
 class Sly(np.ndarray):

@@ -314,6 +314,9 @@ def test_a_vector_has_no_other_axis(n, seed):
         lambda w: float(t(w[1:]) @ w[:-1]), lambda w: np.r_[t(w[1:]), 0] + np.r_[w[:-1] * (1 - t(w[1:]) ** 2), 0], w
     )
     assert "shift" in report.summary  # the total alone cannot tell what it is
+    report = check_gradient(smooth, lambda x: np.full(n, smooth_grad(x).mean()), w)
+    assert not report.ok
+    assert "over the wrong axis" not in report.summary
 
 
 @pytest.mark.parametrize("n", [2, 3, 5])

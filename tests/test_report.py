@@ -95,6 +95,9 @@ def test_the_line_that_reproduces_for_others() -> None:
         for value in values:
             assert f"f, grad, {expected}, seed=0" in reproduce("gradient", lambda x: 0, lambda x: 0, (value, "t" * 99), 0)
 
+    seven = np.zeros(7)  # short one by one, long together
+    assert "(f, grad, *args, seed=0)" in reproduce("gradient", lambda x: 0, lambda x: 0, (seven, seven), 0)
+
     class Layer:
         def loss(self, x: float) -> float:
             return x

@@ -17,20 +17,25 @@ import numpy as np
 
 from derivkit.checking.contract import CROOKED, contract
 from derivkit.checking.diagnose import diagnose
-from derivkit.checking.directions import directions, joint, settle
-from derivkit.checking.evidence import blamed, every_entry, evidence_for, worst_entries
+from derivkit.checking.directions import directions, joint, only, settle
+from derivkit.checking.evidence import blamed, every_entry, evidence_for, slope, worst_entries
 from derivkit.checking.kinks import entries_alone, off_zeros, outside, shifts
 from derivkit.checking.libraries import hosted
 from derivkit.checking.line import Line
 from derivkit.checking.narrow import judge_empty, judge_narrow, widened_arguments
-from derivkit.checking.precision import departure, exact, widened
+from derivkit.checking.precision import casts, departure, exact, widened
 from derivkit.checking.problem import COARSE, Finding, Problem, Task, typical
-from derivkit.checking.report import Report
+from derivkit.checking.report import Entry, Report
 from derivkit.checking.residual import Residual
 from derivkit.checking.resolution import negligible, resolve
 from derivkit.checking.spelled import reproduce
 from derivkit.checking.trees import argument_names, leaves
 from derivkit.errors import DerivkitError
+
+#: An iteration that stops at its tolerance has a slope of its own: off by so much of it in all entries, and rounded by no cast.
+ITERATED = 1e-7
+#: What is off by a larger share of the slopes than this is no rounding to float32.
+ROUNDED = 1e-6
 
 
 def check_gradient(f: Callable[..., Any], grad: Callable[..., Any], /, *args: Any, seed: int = 0, rtol: float = 0.0) -> Report:
@@ -147,7 +152,11 @@ def _judge(task: Task, problem: Problem) -> Report:
             problem = replace(problem, noise=max(r.noise for _, r in residuals))
     else:
         residuals += resolve(task, problem, [r for _, r in residuals[:2]])
-    if wrong := _wrong(residuals):
+    wrong = _wrong(residuals)
+    sharp = any(r.error_bar <= ROUNDED / 100 * r.scale for _, r in residuals[:2])
+    if sharp and all(abs(r.value) <= ROUNDED * r.scale for _, r in wrong) and (narrow := casts(task, problem)):
+        return _report_casts(task, problem, narrow)
+    if wrong:
         return _report_wrong(task, problem, wrong)
     kinks = [line for line, r in residuals if r.gap]
     if kinks:
@@ -267,6 +276,25 @@ def _report_ok(task: Task, problem: Problem, residuals: Sequence[tuple[Line, Res
     return _report(task, ok=True, worst=worst, summary="agrees with differences", evidence=tuple(notes))
 
 
+def _report_casts(task: Task, problem: Problem, found: Sequence[tuple[int, Line, Residual]]) -> Report:
+    """Name the leaves that were rounded to float32 on the way; a look at one entry shows by how much."""
+    k, line, worst = max(found, key=lambda item: abs(item[2].value) / (item[2].scale or 1.0))
+    summary = f"{task.leaves[k].name}'s gradient is right only to low precision: is there an inner cast?"
+    evidence = ("every number of it fits in float32, and float32's rounding is what it is off by",)
+    entries: tuple[Entry, ...] = ()
+    shares = None if problem.claims is None else problem.claims[k]
+    if shares is not None:
+        index = tuple(int(n) for n in np.unravel_index(int(np.argmax(np.abs(shares * line.direction[k]))), shares.shape))
+        mask = np.zeros(shares.shape, dtype=np.bool_)
+        mask[index] = True
+        value, bar = slope(problem, only(line.direction, k, mask))
+        unit = float(line.direction[k][index])
+        entries = (Entry(task.leaves[k].name, index, float(shares[index]), value / unit, bar / abs(unit)),)
+    blame = tuple(position for position, _, _ in found)
+    told = {"diagnosis": "precision", "summary": summary, "blame": blame, "evidence": evidence, "entries": entries}
+    return _report(task, ok=False, worst=worst, **told)
+
+
 def _report_undecided(task: Task, unclear: Sequence[tuple[Line, Residual]]) -> Report:
     line, worst = max(unclear, key=lambda item: item[1].error_bar / (item[1].scale or 1.0))
     moving = [leaf.name for leaf, u in zip(task.leaves, line.direction, strict=True) if np.any(u)]
@@ -301,6 +329,9 @@ def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Resi
     blame, cases = evidence_for(task, problem, blamed(task, problem, wrong, rng), rng)
     found = sorted(((*diagnose(case), case) for case in cases), key=lambda one: one[0] == "dense")  # a cause goes before none
     code, sentence, first = found[0]
+    if code == "precision" and abs(worst.value) <= ITERATED * worst.scale:
+        much = f"off by {abs(worst.value) / worst.scale:.1g} of the slopes in all entries: as far as an iteration within f may be"
+        return _report(task, ok=True, worst=worst, summary="agrees with differences", evidence=(much,))
     entries = [entry for own, _, case in found for entry in worst_entries(task, problem, case, own)]
     entries.sort(key=lambda e: -abs(e.yours - e.measured))
     others = tuple(f"{case.name}: {own}" for own, _, case in found) if len(cases) > 1 else ()

@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -230,10 +231,15 @@ def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:
     """The same contract for a pushforward; small ones are turned into a gradient, one basis tangent at a time."""
     weights = problem.cotangent.astype(np.float64)
 
-    def push(moved: Point) -> Array:
-        given = rebuild(task.args, task.leaves, problem.point)
-        tangents = rebuild(task.args, task.leaves, moved)
-        return np.asarray(task.claim(tangents if len(tangents) > 1 else tangents[0], *given))
+    changed: list[bool] = []
+
+    def push(moved: Point, order: Literal["C", "F"] = "C") -> Array:
+        point, seed = (tuple(np.array(a, order=order) for a in arrays) for arrays in (problem.point, moved))
+        given, tangents = rebuild(task.args, task.leaves, point), rebuild(task.args, task.leaves, seed)
+        pushed = np.asarray(task.claim(tangents if len(tangents) > 1 else tangents[0], *given))
+        kept = zip((given, tangents), (point, seed), strict=True)
+        changed.extend(True for mine, was in kept if not same(mine, rebuild(task.args, task.leaves, was)))
+        return pushed
 
     def predict(moved: Point) -> float:
         size = max(float(np.max(np.abs(m), initial=0.0)) for m in moved)
@@ -246,7 +252,10 @@ def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:
         return float(np.sum(weights * pushed)) * size
 
     some = tuple(scales(p.astype(np.float64)) for p in problem.point)
-    first = np.array(call(task, "the pushforward", push, some))
+    raw = call(task, "the pushforward", push, some)
+    first = raw.copy()
+    if changed:
+        return Finding("mutates-input", "the pushforward changes its arguments or its tangents")
     if first.shape != problem.output.shape:
         return Finding("shape", f"the pushforward has shape {first.shape}, f has {problem.output.shape}")
     if first.dtype.kind not in "fiu" or first.dtype.itemsize < problem.output.dtype.itemsize:
@@ -255,6 +264,9 @@ def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:
         return Finding("non-finite", "the pushforward is not finite")
     if (repeat := repeats(first, lambda: np.array(call(task, "the pushforward", push, some)), 64 * problem.unit)) is not None:
         return Finding(repeat, "the pushforward gives another result when called again")
+    finding = _not_linear(partial(call, task, "the pushforward", push), task, some, (raw, first), problem.unit)
+    if finding is not None:
+        return finding
     if sum(p.size for p in problem.point) > SMALL:
         return replace(problem, predict=predict)
     claims = []
@@ -266,3 +278,22 @@ def contract_jvp(task: Task, problem: Problem) -> Problem | Finding:
             claim[index] = predict(basis)
         claims.append(claim)
     return replace(problem, predict=predict, claims=tuple(claims))
+
+
+def _not_linear(push: Callable[..., Array], task: Task, some: Point, came: tuple[Array, Array], unit: float) -> Finding | None:
+    """Return what a pushforward does wrong with other tangents than ``some``: ``came`` is its result, and a copy made at once."""
+    rng = np.random.default_rng([task.seed, 11])
+    others = tuple(s * rng.choice([-1.0, 1.0], s.shape) * rng.uniform(0.5, 1.5, s.shape) for s in some)
+    raw, first = came
+    second = push(others).astype(np.float64)
+    if not np.array_equal(raw, first):
+        return Finding("aliasing", "the pushforward returns a buffer that its next call overwrites")
+    size = max(float(np.max(np.abs(a), initial=0.0)) for a in (first, second))
+    loose = max(1e-9, 6400 * unit) * max(size, 1e-300)
+    scaled, both = push(tuple(-2.5 * s for s in some)), push(tuple(a + b for a, b in zip(some, others, strict=True)))
+    for came_out, expected in ((scaled, -2.5 * first), (both, first + second)):
+        if came_out.shape != first.shape or not np.all(np.abs(came_out - expected) <= loose):
+            return Finding("cotangent", "the pushforward is not linear in its tangents")
+    if any(s.ndim > 1 for s in some) and not np.all(np.abs(push(others, "F") - second) <= 1e3 * loose):
+        return Finding("layout", "the pushforward is wrong for arrays in Fortran order: does it count on the memory's order?")
+    return None

@@ -32,10 +32,18 @@ def blamed(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Residual]],
     """
     told = {moved[0] for line, _ in wrong if len(moved := [k for k, u in enumerate(line.direction) if np.any(u)]) == 1}
     moving = [k for k, c in enumerate(problem.claims or ()) if c is not None]
-    direction = joint(problem, rng)
+    direction, seen = joint(problem, rng), wrong[0][0].direction
+    if all(np.any(seen[k]) for k in moving):
+        direction = seen  # it keeps off the kinks, where there are any
 
     def alone(k: int) -> bool:
-        return len(moving) == 1 or k in told or settle(task, problem, only(direction, k))[1].verdict == "wrong"
+        if len(moving) == 1 or k in told:
+            return True
+        found = settle(task, problem, only(direction, k))[1]
+        still = problem.point[k] != 0
+        if found.gap and np.any(still):  # most kinks are at 0, where a claim that is no mean of both sides may be right
+            found = settle(task, problem, only(direction, k, still))[1]
+        return found.verdict == "wrong" and not found.gap
 
     blame = None if told or len(moving) == 1 else quick.blamed(task, problem, wrong[0], alone)
     return blame or [k for k in moving if alone(k)]
@@ -74,6 +82,9 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     if found is None:
         measured = [slope(problem, (*zero[:k], u.reshape(claim.shape), *zero[k + 1 :])) for u in directions]
         found = np.array([m[0] for m in measured]), np.array([m[1] for m in measured])
+        for i in np.flatnonzero(point == 0) if rows is None else ():  # most kinks are at 0, where any slope between may be meant
+            kinked = (*zero[:k], directions[i].reshape(claim.shape), *zero[k + 1 :])
+            found[1][i] = max(found[1][i], quick.bend(problem, kinked) / 8)
     values, bars = found[0] / units, found[1] / units
     others = tuple(c for j, c in enumerate(claims) if j != k and c is not None)
     base = joint(problem, rng)

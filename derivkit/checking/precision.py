@@ -10,12 +10,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 
 from derivkit.checking.contract import contract, scalar
-from derivkit.checking.directions import joint, only
-from derivkit.checking.problem import COARSE, Floats, Problem, Task, output_of, typical, unalarmed
+from derivkit.checking.directions import joint, line_along, only, slope_size
+from derivkit.checking.line import Line
+from derivkit.checking.problem import COARSE, Array, Floats, Problem, Task, output_of, typical, unalarmed
+from derivkit.checking.residual import Residual, measure
 from derivkit.checking.trees import rebuild
 from derivkit.errors import DerivkitError
 
@@ -25,6 +28,10 @@ _DOUBT = 10.0
 #: A sum over a batch loses so many epsilons of a typical one.
 SUMMED = 64.0
 _EPS = float(np.finfo(np.float64).eps)
+#: Rounding to float32 leaves a claim off by its epsilon at most; a few hundredths of that, where they are measured, show it.
+_CAST, _SHOWN = float(np.finfo(np.float32).eps), 1e-10
+#: Numbers of so few bits fit in float32 without having been rounded to it.
+_FEW_BITS = 12
 
 
 def widened(task: Task, problem: Problem) -> tuple[Task, Problem] | None:
@@ -91,6 +98,41 @@ def _cast(there: Task, problem: Problem) -> bool:
     except DerivkitError:
         return True
     return not isinstance(aside, Problem) or _short(aside.claims or ())
+
+
+def casts(task: Task, problem: Problem) -> list[tuple[int, Line, Residual]]:
+    """Return the leaves whose claim is right only to float32, all its numbers being such, and what shows it.
+
+    Where f is coarser, or the numbers are exact (data that came in float32), nothing is off and nothing is found.
+    """
+    found: list[tuple[int, Line, Residual]] = []
+    if problem.grain > COARSE or problem.claims is None:
+        return found
+    rng = np.random.default_rng([task.seed, 10])
+    both = joint(problem, rng), joint(problem, rng)  # along one, roundings may cancel
+    for k, numbers in enumerate(problem.jacobians or problem.claims):
+        if numbers is None or not _rounded(numbers) or task.rtol > 0:
+            continue
+        shown = (seen for direction in both if (seen := _off(problem, only(direction, k))) is not None)
+        found += [(k, *seen) for seen in islice(shown, 1)]
+    return found
+
+
+def _off(problem: Problem, direction: tuple[Floats, ...]) -> tuple[Line, Residual] | None:
+    """Measure a claim as closely as f allows; return what is off if it is no more than float32's rounding."""
+    size, mass = slope_size(problem, direction)
+    line = line_along(problem, direction)
+    r = measure(line, size, _SHOWN * size + 4 * problem.grain * mass)
+    far = r.verdict == "wrong" and not r.gap and 10 * r.error_bar <= abs(r.value) <= _CAST * size
+    return (line, r) if far else None
+
+
+def _rounded(numbers: Array) -> bool:
+    """Return whether all numbers fit in float32, and one at least needs most of its bits."""
+    with np.errstate(over="ignore"):
+        fit = np.array_equal(numbers.astype(np.float32), numbers)
+    fraction = np.ldexp(np.frexp(numbers.astype(np.float64))[0], _FEW_BITS)
+    return fit and bool(np.any(fraction != np.rint(fraction)))
 
 
 def _short(claims: Sequence[Floats | None]) -> bool:

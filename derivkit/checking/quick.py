@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from derivkit.checking.directions import line_along, only, tolerance_of
-from derivkit.checking.line import Line, rung
+from derivkit.checking.line import Line, Rung, rung
 from derivkit.checking.problem import COARSE, Floats, Problem, Task, norm
 from derivkit.checking.residual import Residual
 
@@ -21,6 +21,8 @@ STEPS = (1e-5, 1e-7)
 FITS, SHARE = 1e-7, 1e-3
 #: The parts of a fault are known to this share of it, or a hypothesis could explain what is only truncation.
 FINE = 1e-4
+#: One-sided slopes that differ by more than this share at a hundred-thousandth of the argument are a kink's.
+BENT = 1e-2
 
 Direction = tuple[Floats, ...]
 
@@ -83,8 +85,7 @@ def entries(
         return None
     step = min(STEPS, key=lambda h: abs(_slope(problem, moved(mixtures[0]), h)[0] - told[0][0]))
     singles = [moved(np.reshape(np.arange(units.size) == i, units.shape)) for i in range(units.size)]
-    found = [_slope(problem, single, step) for single in singles]
-    values, rounding = np.array([v for v, _ in found]), np.array([r for _, r in found])
+    values, rounding, bends = np.array([_slope(problem, single, step) for single in singles]).T
     if not np.all(np.isfinite(values)):
         return None
     doubt = max(max(abs(float(w.ravel() @ values) - value), bar) for w, (value, bar) in zip(mixtures, told, strict=True))
@@ -94,14 +95,22 @@ def entries(
     bars = 2 * doubt + rounding
     share = np.abs(claim * units).ravel()
     blunt = (bars > SHARE * np.maximum(np.abs(values), share)) & (np.maximum(np.abs(values), share) > 4 * rounding)
-    for i in np.flatnonzero(blunt):
+    for i in np.flatnonzero(blunt & (bends == 0)):
         values[i], bars[i] = ladder(singles[i])
-    return values, bars
+    return values, np.maximum(bars, bends / 8)  # at a kink any slope between the two may be meant: five bars are half the gap
 
 
-def _slope(problem: Problem, direction: Direction, step: float) -> tuple[float, float]:
-    residual, rounding = along(problem, direction, step)
-    return residual + problem.predict(direction), rounding
+def bend(problem: Problem, direction: Direction, found: Rung | None = None) -> float:
+    """Return the difference of the slopes to both sides, where it is a kink's and neither rounding nor plain curvature."""
+    found = found or rung(line_along(problem, direction), STEPS[0])
+    claimed, gap = problem.predict(direction), abs(found.forward - found.backward)
+    size = max(abs(found.forward + claimed), abs(found.backward + claimed))
+    return gap if gap > BENT * size + 8 * found.rounding / found.step else 0.0
+
+
+def _slope(problem: Problem, direction: Direction, step: float) -> tuple[float, float, float]:
+    found = rung(line_along(problem, direction), step)
+    return found.central + problem.predict(direction), 2 * found.rounding / step, bend(problem, direction, found)
 
 
 def faulty(task: Task, problem: Problem, direction: Direction) -> bool | None:

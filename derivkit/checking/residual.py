@@ -307,7 +307,9 @@ def _above_ripple(
         part = slice(window.start, window.stop)
         rough = windows(steps[part], values[part], height, power)
         value, bar = min(((float(v), float(b)) for _, _, v, b in rough), key=lambda found: found[1])
-        found = replace(window, value=value, error_bar=bar)
+        # where the finest rungs speak for the claim after all, the coarse ones are not confirmed
+        near = best.vanishes(claim.tolerance) and best.error_bar < abs(value)
+        found = replace(window, value=value, error_bar=bar, confirmed=0 if near else window.confirmed)
         if found.vanishes(claim.tolerance) and bar <= 1e-2 * reference and bar + abs(value) <= 0.2 * abs(best.value):
             return found  # far inside the alleged fault
         # far off, and from near there is nothing to be read at all; a far larger claim may be the ripple's own slope

@@ -82,6 +82,9 @@ def two_layers(r: np.random.Generator) -> Iterator[Row]:
         *args,
         blame=(0, 2),
     )
+    float32 = lambda g: g.astype(np.float32).astype(float)
+    yield wrong("two layers: W2 rounded to float32", "precision", f, _changed(grad, 2, float32), *args, blame=(2,))
+    yield wrong("two layers: b1 rounded to float32", "precision", f, _changed(grad, 1, float32), *args, blame=(1,))
     yield wrong(
         "two layers: off by 1e-5", "scale:1.00001|precision", f, _changed(grad, 2, lambda g: 1.00001 * g), *args, blame=(2,)
     )

@@ -22,6 +22,15 @@ def kinks(r: np.random.Generator) -> Iterator[Row]:
     yield right("relu at zeros, slope 1/2", f, lambda x: c * np.heaviside(x, 0.5), z, kink=True)
     yield wrong("relu at zeros, slope 2", "kink|few-entries", f, lambda x: c * np.heaviside(x, 2.0), z, kink=True)
     yield wrong("relu at zeros, slope -1", "kink|few-entries", f, lambda x: c * np.heaviside(x, -1.0), z, kink=True)
+    prelu = lambda x, a: np.sum(c * np.where(x.real > 0, x, a * x))
+    sides = lambda x, a: (c * np.where(x > 0, 1, a), float(np.sum(c * x * (x < 0))))
+    yield right("prelu at zeros", prelu, sides, z, 0.25)
+    yield wrong(
+        "prelu at zeros: over all", "scale|sign|dense", prelu, lambda x, a: (sides(x, a)[0], float(c @ x)), z, 0.25, blame=(1,)
+    )
+    selu = lambda x: 1.05 * np.sum(c * np.where(x.real > 0, x, 1.67 * (np.exp(x) - 1)))
+    bent = lambda x: c * np.where(x > 0, 1, 1.67 * np.exp(x))
+    yield wrong("selu at zeros: scale lost", "scale:0.9523809524", selu, bent, z)
     both = lambda x: np.sum(c * absolute(x) + np.sin(x))
     slope = lambda x: c * np.sign(x) + np.cos(x)
     yield right("absolute at zeros", both, slope, z, kink=True)
@@ -35,6 +44,7 @@ def kinks(r: np.random.Generator) -> Iterator[Row]:
     )
     yield wrong("absolute at zeros: twice", "scale:2|kink", both, lambda x: 2 * slope(x), z, kink=True)
     yield right("kink a hair away", lambda x: np.sum(absolute(x - 1)), lambda x: np.sign(x - 1), 1 + away(r, 4, 1e-7, 1e-6))
+    yield right("a hair beside a kink", lambda x: np.sum(relu(x - 1)), lambda x: (x > 1) * 1.0, np.array([1 + 1e-12, 2, 0.5]))
     yield right("relu, none at zero", f, lambda x: c * (x > 0), away(r, 5, 1e-3, 1e-2))
     flat = r.uniform(0.2, 0.8, 4) + np.array([1, -2, 3, 0])
     yield right("piecewise constant", lambda x: np.sum(np.floor(x.real)), lambda x: 0 * x, flat)
@@ -123,6 +133,8 @@ def low_precision(r: np.random.Generator) -> Iterator[Row]:
 
     yield right("float32: a layer of 2048 weights", layer, pull, W32, **loose)
     mixed = lambda a, b: np.sum(a * np.sin(b))
+    yield right("data that came in float32", lambda x: x @ X32.astype(float).sum(0), lambda x: X32.astype(float).sum(0), X[0])
+    yield right("weights that came in float32", lambda x: x[:4] @ X32[1].astype(float), lambda x: X32[1].astype(float), X[0])
     yield right("float32 beside float64", mixed, lambda a, b: (np.sin(b), a * np.cos(b)), X32, X, **loose)
 
 
@@ -158,6 +170,9 @@ def noise(r: np.random.Generator) -> Iterator[Row]:
     yield right("solver, loose", lambda x: root(x, 1e-5), slope, x, exact=root)
     yield right("solver, tight", lambda x: root(x, 1e-11), slope, x, exact=root)
     yield wrong("solver, loose: twice", "scale:2", lambda x: root(x, 1e-5), lambda x: 2 * slope(x), x, exact=root)
+    roots = lambda x: np.sum(np.sqrt(x))
+    iterated = lambda x: roots(x) + 1e-8 * np.sum(np.sin(3 * x))
+    yield right("an iteration's own slope", iterated, lambda x: 0.5 / np.sqrt(x), x, exact=roots)
     fixed = lambda x, t=1e-15: np.sum(_fixed(x, t))
 
     def implicit(x, whole=True):
