@@ -95,7 +95,7 @@ ROOMS = [
             2,
             "checking",
             NUMPY,
-            "line",
+            "calls line",
             "residual",
             "measured",
             "places factors",

@@ -7,7 +7,8 @@ there is no step and no tolerance to tune, and the cost of a right answer does n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from itertools import chain
@@ -15,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from derivkit.checking.calls import BUDGET, Calls, Spent
 from derivkit.checking.contract import CROOKED, contract
 from derivkit.checking.diagnose import diagnose
-from derivkit.checking.directions import directions, joint, only, settle
+from derivkit.checking.directions import Direction, Measured, hidden, joint, only, settle
 from derivkit.checking.evidence import blamed, every_entry, evidence_for, slope, worst_entries
-from derivkit.checking.kinks import entries_alone, off_zeros, outside, shifts
+from derivkit.checking.kinks import between, entries_alone, moved_aside, off_zeros, outside, shifts
 from derivkit.checking.libraries import hosted
 from derivkit.checking.line import Line
 from derivkit.checking.narrow import judge_empty, judge_narrow, widened_arguments
@@ -36,6 +38,10 @@ from derivkit.errors import DerivkitError
 ITERATED = 1e-7
 #: What is off by a larger share of the slopes than this is no rounding to float32.
 ROUNDED = 1e-6
+#: This share of all calls may go into the verdict, and of what is left then this into the question whose fault it is.
+DECIDING, BLAMING = 0.65, 0.5
+#: At a kink so many points aside are looked at, until so many of them are smooth.
+ATTEMPTS, SMOOTH = 4, 2
 
 
 def check_gradient(f: Callable[..., Any], grad: Callable[..., Any], /, *args: Any, seed: int = 0, rtol: float = 0.0) -> Report:
@@ -119,7 +125,7 @@ def _check(kind: str, f: Callable[..., Any], claim: Callable[..., Any], args: tu
         hint = "integers are not differentiable: write 1.0 for 1, or x.astype(float)"
         raise DerivkitError("no argument is a float or a float array: nothing to differentiate", code="DK010", hint=hint)
     value, derivative = hosted(kind, f, claim)
-    task = Task(kind, value, derivative, args, found, seed, rtol, [0], dict(np.geterr()))
+    task = Task(kind, value, derivative, args, found, seed, rtol, Calls(), dict(np.geterr()))
     wide = widened_arguments(args, found)
     with np.errstate(all="ignore"):  # overflow in our own steps is foreseen; the caller's functions keep the caller's setting
         if not found[0].array.size:
@@ -140,44 +146,77 @@ def _measured(task: Task) -> Report:
     return _report_finding(task, CROOKED) if problem.bent and (report.ok or report.undecided) else report
 
 
-def _judge(task: Task, problem: Problem) -> Report:
-    """Measure along the joint directions, then wherever those are too blunt, then look at the kinks."""
-    residuals: list[tuple[Line, Residual]] = []
-    for k, direction in enumerate(directions(task, problem)):
-        slack = negligible([r for _, r in residuals[:2]]) if k > 1 and problem.unit <= COARSE else 0.0
-        residuals.append(settle(task, problem, direction, slack))
-        if _wrong(residuals):
-            break
-        if k == 1:
-            problem = replace(problem, noise=max(r.noise for _, r in residuals))
-    else:
-        residuals += resolve(task, problem, [r for _, r in residuals[:2]])
-    wrong = _wrong(residuals)
-    sharp = any(r.error_bar <= ROUNDED / 100 * r.scale for _, r in residuals[:2])
-    if sharp and all(abs(r.value) <= ROUNDED * r.scale for _, r in wrong) and (narrow := casts(task, problem)):
-        return _report_casts(task, problem, narrow)
-    if wrong:
-        return _report_wrong(task, problem, wrong)
-    kinks = [line for line, r in residuals if r.gap]
-    if kinks:
-        elsewhere = off_zeros(task, problem)
-        if elsewhere:
-            return _report_wrong(task, problem, elsewhere)
-        for attempt in range(4):
-            aside = _aside(task, problem, attempt)
-            if aside is not None:
-                return aside
-        alone = entries_alone(task, problem)
-        if wrong := _wrong(alone):
+def _judge(task: Task, problem: Problem, budget: int = BUDGET) -> Report:
+    """Measure, and stop at the first thing that is wrong; look at the kinks; where the calls run out, say what was seen."""
+    task.calls.budget = budget
+    task.calls.grant(DECIDING)
+    residuals: list[Measured] = []
+    kinks, spent, wrong = False, False, []
+    try:
+        for found in _along(task, problem):
+            residuals.append(found)
+            if wrong := _wrong([found]):
+                break
+        if (narrow := _narrow(task, problem, residuals, wrong)) is not None:
+            return narrow
+        if wrong:
             return _report_wrong(task, problem, wrong)
-        for line in chain((line for line, r in (*residuals, *alone) if r.gap), shifts(problem)):
-            if (found := outside(line, problem, task)) is not None:
-                return _report_kink(task, settle(task, problem, line.direction), found)
+        kinks = any(r.gap for _, r in residuals)
+        if kinks and (report := _at_kinks(task, problem, residuals)) is not None:
+            return report
+    except Spent:
+        spent = True
     unclear = [(line, r) for line, r in residuals if r.verdict == "unclear" and not r.gap]
-    return _report_undecided(task, unclear) if unclear else _report_ok(task, problem, residuals, bool(kinks))
+    return _report_undecided(task, unclear) if unclear or not residuals else _report_ok(task, problem, residuals, kinks, spent)
 
 
-def _wrong(residuals: Sequence[tuple[Line, Residual]]) -> list[tuple[Line, Residual]]:
+def _along(task: Task, problem: Problem) -> Iterator[Measured]:
+    """Measure along two joint directions, along those of what hides in them, and wherever they are too blunt."""
+    rng = np.random.default_rng([task.seed, 1])
+    directions = joint(problem, rng), joint(problem, rng)
+    residuals: list[Residual] = []
+    for direction in directions:
+        line, found = settle(task, problem, direction)
+        residuals.append(found)
+        yield line, found
+    problem = replace(problem, noise=max(r.noise for r in residuals))
+    slack = negligible(residuals) if problem.unit <= COARSE else 0.0
+    for direction in hidden(task, problem, *directions):
+        yield settle(task, problem, direction, slack, brief=True)
+    if not any(r.gap for r in residuals):
+        yield from resolve(task, problem, residuals)
+
+
+def _at_kinks(task: Task, problem: Problem, residuals: Sequence[Measured]) -> Report | None:
+    """Return what is wrong at a kink, or hidden by one."""
+    task.calls.grant(0.9)
+    if elsewhere := off_zeros(task, problem):
+        return _report_wrong(task, problem, elsewhere)
+    if (aside := _aside(task, problem)) is not None:
+        return aside
+    together = chain(shifts(problem), (line for line, r in residuals if r.gap))
+    suspicious = [line for line in together if not between(task, problem, line)]
+    for line, r in entries_alone(task, problem):
+        if _wrong([(line, r)]):
+            return _report_wrong(task, problem, [(line, r)])
+        if r.gap and (found := outside(line, problem, task)) is not None:
+            return _report_kink(task, (line, r), found)
+    for line in suspicious:
+        if (found := outside(line, problem, task)) is not None:
+            return _report_kink(task, settle(task, problem, line.direction), found)
+    return None
+
+
+def _narrow(task: Task, problem: Problem, residuals: Sequence[Measured], wrong: Sequence[Measured]) -> Report | None:
+    """Return the report on a claim that is off by no more than a rounding to float32, where that is what was done to it."""
+    sharp = any(r.error_bar <= ROUNDED / 100 * r.scale for _, r in residuals[:2])
+    if not sharp or any(abs(r.value) > ROUNDED * r.scale for _, r in wrong):
+        return None
+    found = casts(task, problem)
+    return _report_casts(task, problem, found) if found else None
+
+
+def _wrong(residuals: Sequence[Measured]) -> list[Measured]:
     return [(line, r) for line, r in residuals if r.verdict == "wrong" and not r.gap]
 
 
@@ -186,7 +225,7 @@ def _judge_widely(there: Task, low: Problem) -> Report:
     precise = exact(there)
     if precise is None:
         return _judge(there, low)
-    verdict, far = _judge(there, precise), departure(low, precise)
+    verdict, far = _judge(there, precise, BUDGET // 2), departure(low, precise)
     if verdict.ok and far <= max(1e-3, 16 * low.grain):
         return replace(verdict, evidence=(*verdict.evidence, "measured with float64 copies of the arguments"))
     if not (verdict.ok or verdict.undecided) and _beyond_rounding(there, low, verdict):
@@ -214,30 +253,35 @@ def _beyond_rounding(task: Task, low: Problem, verdict: Report) -> bool:
     return any(much > granted for much, granted in off)
 
 
-def _aside(task: Task, problem: Problem, attempt: int) -> Report | None:
-    """Check the same two functions at a point a little aside, where f is smooth: a kink must not hide another fault."""
-    if task.kind == "jvp":
-        return None
-    rng = np.random.default_rng([task.seed, 2, attempt])
-    moved = tuple(
-        (p.astype(np.float64) + 1e-3 * u).astype(p.dtype) for p, u in zip(problem.point, joint(problem, rng), strict=True)
-    )
-    there = replace(task, leaves=tuple(replace(leaf, array=m) for leaf, m in zip(task.leaves, moved, strict=True)))
-    try:
-        other = contract(there, moved)
-    except DerivkitError:
-        return None
-    if isinstance(other, Finding) or other.claims is None or problem.claims is None:
-        return None
-    if all(a is None or (b is not None and np.array_equal(a, b)) for a, b in zip(problem.claims, other.claims, strict=True)):
-        return None  # a table for this point only, or a linear piece: the other point says nothing about this one
-    other = replace(other, grain=max(other.grain, problem.grain), doubt=problem.doubt)
-    residuals = [settle(there, other, direction) for direction in directions(there, other)]
-    wrong = _wrong(residuals)
-    if any(r.gap for _, r in residuals) or not wrong:
-        return None
-    report = _report_wrong(there, other, wrong)
-    return replace(report, evidence=(*report.evidence, "measured a thousandth aside: the point itself is on a kink"))
+def _aside(task: Task, problem: Problem) -> Report | None:
+    """Check the same two functions at points a little aside, where f is smooth: a kink must not hide another fault."""
+    smooth = 0
+    for attempt in range(ATTEMPTS if task.kind != "jvp" else 0):
+        if (elsewhere := moved_aside(task, problem, attempt)) is None:
+            continue
+        there, other = elsewhere
+        residuals: list[Measured] = []
+        for direction in _directions(task, other):
+            residuals.append(settle(there, other, direction))
+            if residuals[-1][1].gap:
+                break
+        else:
+            smooth += 1
+            if wrong := _wrong(residuals):
+                report = _report_wrong(there, other, wrong)
+                aside = "measured a thousandth aside: the point itself is on a kink"
+                return replace(report, evidence=(*report.evidence, aside))
+        if smooth == SMOOTH:
+            break
+    return None
+
+
+def _directions(task: Task, problem: Problem) -> Iterator[Direction]:
+    """Yield two joint directions, then those of what hides in them."""
+    rng = np.random.default_rng([task.seed, 1])
+    first, second = joint(problem, rng), joint(problem, rng)
+    yield from (first, second)
+    yield from hidden(task, problem, first, second)
 
 
 def _report(task: Task, *, ok: bool, worst: Residual | None = None, **fields: Any) -> Report:
@@ -250,7 +294,7 @@ def _report(task: Task, *, ok: bool, worst: Residual | None = None, **fields: An
         ok=ok,
         error=numbers[0],
         error_bar=numbers[1],
-        evaluations=task.calls[0],
+        evaluations=task.calls.made,
         seed=task.seed,
         **fields,
     )
@@ -264,10 +308,11 @@ def _report_finding(task: Task, finding: Finding) -> Report:
     return _report(task, ok=False, diagnosis=finding.code, summary=finding.sentence, blame=finding.blame)
 
 
-def _report_ok(task: Task, problem: Problem, residuals: Sequence[tuple[Line, Residual]], kinks: bool) -> Report:
+def _report_ok(task: Task, problem: Problem, residuals: Sequence[Measured], kinks: bool, spent: bool) -> Report:
     skipped = [leaf.name for leaf, c in zip(task.leaves, problem.claims or (), strict=False) if c is None]
     notes = [f"not claimed, so not checked: {', '.join(skipped)}"] if skipped else []
     notes += ["at a kink: the claim lies in the range of the slopes around"] if kinks else []
+    notes += [f"after {task.calls.made} calls of f the parts were not looked at any closer"] if spent else []
     smooth = [r for _, r in residuals[:2] if not r.gap]  # the joint directions: a part may be too small to have a size
     worst = max(smooth, key=lambda r: abs(r.value) / (r.scale or 1.0), default=None)
     if worst is not None and 1e-5 * worst.scale < worst.error_bar <= worst.scale:
@@ -287,15 +332,16 @@ def _report_casts(task: Task, problem: Problem, found: Sequence[tuple[int, Line,
         index = tuple(int(n) for n in np.unravel_index(int(np.argmax(np.abs(shares * line.direction[k]))), shares.shape))
         mask = np.zeros(shares.shape, dtype=np.bool_)
         mask[index] = True
-        value, bar = slope(problem, only(line.direction, k, mask))
         unit = float(line.direction[k][index])
-        entries = (Entry(task.leaves[k].name, index, float(shares[index]), value / unit, bar / abs(unit)),)
+        with suppress(Spent):
+            value, bar = slope(problem, only(line.direction, k, mask))
+            entries = (Entry(task.leaves[k].name, index, float(shares[index]), value / unit, bar / abs(unit)),)
     blame = tuple(position for position, _, _ in found)
     told = {"diagnosis": "precision", "summary": summary, "blame": blame, "evidence": evidence, "entries": entries}
     return _report(task, ok=False, worst=worst, **told)
 
 
-def _report_undecided(task: Task, unclear: Sequence[tuple[Line, Residual]]) -> Report:
+def _report_undecided(task: Task, unclear: Sequence[Measured]) -> Report:
     line, worst = max(unclear, key=lambda item: item[1].error_bar / (item[1].scale or 1.0))
     moving = [leaf.name for leaf, u in zip(task.leaves, line.direction, strict=True) if np.any(u)]
     why = f"the error bar {worst.error_bar:.2g} is too wide for a slope of {worst.scale:.2g}"
@@ -307,7 +353,7 @@ def _report_undecided(task: Task, unclear: Sequence[tuple[Line, Residual]]) -> R
     return _report(task, ok=False, undecided=True, worst=worst, diagnosis="undecided", summary=summary)
 
 
-def _report_kink(task: Task, measured: tuple[Line, Residual], found: tuple[float, float]) -> Report:
+def _report_kink(task: Task, measured: Measured, found: tuple[float, float]) -> Report:
     line, worst = measured
     moving = tuple(k for k, u in enumerate(line.direction) if np.any(u))
     summary = "f has a kink here, and the claim is no slope of any point around"
@@ -318,15 +364,20 @@ def _report_kink(task: Task, measured: tuple[Line, Residual], found: tuple[float
     return _report(task, ok=False, diagnosis="kink", worst=worst, summary=summary, evidence=evidence, blame=moving)
 
 
-def _report_wrong(task: Task, problem: Problem, wrong: Sequence[tuple[Line, Residual]]) -> Report:
+def _report_wrong(task: Task, problem: Problem, wrong: Sequence[Measured]) -> Report:
     """Find the wrong leaves, measure their truth, and ask the table of suspects."""
     worst = max((r for _, r in wrong), key=lambda r: abs(r.value) / (r.scale or 1.0))
-    if problem.claims is None:
-        evidence = f"along one direction: yours {worst.claimed:.9g}, measured {worst.value + worst.claimed:.9g}"
-        return _report(task, ok=False, worst=worst, diagnosis="dense", summary="is wrong", evidence=(evidence,))
     problem = replace(problem, noise=max(problem.noise, min(r.noise for _, r in wrong)))
     rng = np.random.default_rng([task.seed, 4])
-    blame, cases = evidence_for(task, problem, blamed(task, problem, wrong, rng), rng)
+    task.calls.grant(BLAMING)
+    blame = blamed(task, problem, wrong, rng)
+    task.calls.grant(1.0)
+    blame, cases = evidence_for(task, problem, blame, rng)
+    if not cases:
+        evidence = f"along one direction: yours {worst.claimed:.9g}, measured {worst.value + worst.claimed:.9g}"
+        return _report(
+            task, ok=False, worst=worst, diagnosis="dense", summary="is wrong", blame=tuple(blame), evidence=(evidence,)
+        )
     found = sorted(((*diagnose(case), case) for case in cases), key=lambda one: one[0] == "dense")  # a cause goes before none
     code, sentence, first = found[0]
     if code == "precision" and abs(worst.value) <= ITERATED * worst.scale:

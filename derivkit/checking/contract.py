@@ -26,7 +26,7 @@ CROOKED = Finding("cotangent", "the pullback is not linear in its cotangent")
 def contract(task: Task, point: Point) -> Problem | Finding:
     """Call both functions as a user would, and hold them to what any gradient must keep: then there is a Problem."""
     first = rebuild(task.args, task.leaves, point)
-    task.calls[0] += 1
+    task.calls.one_more()
     output = output_of(task, call(task, "f", task.f, *first)).copy()
     if not same(first, rebuild(task.args, task.leaves, point)):
         return Finding("mutates-input", "f changes its arguments")
@@ -61,7 +61,7 @@ def scalar(task: Task, weights: Floats) -> Callable[[Point], float]:
     """Return F = ⟨weights, f⟩ as a function of the leaves: NaN wherever f cannot be evaluated."""
 
     def value(reached: Point) -> float:
-        task.calls[0] += 1
+        task.calls.one_more()
         try:
             with np.errstate(all="ignore"):
                 result = output_of(task, unalarmed(task.f, *rebuild(task.args, task.leaves, reached)))
@@ -94,7 +94,7 @@ def _moody(output: Array, again: Callable[[], Array]) -> Finding | None:
 
 
 def _f_again(task: Task, point: Point) -> Array:
-    task.calls[0] += 1
+    task.calls.one_more()
     return output_of(task, call(task, "f", task.f, *rebuild(task.args, task.leaves, point))).copy()
 
 

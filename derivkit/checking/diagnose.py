@@ -7,11 +7,13 @@ are measured entry by entry, large ones along a few random directions, so the co
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from derivkit.checking import factors, places
+from derivkit.checking.calls import Spent
 from derivkit.checking.measured import Evidence, Mask, fit, lone, when
 
 #: A coefficient of three digits is exact to this share, or it is none.
@@ -31,7 +33,9 @@ def diagnose(evidence: Evidence) -> tuple[str, str]:
     """Return ``(code or code:detail, sentence)`` of the first suspect that explains ``evidence``."""
     evidence = _of_one(evidence)
     for suspect in SUSPECTS:
-        detail = suspect.hypothesis(evidence)
+        detail = None
+        with suppress(Spent):  # a hypothesis that asks for more than may be asked is none
+            detail = suspect.hypothesis(evidence)
         if detail is not None:
             code = f"{suspect.code}:{detail}" if suspect.code == "scale" else suspect.code
             inverse = f"{1 / float(detail):.9g}" if suspect.code == "scale" else ""

@@ -37,8 +37,14 @@ class Line:
     @property
     def finest(self) -> float:
         """The finest useful step: below it, the coarsest moving array cannot follow the direction."""
-        moving = [p for p, u in zip(self.point, self.direction, strict=True) if np.any(u)]
-        return 32 * max((float(np.finfo(p.dtype).eps) for p in moving), default=_EPS)
+        moving = [(p, u) for p, u in zip(self.point, self.direction, strict=True) if np.any(u)]
+        return 32 * max((float(np.finfo(p.dtype).eps) * _slowness(p, u) for p, u in moving), default=_EPS)
+
+
+def _slowness(p: NDArray[Any], u: Floats) -> float:
+    """Return how much less than in proportion to itself an entry moves: a direction of its own size counts as 1."""
+    moved = u != 0
+    return max(1.0, 0.5 * float(np.max(np.abs(p[moved]) / np.abs(u[moved]))))
 
 
 @dataclass(frozen=True, slots=True)

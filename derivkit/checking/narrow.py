@@ -76,7 +76,7 @@ def judge_narrow(
     else:
         report = check(claim, wide, rtol=task.rtol)
     note = "measured with float32 copies of the arguments"
-    report = replace(report, evaluations=report.evaluations + task.calls[0], evidence=(*report.evidence, note))
+    report = replace(report, evaluations=report.evaluations + task.calls.made, evidence=(*report.evidence, note))
     far = max((_apart(a, b) for a, b in zip(came, precise, strict=True) if a is not None and b is not None), default=0.0)
     if report.ok and not far <= ROUNDING:
         summary = f"right in float32, but in the precision given some entries differ by {far:.2g}: rounding or a fault"
@@ -116,7 +116,7 @@ def judge_empty(task: Task) -> Report:
 
 
 def _claims(task: Task, given: tuple[Any, ...]) -> list[Array | None] | Misfit:
-    task.calls[0] += 1
+    task.calls.one_more()
     output = np.asarray(call(task, "f", task.f, *given))
     if task.kind == "jvp":
         return [np.asarray(call(task, "the pushforward", task.claim, given if len(given) > 1 else given[0], *given))]

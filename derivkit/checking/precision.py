@@ -40,7 +40,7 @@ def widened(task: Task, problem: Problem) -> tuple[Task, Problem] | None:
         return None
     point = tuple(p.astype(np.float64) for p in problem.point)
     there = replace(task, leaves=tuple(replace(leaf, array=p) for leaf, p in zip(task.leaves, point, strict=True)))
-    task.calls[0] += 1
+    task.calls.one_more()
     try:
         with np.errstate(all="ignore"):
             output = output_of(there, unalarmed(task.f, *rebuild(task.args, there.leaves, point))).astype(np.float64)

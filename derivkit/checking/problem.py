@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from derivkit.checking.calls import Calls
 from derivkit.checking.libraries import numeric
 from derivkit.checking.trees import Leaf
 from derivkit.errors import DerivkitError, echo
@@ -38,7 +39,7 @@ CALLED = {
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What the caller asked: the kind, the two functions, the arguments and their leaves; ``calls`` counts calls of f.
+    """What the caller asked: the kind, the two functions, the arguments and their leaves; ``calls`` counts those of f.
 
     ``errstate`` is how the caller wants floating-point errors handled: so in the two functions, not in our own arithmetic.
     """
@@ -50,7 +51,7 @@ class Task:
     leaves: tuple[Leaf, ...]
     seed: int
     rtol: float
-    calls: list[int]
+    calls: Calls
     errstate: dict[str, Any] = field(default_factory=dict)
 
 

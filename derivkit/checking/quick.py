@@ -14,6 +14,7 @@ from derivkit.checking.directions import line_along, only, tolerance_of
 from derivkit.checking.line import Line, Rung, rung
 from derivkit.checking.problem import COARSE, Floats, Problem, Task, norm
 from derivkit.checking.residual import Residual
+from derivkit.numeric.finite_difference import RATIO
 
 #: Steps relative to the arguments: truncation and rounding are both near 1e-10 at the first, far folds ask for the second.
 STEPS = (1e-5, 1e-7)
@@ -23,6 +24,8 @@ FITS, SHARE = 1e-7, 1e-3
 FINE = 1e-4
 #: One-sided slopes that differ by more than this share at a hundred-thousandth of the argument are a kink's.
 BENT = 1e-2
+#: A residual so many times what a right one may be is no truncation.
+SURE = 1e3
 
 Direction = tuple[Floats, ...]
 
@@ -38,7 +41,7 @@ def along(problem: Problem, direction: Direction, step: float) -> tuple[float, f
     return found.central, 2 * found.rounding / step
 
 
-def blamed(task: Task, problem: Problem, wrong: tuple[Line, Residual], settle: Callable[[int], bool]) -> list[int] | None:
+def blamed(task: Task, problem: Problem, wrong: tuple[Line, Residual]) -> list[int] | None:
     """Return the leaves that make up a joint direction's residual; ``None`` where the parts do not add up to it."""
     line, whole = wrong
     moving = [k for k, u in enumerate(line.direction) if np.any(u)]
@@ -55,10 +58,10 @@ def blamed(task: Task, problem: Problem, wrong: tuple[Line, Residual], settle: C
         clean = tolerance_of(task, problem, parts[k]) + 4 * own
         if abs(value) <= clean:
             continue
-        nearer, own = along(problem, parts[k], 0.29 * STEPS[0])
+        nearer, own = along(problem, parts[k], RATIO * STEPS[0])
         if abs(nearer) <= 0.1 * abs(value):  # it falls with the square of the step: truncation
             continue
-        if abs(nearer) > clean + 5 * (abs(value - nearer) + doubt) + 4 * own or settle(k):
+        if abs(nearer) > clean + 4 * own + doubt:
             blame.append(k)
     return blame
 
@@ -113,13 +116,20 @@ def _slope(problem: Problem, direction: Direction, step: float) -> tuple[float, 
     return found.central + problem.predict(direction), 2 * found.rounding / step, bend(problem, direction, found)
 
 
-def faulty(task: Task, problem: Problem, direction: Direction) -> bool | None:
-    """Return whether the claim is wrong along a direction, by two steps; ``None`` where they leave a doubt."""
-    if not trusted(problem):
-        return None
-    near, far = (along(problem, direction, h) for h in (1e-4, 1e-3))
-    bar = abs(near[0] - far[0]) + near[1] + far[1]
-    clean = tolerance_of(task, problem, direction)
-    if abs(near[0]) > clean + 10 * bar:
+def faulty(task: Task, problem: Problem, step: float, doubt: float, direction: Direction) -> bool:
+    """Return whether the claim is wrong along a direction by one difference or two; for the whole those are off by ``doubt``."""
+    value, rounding = along(problem, direction, step)
+    clean = tolerance_of(task, problem, direction) + 2 * doubt
+    if not abs(value) > clean + 4 * rounding:
+        return False
+    if abs(value) > SURE * (clean + 4 * rounding):
         return True
-    return False if abs(near[0]) <= clean + bar and bar <= clean else None
+    limit, rounding, truncation = nearer(problem, direction, step, value)
+    return abs(limit) > clean + 4 * rounding + 0.1 * truncation
+
+
+def nearer(problem: Problem, direction: Direction, step: float, value: float) -> tuple[float, float, float]:
+    """Return the limit of ``value``, known at ``step``, by another difference, what rounding does to it, and its truncation."""
+    again, rounding = along(problem, direction, RATIO * step)
+    limit = (again - RATIO**2 * value) / (1 - RATIO**2)
+    return limit, 1.2 * rounding, abs(again - limit)

@@ -28,6 +28,8 @@ QUICK, STRIDE = 5, 3
 SHARP = 1e-8
 #: What agrees with a wider bar than this (a fault of 1e-5 might hide in it) is looked at on the whole ladder; in low precision.
 FINE, CLOSE = 1e-6, 1e-3
+#: A bar of so many roundings of f, divided by the step, is made by those.
+ROUNDED = 8.0
 #: One-sided slopes that differ by a lower share than this are measured again, at other steps.
 FAINT = 1e-2
 #: A function whose fine structure is lower than this share of a full-size move is noisy; higher, it is meant.
@@ -82,15 +84,16 @@ class Window:
         return abs(self.value) <= bars * self.error_bar + tolerance
 
 
-def measure(line: Line, scale: float, tolerance: float) -> Residual:
+def measure(line: Line, scale: float, tolerance: float, *, brief: bool = False) -> Residual:
     """Measure the residual of the claim along ``line``.
 
-    ``scale`` is the claimed slope's norm, ``tolerance`` the absolute error that a right claim may have from rounding.
+    ``scale`` is the claimed slope's norm, ``tolerance`` the absolute error that a right claim may have from rounding;
+    ``brief``: a claim that agrees as far as f's rounding shows is settled, though its bar is wide.
     Six function values in the smooth and right case, about twenty-four when a smooth function's claim is plainly
     wrong; on suspicion the whole ladder, the function's own noise, and a second ladder at other steps.
     """
     claim = Claim(scale, tolerance, line.predict(line.direction))
-    rungs, settled = _first_look(line, claim)
+    rungs, settled = _first_look(line, claim, brief=brief)
     if settled is not None:
         return replace(settled, rungs=tuple(rungs))
     found = replace(_closer_look(line, claim, rungs), rungs=tuple(rungs))
@@ -106,6 +109,8 @@ def _closer_look(line: Line, claim: Claim, rungs: list[Rung], shift: float = 1.0
     scale = claim.scale
     _descend(line, rungs, _steps(line, (0, *range(QUICK + 1, 40, STRIDE)), shift), claim)
     found, best = _weigh(line, rungs, claim, 0.0)
+    if abs(found.gap) > FAINT * found.scale and _folded(rungs, found.gap):
+        return found
     if _dead(line, rungs) and claim.scale <= _EPS * max(float(np.max(np.abs(p), initial=0.0)) for p in line.point):
         # f is constant to its last bit, and the claim is far below that; where it is 0, the move that moves it has its size
         size = abs(line.base) or _farther(line)
@@ -134,20 +139,21 @@ def _steps(line: Line, numbers: Iterable[int], shift: float = 1.0) -> list[float
     return [t for k in numbers if (t := shift * LARGEST_STEP * RATIO**k) >= line.finest]
 
 
-def _first_look(line: Line, claim: Claim) -> tuple[list[Rung], Residual | None]:
+def _first_look(line: Line, claim: Claim, *, brief: bool) -> tuple[list[Rung], Residual | None]:
     """Return the coarse rungs, and the verdict if they are enough to call the claim right."""
     rungs: list[Rung] = []
-    for step in _steps(line, range(1, QUICK + 1)):
+    for step in _steps(line, range(not brief, QUICK + (not brief))):
         rungs.append(rung(line, step))
         if len(rungs) < 3 or not all(math.isfinite(r.central) for r in rungs):
             continue
         noise = max(r.rounding for r in rungs)
         value, bar = (float(n) for n in extrapolate([r.step for r in rungs], np.array([r.central for r in rungs]), noise))
         sharp = bar <= (SHARP / 10 if len(rungs) < QUICK else SHARP) * claim.scale
-        if sharp and abs(value) <= 2 * bar + claim.tolerance and abs(value) <= 1e-3 * claim.scale:
+        floor = ROUNDED * noise / step if brief else 0.0
+        if (sharp or bar <= floor) and abs(value) <= 2 * bar + claim.tolerance and abs(value) <= max(1e-3 * claim.scale, floor):
             # a central difference is blind to a kink at the point itself: the one-sided slopes are not
             before, gap = (abs(r.forward - r.backward) for r in rungs[-2:])
-            if gap <= 0.1 * claim.scale and gap <= 0.6 * before + 1e-6 * claim.scale:
+            if gap <= 0.1 * claim.scale + floor and gap <= 0.6 * before + 1e-6 * claim.scale + floor:
                 return rungs, Residual("ok", value, bar, claim.scale, claim.slope, noise)
         elif sharp and abs(value) > 1e3 * bar:
             break  # smooth and plainly off: what remains is to look from near
@@ -157,9 +163,10 @@ def _first_look(line: Line, claim: Claim) -> tuple[list[Rung], Residual | None]:
 def glance(line: Line) -> tuple[float, float] | None:
     """Return the slope along a smooth line and its bar in about ten function values, ``None`` where it takes more."""
     claimed = line.predict(line.direction)
-    enough = SHARP if line.noise <= 1e-10 * max(abs(line.base), abs(claimed)) else 1e-3
+    coarse = line.noise > 1e-10 * max(abs(line.base), abs(claimed))
+    enough = 1e-3 if coarse else SHARP
     rungs: list[Rung] = []
-    for step in _steps(line, range(1, QUICK + 1)):
+    for step in _steps(line, range(not coarse, QUICK + 1)):
         rungs.append(rung(line, step))
         if not math.isfinite(rungs[-1].central):
             return None
@@ -168,7 +175,8 @@ def glance(line: Line) -> tuple[float, float] | None:
             steps, values = [r.step for r in rungs], np.array([r.central for r in rungs])
             value, bar = (float(n) for n in extrapolate(steps, values, noise))
             size = max(abs(value + claimed), abs(claimed))
-            if bar <= enough * size:
+            rounded = ROUNDED * noise / step  # in a coarse function that is all there is to know
+            if bar <= max(enough * size, rounded if coarse else min(rounded, 1e-3 * size)):
                 near = rung(line, max(1e-6, line.finest))  # what is smooth only from afar shows here
                 seen = abs(near.central - value) <= bar + 8 * near.rounding / near.step + 1e-6 * size
                 return (value + claimed, bar) if seen else None
@@ -329,6 +337,12 @@ def _gap(rungs: Sequence[Rung], errors: Floats, reference: float) -> float:
     # the last usable rungs must still show it: an extrapolation from coarse rungs may look past a far kink
     fine = [g for t, g, e in zip(steps, gaps, errors, strict=True) if 8 * e / t <= 0.1 * abs(value)]
     return value if certain and fine and abs(fine[-1]) > 0.5 * abs(value) else 0.0
+
+
+def _folded(rungs: Sequence[Rung], gap: float) -> bool:
+    """Return whether at least three steps from near all show the same gap: no noise does that, and nothing more is to be seen."""
+    seen = [r.forward - r.backward for r in rungs if r.step < 1e-3 and 8 * r.rounding / r.step <= FAINT * abs(gap)]
+    return len(seen) >= 3 and all(abs(g - gap) <= FAINT * abs(gap) for g in seen)
 
 
 def _plain(best: Window) -> bool:

@@ -8,8 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from derivkit.checking.directions import joint, only, settle, tolerance_of
-from derivkit.checking.line import Line
+from derivkit.checking.directions import Measured, joint, only, settle, tolerance_of
 from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, norm, typical
 from derivkit.checking.residual import Residual
 from derivkit.numeric.finite_difference import scales
@@ -25,22 +24,19 @@ ROUNDING = 16.0
 #: Entries of a large leaf are measured in groups of one size, at most so many in a group, and so many groups.
 GROUP, GROUPS = 1024, 48
 
-Measured = tuple[Line, Residual]
 
-
-def resolve(task: Task, problem: Problem, joint_ones: Sequence[Residual]) -> list[Measured]:
-    """Return what is measured beyond the joint directions: nothing where those show a fault of 1 % in any entry.
+def resolve(task: Task, problem: Problem, joint_ones: Sequence[Residual]) -> Iterator[Measured]:
+    """Yield what is measured beyond the joint directions: nothing where those show a fault of 1 % in any entry.
 
     A residual comes back "unclear" where even alone a leaf or an entry is not measured well enough to show that.
     """
     blunt = any(r.error_bar > SHARP * r.scale for r in joint_ones) or problem.grain > COARSE
     if problem.claims is None or not blunt or not any(c is not None and np.any(c) for c in problem.claims):
-        return []
+        return
     direction = joint(problem, np.random.default_rng([task.seed, 1]))
     bar = max(max(r.error_bar, abs(r.value)) for r in joint_ones)  # even what agrees may hide all that it is off by
     hidden = 3 * bar + tolerance_of(task, problem, direction)
     floor = negligible(joint_ones) if problem.unit <= COARSE else 0.0
-    found: list[Measured] = []
     for k, claim in enumerate(problem.claims):
         if claim is None or not claim.size:
             continue
@@ -50,10 +46,9 @@ def resolve(task: Task, problem: Problem, joint_ones: Sequence[Residual]) -> lis
         if not np.any(blind):
             continue
         if claim.size <= SMALL:
-            found += _entries(task, problem, k, blind, floor)
+            yield from _entries(task, problem, k, blind, floor)
         else:
-            found += _groups(task, problem, direction, k, blind)
-    return found
+            yield from _groups(task, problem, direction, k, blind)
 
 
 def negligible(joint_ones: Sequence[Residual]) -> float:
@@ -74,24 +69,23 @@ def _demand(task: Task, problem: Problem, shares: Floats) -> Floats:
 
 def _entries(
     task: Task, problem: Problem, k: int, blind: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], floor: float
-) -> list[Measured]:
+) -> Iterator[Measured]:
     """Measure the blind entries of a small leaf one by one; in low precision with wide steps, as far as f takes them."""
     claim = problem.claims[k] if problem.claims is not None else None
     if claim is None:
         raise AssertionError("an unclaimed leaf has no entries")
     size = scales(problem.point[k].astype(np.float64))
     size = np.maximum(size, np.median(size))
-    found = []
     shares = np.abs(claim) * size
     rounding = ROUNDING * problem.grain * typical(shares) if problem.grain > COARSE else 0.0
     low = problem.unit > COARSE or problem.noise > 1e-10 * abs(problem.base)
     for index in np.argwhere(blind):
         mask = np.zeros(claim.shape, dtype=np.bool_)
         mask[tuple(index)] = True
-        for stretch in (4.0, 1.0) if low else (1.0,):
+        for stretch, brief in ((4.0, True), (4.0, False), (1.0, False)) if low else ((1.0, True), (1.0, False)):
             whole = tuple(np.full(p.shape, 0.0) for p in problem.point)
             direction = only((*whole[:k], np.asarray(stretch * size), *whole[k + 1 :]), k, mask)
-            line, r = settle(task, problem, direction, slack=stretch * (rounding + floor))
+            line, r = settle(task, problem, direction, slack=stretch * (rounding + floor), brief=brief)
             demand = stretch * float(_demand(task, problem, shares)[tuple(index)])
             reach = 3 * r.error_bar + tolerance_of(task, problem, direction) + stretch * rounding
             clear = reach <= max(demand, stretch * _invisible(problem, r, floor))
@@ -101,8 +95,7 @@ def _entries(
                 break
         if r.verdict == "ok" and not clear:
             r = replace(r, verdict="unclear")
-        found.append((line, r))
-    return found
+        yield line, r
 
 
 def _groups(
