@@ -68,14 +68,12 @@ class Judge:
         if not chain.links:
             self.number(reading, chain)
             return
-        sides_of = [self.side(reading, part) for part in (chain.first, *(part for _, _, part in chain.links))]
-        anchor, broken, proved = sides_of[0], False, False
-        for n, (op, place, _) in enumerate(chain.links):
-            before, after = sides_of[n], sides_of[n + 1]
-            if op in SAID or self.is_condition(before, after):
-                continue
-            if before.formula is not None and kind_of(self.relation(op, before, after)) is not None:
-                continue
+        parts = (chain.first, *(part for _, _, part in chain.links))
+        judged = [n for n, (op, _, _) in enumerate(chain.links) if not self.says_something(op, *parts[n : n + 2])]
+        sides_of = {n: self.side(reading, parts[n]) for n in sorted({0, *judged, *(n + 1 for n in judged)} if judged else ())}
+        anchor, broken, proved = sides_of.get(0, Side(None, None)), False, False
+        for n in judged:
+            (op, place, _), before, after = chain.links[n], sides_of[n], sides_of[n + 1]
             claim = Claim(place.line, place.column, "", "undecided", read=self.relation(op, before, after))
             if n == 0 and op in DEFINING and self.defines(order):
                 claim, anchor = replace(claim, status="definition"), (after if after.term is not None else before)
@@ -100,9 +98,16 @@ class Judge:
             read = f.Relation("=", side.formula, shown, place=place, end=end)
             self.claims.append(Claim(place.line, place.column, "", "definition", message=f"= {shown.text}", read=read))
 
-    def is_condition(self, before: Side, after: Side) -> bool:
-        """Say whether a relation is between index letters: a case that is treated, and no claim."""
-        formulas = (before.formula, after.formula)
+    def says_something(self, op: str, left: f.Formula | None, right: f.Formula | None) -> bool:
+        """Say whether a relation says something of a name, or which case is treated, and claims nothing."""
+        if op in SAID or self.is_condition(left, right):
+            return True
+        if left is None or right is None:
+            return False
+        return kind_of(f.Relation(op, left, right, place=left.place, end=right.end)) is not None
+
+    def is_condition(self, *formulas: f.Formula | None) -> bool:
+        """Say whether a relation is between index letters: a case that is treated."""
         if not all(isinstance(s, f.Symbol | f.Number) for s in formulas):
             return False
         names = [s.name for s in formulas if isinstance(s, f.Symbol)]

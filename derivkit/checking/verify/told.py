@@ -126,7 +126,7 @@ def _said(claim: Claim, room: int) -> Iterator[str]:
         yield from (f"  {line}" for line in pointed(claim, room - 2))
     else:
         yield cut(flat(claim.text), room)
-        if claim.message and claim.status in ("follows", "undecided"):
+        if claim.message and claim.status != "right_if":
             yield from _wrapped(flat(claim.message), room)
     if claim.needs:
         word = "if " if claim.status == "right_if" else "needs "
