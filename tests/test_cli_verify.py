@@ -397,3 +397,55 @@ def test_an_error_of_the_judge_is_one_line(terminal: Terminal, monkeypatch: pyte
     monkeypatch.setattr(notes, "verify_documents", refuse)
     tree("a.tex")
     assert "'Q' is no kind" in terminal.refused("verify", "a.tex", "--shape", "t=Q")
+
+
+# -- the judge itself ----------------------------------------------------------------------------------------------------
+
+#: Documents that want more than there is, or something else done: what is said of them.
+WANTING = {
+    "environments": (r"\begin{align}" * 70_000, "more than"),
+    "unclosed": (r"\(" * 400_000, "more than"),
+    "deep": ("$y = " + "(" * 2000 + "x" + ")" * 2000 + "$", "nested deeper than"),
+    "fractions": ("$y = " + r"\frac{1}{" * 300 + "x" + "}" * 300 + "$", "nested deeper than"),
+    "a macro bomb": (
+        r"\def\a{x+x}" + "".join(rf"\def\{chr(98 + n)}{{{(chr(92) + chr(97 + n)) * 3}}}" for n in range(20)) + r"$y = \u$",
+        "deeper than",
+    ),
+    "a file": (r"$y = \input{/etc/passwd}$", "\\input is not followed"),
+    "a command": (r"$y = \write18{touch pwned}$", "\\write is not followed"),
+    "an escape": ("$a = \x1b[31m b$", "has no meaning in a formula"),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), WANTING.values(), ids=WANTING)
+def test_what_wants_too_much_is_refused(text: str, message: str, terminal: Terminal) -> None:
+    Path("bad.tex").write_text(text)
+    assert message in terminal.refused("verify", "bad.tex")
+
+
+def test_many_axes_are_not_filled(terminal: Terminal) -> None:
+    letters = ",".join("abcdefghijklmn")
+    status, out, _ = terminal.run("verify", "-", stdin=f"$x_{{{letters}}} = x_{{{letters}}} + 0$".encode())
+    assert status == 0
+    assert "x has more than 8 subscripts" in out
+
+
+COURSE = {
+    "right.tex": (r"$E = \sum_k x_k^2$, so $\frac{\partial E}{\partial x_k} = 2 x_k$", {"right": 1, "definition": 1}),
+    "wrong.tex": (r"$E = \sum_k x_k^2$, so $\frac{\partial E}{\partial x_k} = -2 x_k$", {"wrong": 1, "definition": 1}),
+    "script.md": (r"$a = b \text{<script>alert(1)</script>}$ and $2 + 2 = 4$", None),
+}
+
+
+def test_a_course_is_verified_alike_by_one_and_by_two(terminal: Terminal) -> None:
+    Path("c").mkdir()
+    for name, (text, _) in COURSE.items():
+        Path("c", name).write_text(text)
+    status, out, err = terminal.run("verify", "c", "--format", "json")
+    assert (status, err) == (1, "")
+    for file, document in zip(json.loads(out)["files"], Verification.from_json(out).files, strict=True):
+        expected = COURSE[os.path.basename(file["path"])][1]
+        assert expected in (None, document.counts)
+    assert terminal.run("verify", "c", "--format", "json", "--jobs", "2") == (status, out, err)
+    page = well_formed(terminal.run("verify", "c", "--format", "html")[1])
+    assert not [element for element in page.iter() if element.tag.endswith("script")]

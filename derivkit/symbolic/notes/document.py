@@ -89,6 +89,8 @@ class _Reading:
 
     def give_up(self, traced: Traced, reason: str) -> None:
         """Note that a stretch cannot be read."""
+        if len(self.unread) >= limits.FORMULAS:
+            raise DerivkitError(f"more than {limits.FORMULAS} formulas that cannot be read in one document", code="DK002")
         place = self.lines.place(traced.origin(0))
         self.unread.append(Unread(place.line, place.column, reason, echo(traced.text)))
 

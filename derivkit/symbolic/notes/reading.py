@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from derivkit import limits
 from derivkit.errors import echo
 from derivkit.symbolic.expr import (
     Add,
@@ -163,6 +164,8 @@ class Reading:
         name = user(word)
         if name not in meaning.inputs:
             rank = context.rank(word)
+            if rank > limits.RANK:
+                raise unclear(f"{echo(word)} has more than {limits.RANK} subscripts")
             shape = tuple(context.axes.size(("axis", word, n), "NMKLD"[n % 5]) for n in range(rank))
             meaning.inputs[name] = (context.kinds.get(word, "real"), shape)
         return name, meaning.inputs[name][1]

@@ -33,6 +33,7 @@ _ELEMENTS = {"<math>": "</math>", "[latex]": "[/latex]", "[math]": "[/math]"}
 _BLANK = re.compile(r"\n[ \t]*\n")
 _PROSE_RUN = re.compile(r"(?<![A-Za-z\\{_^])[A-Za-z]{2,}[,.]? +[A-Za-z]{2,}(?![A-Za-z{_^(])")
 _LONGEST = 20_000
+_DEEPEST = 20  # environments of one name
 
 
 class Found(NamedTuple):
@@ -112,6 +113,8 @@ def _frame(text: str, opened: re.Match[str]) -> tuple[int, Found | None]:
         depth += 1 if mark.group(1).endswith("egin") else -1
         if not depth:
             return mark.end(), Found("formula", opened.start(), mark.end())
+        if depth > _DEEPEST:
+            return opened.end(), Found("unread", opened.start(), opened.end(), f"{name} inside of {name}, deeper than {_DEEPEST}")
     return opened.end(), Found("unread", opened.start(), opened.end(), f"the environment {name} is never closed")
 
 
