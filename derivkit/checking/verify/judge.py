@@ -215,7 +215,7 @@ class Judge:
             if pair is None or not np.all(np.isfinite(pair[0])):
                 continue
             seen = seen or pair[0].size > 0
-            if not agree(*pair, 0 if where is not None else len(given.free)) and not _rounded(*pair, after.formula):
+            if not agree(*pair, 0 if where is not None else len(given.free), point.floor) and not _rounded(*pair, after.formula):
                 return False
         return True if seen else None
 
@@ -233,7 +233,8 @@ class Judge:
         example = self.counterexample(before, after, where)
         if found is not None:
             cause, formula, told = found
-            return replace(claim, status="wrong", cause=cause, correction=latex(formula), counterexample=example, message=told)
+            better = None if formula is None else latex(formula)
+            return replace(claim, status="wrong", cause=cause, correction=better, counterexample=example, message=told)
         if not proved and self.inputs_of(before, after):  # of numbers alone there is one reading
             return replace(claim, message="the sides differ, but derivkit is not sure that it reads them as they are meant")
         return replace(claim, status="wrong", cause="other", counterexample=example, message="the sides differ")
@@ -277,7 +278,7 @@ class Judge:
 
     def corrected(
         self, reading: Reading, before: Side, after: Side, where: Expr | None
-    ) -> tuple[str, f.Formula, str] | None:  # fmt: skip
+    ) -> tuple[str, f.Formula | None, str] | None:  # fmt: skip
         """Return the cause, the corrected right side, and what was done to it."""
         started = time.monotonic()
         letters = tuple(reading.scope)
@@ -289,7 +290,7 @@ class Judge:
             if made.term is not None and self.same(before, made, where):
                 return change.cause, change.formula, change.told
         if before.term is not None and after.term is not None and self.is_diagonal(before, after):
-            return "diagonal", after.formula, "only the diagonal is right"
+            return "diagonal", None, "only the diagonal is right"
         return None
 
     def is_diagonal(self, before: Side, after: Side) -> bool:
@@ -307,7 +308,7 @@ class Judge:
         given = sides(before.term, after.term, where)
         for point in points(self.meaning, (before.term.expr, after.term.expr), smallest=True):
             pair = values(given, point)
-            if pair is None or agree(*pair, len(given.free)):
+            if pair is None or agree(*pair, 0 if where is not None else len(given.free), point.floor):
                 continue
             inputs = {str(n): point.values[n] for n in self.inputs_of(before, after)}
             shown = {n: _shown(a) for n, a in inputs.items()} if sum(a.size for a in inputs.values()) <= NUMBERS else {}

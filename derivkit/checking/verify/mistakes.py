@@ -74,6 +74,9 @@ def _signs(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, st
         for n, (sign, term) in enumerate(node.terms):
             turned: tuple[Literal["+", "-"], f.Formula] = ("-" if sign == "+" else "+", term)
             yield "sign", replace(node, terms=(*node.terms[:n], turned, *node.terms[n + 1 :])), "a sign is turned"
+        if len(node.terms) == 2 and node.terms[1][0] == "-":
+            (_, first), (_, second) = node.terms
+            yield "sign", replace(node, terms=(("+", second), ("-", first))), "the difference is the other way round"
     elif isinstance(node, f.Sign):
         yield "sign", node.operand, "a minus too many"
     elif isinstance(node, f.Application | f.Quotient | f.Product | f.Big):
