@@ -45,8 +45,7 @@ def slips(formula: f.Formula, left: f.Formula | None) -> Iterator[Slip]:
     names = {n.name: n for n in nodes if isinstance(n, f.Symbol) and id(n) not in under and n.label is None and n.name != "e"}
     letters = Letters(tuple(found), tuple(names.values()))
     for make in TABLE:
-        for kind, made in _everywhere(make, formula, letters):
-            yield kind, made
+        yield from _everywhere(make, formula, letters)
 
 
 def _everywhere(make: Callable[[Any, Letters], Iterator[Slip]], node: Any, letters: Letters) -> Iterator[Slip]:
@@ -84,9 +83,10 @@ def transposes(node: Any, letters: Letters) -> Iterator[Slip]:
     """A transpose dropped, or put on a large letter."""
     if isinstance(node, f.Transposed) and not isinstance(node.base, f.Number):
         yield "transpose", node.base
-    elif isinstance(node, f.Symbol) and node.name[:1].isupper() and node.name in {s.name for s in letters.names}:
-        if len(node.name) == 1 and node.name not in "INLEJ":
-            yield "transpose", f.Transposed(node, **_at(node))
+        return
+    large = isinstance(node, f.Symbol) and node.name.isupper() and len(node.name) == 1 and node.name not in "INLEJ"
+    if large and node.name in {s.name for s in letters.names}:
+        yield "transpose", f.Transposed(node, **_at(node))
 
 
 def indices(node: Any, letters: Letters) -> Iterator[Slip]:
@@ -99,7 +99,10 @@ def indices(node: Any, letters: Letters) -> Iterator[Slip]:
         if isinstance(sub, f.Symbol):
             for name in letters.indices:
                 if name != sub.name:
-                    yield "index", replace(node, subscripts=(*node.subscripts[:n], replace(sub, name=name), *node.subscripts[n + 1 :]))
+                    yield (
+                        "index",
+                        replace(node, subscripts=(*node.subscripts[:n], replace(sub, name=name), *node.subscripts[n + 1 :])),
+                    )
 
 
 def factors(node: Any, letters: Letters) -> Iterator[Slip]:
@@ -144,7 +147,10 @@ def parentheses(node: Any, letters: Letters) -> Iterator[Slip]:
             if isinstance(inner, f.Sum) and len(inner.terms) > 1 and n == len(node.factors) - 1:
                 (s0, t0), *others = inner.terms
                 if s0 == "+":
-                    yield "parenthesis", replace(inner, terms=(("+", replace(node, factors=(*node.factors[:n], (sign, t0)))), *others))
+                    yield (
+                        "parenthesis",
+                        replace(inner, terms=(("+", replace(node, factors=(*node.factors[:n], (sign, t0)))), *others)),
+                    )
 
 
 def variables(node: Any, letters: Letters) -> Iterator[Slip]:

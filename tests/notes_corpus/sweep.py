@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from derivkit.checking.verify.judge import Judge, Side, judged
+from derivkit.checking.verify.judge import Judge, judged
 from derivkit.checking.verify.notes import _read
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.gather import read_context

@@ -8,7 +8,7 @@ from derivkit.symbolic.notes.context import Context
 from derivkit.symbolic.notes.defined import define_names, number_names
 from derivkit.symbolic.notes.formula import Big, Chain, Derivative, Indexed, Number, Symbol, walk
 from derivkit.symbolic.notes.lengths import equate, hide, measure
-from derivkit.symbolic.notes.shapes import infer_shapes
+from derivkit.symbolic.notes.ranks import infer_shapes
 
 
 def read_context(
