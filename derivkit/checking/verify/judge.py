@@ -20,7 +20,8 @@ from derivkit.symbolic.evaluate import evaluate_expr
 from derivkit.symbolic.expr import Delta, Expr, Fn, Name, Num, Ref
 from derivkit.symbolic.index import Affine
 from derivkit.symbolic.notes import formula as f
-from derivkit.symbolic.notes.context import DEFINING, Context, read_context
+from derivkit.symbolic.notes.context import DEFINING, Context
+from derivkit.symbolic.notes.gather import read_context
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.reading import Reading
 from derivkit.symbolic.notes.terms import Term
@@ -100,7 +101,7 @@ class Judge:
 
     def says_something(self, op: str, left: f.Formula | None, right: f.Formula | None) -> bool:
         """Say whether a relation says something of a name, or which case is treated, and claims nothing."""
-        if op in SAID or self.is_condition(left, right):
+        if op in SAID or self.is_condition(left, right) or self.is_update(left, right):
             return True
         if left is None or right is None:
             return False
@@ -112,6 +113,13 @@ class Judge:
             return False
         names = [s.name for s in formulas if isinstance(s, f.Symbol)]
         return any(n in self.context.letters and not self.context.definitions.get(n) for n in names)
+
+    def is_update(self, left: f.Formula | None, right: f.Formula | None) -> bool:
+        """Say whether a name is given a new value, made from its old one and a slope: no claim."""
+        named = None if left is None else self.context.name_of(left)
+        if named is None or not isinstance(right, f.Sum) or all(self.context.name_of(t) != named for _, t in right.terms):
+            return False
+        return any(isinstance(n, f.Derivative) for n in f.walk((right,)))
 
     def relation(self, op: str, before: Side, after: Side) -> f.Relation:
         """Return a link as it was read."""
@@ -241,7 +249,9 @@ class Judge:
 
     def needs(self, before: Side, after: Side, where: Expr | None) -> str | None:
         """Return what a document would have to say for its line to be right."""
-        names = self.inputs_of(before, after)
+        moved = [self.context.name_of(by) for s in (before, after) for by in moved_by(s.formula)]
+        held = {named[0] for named in moved if named is not None}
+        names = [n for n in self.inputs_of(before, after) if str(n) not in held]
         for kind, told in KINDS.items():
             for name in names:
                 rank = len(self.meaning.inputs[name][1])
@@ -315,6 +325,11 @@ class Judge:
             left, right, at = _worst(given, *pair)
             return {"sizes": dict(point.sizes), "values": shown, "at": at, "left": left, "right": right}
         return None
+
+
+def moved_by(formula: f.Formula | None) -> tuple[f.Formula, ...]:
+    """Return by what a formula differentiates."""
+    return tuple(by for n in f.walk((formula,)) if isinstance(n, f.Derivative) for by in n.by)
 
 
 def _shown(array: NDArray[Any]) -> Any:

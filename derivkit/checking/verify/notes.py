@@ -16,6 +16,7 @@ from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.document import Block, Source, read_document, read_formula
 from derivkit.symbolic.notes.repair import Repair
+from derivkit.symbolic.notes.settled import settled
 from derivkit.symbolic.notes.spelled import LOOKALIKES, spelled
 from derivkit.symbolic.notes.told import Told, case_of, declared, directive, kind_of, kinds_in
 from derivkit.symbolic.notes.written import latex
@@ -123,7 +124,7 @@ def _read(text: str, shapes: Mapping[str, str]) -> Read:
     for name, kind in _kinds(source, chains).items():
         told.setdefault(name, (kind, None))
     told.update({name: declared(text) for name, text in shapes.items()})
-    return Read(tuple(chains), told, tuple(unread), tuple(_mended(source.repairs)))
+    return Read(settled(chains), told, tuple(unread), tuple(_mended(source.repairs)))
 
 
 def _mended(repairs: Sequence[Repair]) -> Iterator[str]:
@@ -168,7 +169,19 @@ def _kinds(source: Source, chains: Sequence[f.Chain]) -> dict[str, str]:
             stated = kind_of(f.Relation(op, chain.first, right, place=place, end=place))
             if stated is not None:
                 found[stated[0]] = stated[1]
-    return {**found, **kinds_in([b.text for b in source.prose], names)}
+    return {**found, **kinds_in(_sentences(source), names)}
+
+
+def _sentences(source: Source) -> list[str]:
+    """Return the prose of a document with the names that stand in it: "let $A$ be symmetric"."""
+    made = " ".join(b.text if b.kind == "prose" else _name(b.text) for b in source.blocks if b.kind != "comment-directive")
+    return [made]
+
+
+def _name(text: str) -> str:
+    """Return a formula that is but a name, without what sets it; of any other a mark."""
+    bare = re.sub(r"\\(?:mathbf|boldsymbol|bm|mathrm|vec|mathit)\b|[{}\s$\\]", "", text)
+    return f"${bare}$" if re.fullmatch(r"[A-Za-z]+(?:_[a-z]+)?", bare) else ";"
 
 
 # -- judging ---------------------------------------------------------------------------------------------------------------

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fractions import Fraction
 from itertools import permutations
 
 from derivkit.errors import echo
-from derivkit.symbolic.expr import Fn, Name, Prim, Ref, freshen, key
+from derivkit.symbolic.expr import Fn, Name, Num, Prim, Ref, freshen, key
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.context import Stated, subscripts_of
+from derivkit.symbolic.notes.linear import MATRIX
 from derivkit.symbolic.notes.meaning import Reads
-from derivkit.symbolic.notes.terms import Parameter, Term, power, times, unclear
+from derivkit.symbolic.notes.terms import Parameter, Term, onto, power, times, unclear
 
 #: Functions of one number, as they are written.
 ELEMENTWISE = {
@@ -28,6 +30,7 @@ ELEMENTWISE = {
     "sign": "sign",
 }
 #: Functions of a row, likewise.
+PAIRS = {"max": "maximum", "min": "minimum"}
 ROWS = {"softmax": "softmax", "Softmax": "softmax", "SoftMax": "softmax"}
 
 
@@ -35,11 +38,14 @@ def is_function(reading: Reads, formula: f.Application) -> bool:
     """Say whether what stands before a bracket is a function."""
     symbol, subscripts = subscripts_of(formula.function)
     if symbol is None:
-        return isinstance(formula.function, f.Power)
+        return isinstance(formula.function, f.Power) and is_function(reading, replace(formula, function=formula.function.base))
     word = reading.context.key(symbol)
     if word in reading.context.functions:
         return True
-    defined = reading.context.definition(word, reading.order) is not None
+    stated = reading.context.definition(word, reading.order)
+    if stated is not None and stated.parameters and reading.context.is_call(formula):
+        return True
+    defined = stated is not None
     return not subscripts and not defined and builtin(reading, symbol) is not None
 
 
@@ -54,8 +60,10 @@ def builtin(reading: Reads, symbol: f.Symbol) -> str | None:
 def applied(reading: Reads, formula: f.Application) -> Term:
     """Return a call; a name with what it depends on; or a product."""
     function = formula.function
-    if isinstance(function, f.Power):  # exp^2(z)
+    if isinstance(function, f.Power):  # exp^2(z), or A^{-1} (x - y)
         inner = replace(formula, function=function.base)
+        if not is_function(reading, inner):
+            return product_of(reading, formula)
         exponent = reading.term(function.exponent)
         return power(applied(reading, inner), exponent.expr)
     if reading.context.name_of(formula) is not None:
@@ -64,15 +72,25 @@ def applied(reading: Reads, formula: f.Application) -> Term:
     symbol, subscripts = subscripts_of(function)
     word = "" if symbol is None else reading.context.key(symbol)
     stated = reading.context.definition(word, reading.order)
-    if word in reading.context.functions and stated is not None:
+    if word in reading.context.functions and stated is not None and reading.context.is_call(formula):
         return called(reading, stated, subscripts, formula)
+    if symbol is not None and stated is None and symbol.name in MATRIX and len(formula.arguments) == 1:
+        return MATRIX[symbol.name](reading.term(formula.arguments[0]))
+    if symbol is not None and stated is None and symbol.name in PAIRS and len(formula.arguments) == 2:
+        return pair(PAIRS[symbol.name], *map(reading.term, formula.arguments))
     if symbol is not None and stated is None and not subscripts and (op := builtin(reading, symbol)) is not None:
         return operation(reading, op, formula)
-    if stated is not None and stated.parameters:
+    if stated is not None and stated.parameters and reading.context.is_call(formula):
         return reading.named(function)  # E(w) is E
     if not formula.brackets:
         raise unclear(f"{echo(word)} is no function that derivkit knows")
-    return times(reading.term(function), "", reading.term(f.List(formula.arguments, place=formula.place, end=formula.end)))
+    return product_of(reading, formula)
+
+
+def product_of(reading: Reads, formula: f.Application) -> Term:
+    """Return a product that was written as a call is."""
+    inner = f.List(formula.arguments, place=formula.place, end=formula.end)
+    return times(reading.term(formula.function), "", reading.term(inner))
 
 
 def operation(reading: Reads, op: str, formula: f.Application) -> Term:
@@ -80,11 +98,19 @@ def operation(reading: Reads, op: str, formula: f.Application) -> Term:
     if len(formula.arguments) != 1:
         raise unclear(f"{op} of several arguments")
     inner = reading.term(formula.arguments[0])
+    if op == "sqrt":
+        return power(inner, Num(Fraction(1, 2)))
     if op != "softmax":
         return replace(inner, expr=Fn(op, (inner.expr,)))
     index = row_index(reading, inner, formula.arguments[0], None)
     bound = index.fresh()
     return replace(inner, expr=Prim("softmax", (bound,), (freshen(inner.expr, {index: Affine.of(bound)}),), (Affine.of(index),)))
+
+
+def pair(op: str, a: Term, b: Term) -> Term:
+    """Return an operation of two numbers, entry by entry."""
+    axes = max(a.axes, b.axes, key=len)
+    return Term(Fn(op, (onto(a, axes), onto(b, axes))), axes)
 
 
 def row_index(reading: Reads, term: Term, formula: f.Formula, hint: str | None) -> Index:
@@ -126,6 +152,10 @@ def called(reading: Reads, stated: Stated, subscripts: tuple[f.Formula, ...], fo
         body = inner.term(stated.right)
     finally:
         reading.meaning.open.discard(version)
+    if any(a not in body.expr.free for t in terms for a in t.axes):  # of a whole array, and not entry by entry
+        if own or subscripts:
+            raise unclear("a function of an array, with subscripts of its own")
+        return body
     axes = (*free, *letters, *(a for a in body.axes if a not in free))
     name = Name("user", f"{version}({len(reading.meaning.calls.get(version, ())) + 1})")
     definition = reading.meaning.define(name, axes, body.expr)

@@ -27,6 +27,7 @@ class Meaning:
     inputs: dict[Name, tuple[str, tuple[Size, ...]]] = field(default_factory=dict)
     calls: dict[str, list[tuple[tuple[Term, ...], Definition]]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
+    hidden: dict[Name, tuple[str, ...]] = field(default_factory=dict)
 
     def define(self, name: Name, indices: tuple[Index | None, ...], expr: Expr) -> Definition:
         """Add a definition."""

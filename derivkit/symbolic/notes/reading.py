@@ -26,7 +26,9 @@ from derivkit.symbolic.expr import (
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.calls import applied, is_function
-from derivkit.symbolic.notes.context import Context, Stated, length, subscripts_of
+from derivkit.symbolic.notes.context import Context, Stated, subscripts_of
+from derivkit.symbolic.notes.lengths import is_pair, length
+from derivkit.symbolic.notes.linear import identity, ones, raised
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.slopes import derivative
 from derivkit.symbolic.notes.terms import MINUS, Parameter, Term, added, bracketed, negative, power, times, transposed, unclear
@@ -73,6 +75,8 @@ class Reading:
                 return times(self.term(formula.over), "", power(self.term(formula.under), MINUS))
             case f.Power():
                 return self.raised(formula)
+            case f.Transposed(base=f.Number(value=1)):
+                return ones(self.context.axes.size(("ones", id(formula.base))))
             case f.Transposed():
                 return transposed(self.term(formula.base))
             case f.Big():
@@ -104,6 +108,16 @@ class Reading:
         if (given := self.parameters.get(symbol.name)) is not None and symbol.label is None:
             return self.parameter(formula, given)
         word, subscripts = self.context.name_of(formula) or (symbol.name, ())
+        if word in self.context.eyes and is_pair(self.context, word, subscripts):
+            return Term(Delta(*map(self.subscript, subscripts)))
+        if not subscripts and self.context.is_eye(word):
+            return identity(self.context.axes.size(("eye", id(formula))))
+        if (
+            word in self.context.functions
+            and not subscripts
+            and (stated := self.context.definition(word, self.order)) is not None
+        ):
+            return applied(self, stated.left)  # type: ignore[arg-type]  # s of s(x)
         if not subscripts and (known := self.constant(symbol, word)) is not None:
             return Term(known)
         return self.array(word, subscripts)
@@ -146,9 +160,12 @@ class Reading:
         if subscripts and self.context.is_family(word, self.order):
             raise unclear(f"{echo(word)} has letters for subscripts here, and numbers where its entries are defined one by one")
         name, sizes = self.array_named(word)
-        if len(subscripts) > len(sizes):
+        hidden = self.meaning.hidden.get(name, ())
+        if any(w in self.binders for w in hidden):
+            raise unclear(f"{echo(word)} was defined for one index, over which this sums")
+        if len(subscripts) > len(sizes) - len(hidden):
             raise unclear(f"{echo(word)} has {len(subscripts)} subscripts here, and {len(sizes)} where it is defined")
-        given = [self.subscript(s) for s in subscripts]
+        given = [self.subscript(s) for s in subscripts] + [Affine.of(self.letter(w)) for w in hidden]
         rest = tuple(Index("ijkl"[n % 4], size) for n, size in enumerate(sizes[len(given) :]))
         return Term(Ref(name, (*given, *map(Affine.of, rest))), rest)
 
@@ -167,7 +184,8 @@ class Reading:
             if rank > limits.RANK:
                 raise unclear(f"{echo(word)} has more than {limits.RANK} subscripts")
             shape = tuple(context.axes.size(("axis", word, n), "NMKLD"[n % 5]) for n in range(rank))
-            meaning.inputs[name] = (context.kinds.get(word, "real"), shape)
+            kind = context.kinds.get(word, "real")
+            meaning.inputs[name] = ("real" if kind == "symmetric" and rank != 2 else kind, shape)
         return name, meaning.inputs[name][1]
 
     def define(self, name: Name, stated: Stated) -> None:
@@ -181,7 +199,11 @@ class Reading:
             letters = () if named is None else named[1]
             indices = tuple(inner.letter(s.name) for s in letters if isinstance(s, f.Symbol))
             made = inner.term(stated.right)
-            meaning.define(name, (*indices, *made.axes), made.expr)
+            free = made.expr.free.difference(indices, made.axes)
+            hidden = {w: i for w, i in inner.scope.items() if i in free}
+            if hidden:
+                meaning.hidden[name] = tuple(hidden)
+            meaning.define(name, (*indices, *hidden.values(), *made.axes), made.expr)
         finally:
             meaning.open.discard(version)
 
@@ -230,15 +252,12 @@ class Reading:
         if exponent.axes:
             raise unclear("the exponent is no number")
         if isinstance(base, f.Application) and not is_function(self, base):
-            left = self.term(base.function)
-            inner = power(self.term(f.List(base.arguments, place=base.place, end=base.end)), exponent.expr)
-            return times(left, "", inner)
+            left, inner = self.term(base.function), self.term(f.List(base.arguments, place=base.place, end=base.end))
+            if formula.on_name:
+                return times(raised(left, exponent.expr), "", inner)
+            return times(left, "", raised(inner, exponent.expr))
         made = self.term(base)
-        if len(made.axes) > 1:
-            raise unclear("a power of a matrix")
-        if len(made.axes) == 1:
-            raise unclear("a power of a vector")
-        return power(made, exponent.expr)
+        return raised(made, exponent.expr)
 
     # -- sums ------------------------------------------------------------------------------------------------------------
 
@@ -253,7 +272,7 @@ class Reading:
         for symbol in formula.letters:
             inner.scope.pop(symbol.name, None)
             index = Index(symbol.name, self.range_of(formula, symbol.name))
-            inner.scope[symbol.name] = index
+            inner.scope[symbol.name] = inner.binders[symbol.name] = index
             indices.append(index)
         body = inner.term(formula.body)
         own = {symbol.name for symbol in formula.letters}

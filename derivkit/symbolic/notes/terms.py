@@ -104,7 +104,14 @@ def bracketed(formula: f.Bracketed, items: Sequence[Term]) -> Term:
     if formula.kind == "abs" and len(items) == 1:
         return replace(items[0], expr=Fn("abs", (items[0].expr,)))
     if formula.kind == "norm" and len(items) == 1 and items[0].axes:
-        if formula.order is not None and not (isinstance(formula.order, f.Number) and formula.order.value == 2):
+        order = formula.order
+        if isinstance(order, f.Number) and order.value == 1 and len(items[0].axes) == 1:
+            return Term(Sum(items[0].axes, Fn("abs", (items[0].expr,))))
+        if isinstance(order, f.Number):
+            known = order.value == 2 and len(items[0].axes) == 1
+        else:
+            known = len(items[0].axes) == 1 if order is None else isinstance(order, f.Symbol) and order.name == "F"
+        if not known:
             raise unclear("a norm other than the Euclidean one")
         square = Sum(items[0].axes, Pow(items[0].expr, Num(2)))
         return Term(Pow(square, Num(Fraction(1, 2))))

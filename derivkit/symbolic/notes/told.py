@@ -14,8 +14,8 @@ from derivkit.symbolic.parse.syntax import Place
 
 Told = tuple[str, int | None]
 _ONEHOT = re.compile(r"one[- ]?hot|1-of-K|(?:is|equals?|=) 1 if\b.{0,40}\b(?:class|label)", re.IGNORECASE)
-_SYMMETRIC = re.compile(r"\bsymmetric\b", re.IGNORECASE)
-_NAME = re.compile(r"(?<![A-Za-z\\])([A-Za-z])(?:_\{?[a-z]\}?)?(?![A-Za-z])")
+_SYMMETRIC = re.compile(r"(?<![-a-z])(?<!not )symmetric\b", re.IGNORECASE)
+_NAME = re.compile(r"(?<![A-Za-z\\])(\$[A-Za-z]+|[A-Za-z])(?:_\{?[a-z]+\}?)?(?![A-Za-z])")
 _CASE = re.compile(r"\b(?:if|for|when|case)\W*([a-z])\s*(=|≠|!=|\\neq?)\s*([a-z])\W*$", re.IGNORECASE)
 _LEADS = re.compile(r"\b(?:if|for|when|case)\W*$", re.IGNORECASE)
 _NOT = frozenset("aAI")
@@ -51,7 +51,8 @@ def kinds_in(prose: Sequence[str], names: Iterable[str]) -> dict[str, str]:
         for sentence in re.split(r"(?<=[.;])\s|\n\s*\n", text):
             for pattern, kind in ((_ONEHOT, "onehot"), (_SYMMETRIC, "symmetric")):
                 if pattern.search(sentence):
-                    mentioned = [n for n in _NAME.findall(sentence) if n in known and n not in _NOT]
+                    here = [n.removeprefix("$") for n in _NAME.findall(sentence) if n not in _NOT]
+                    mentioned = [n for n in here if n in known]
                     found.update(dict.fromkeys(mentioned[:1], kind))
     return found
 

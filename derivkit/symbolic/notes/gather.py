@@ -1,0 +1,45 @@
+"""A document's names gathered from its chains, pass by pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from derivkit.symbolic.notes.context import Context
+from derivkit.symbolic.notes.defined import define_names, number_names
+from derivkit.symbolic.notes.formula import Big, Chain, Derivative, Indexed, Number, Symbol, walk
+from derivkit.symbolic.notes.lengths import equate, hide, measure
+from derivkit.symbolic.notes.ranks import infer_shapes
+
+
+def read_context(
+    chains: Sequence[Chain], told: Mapping[str, tuple[str, int | None]] | None = None, alike: Mapping[str, str] | None = None
+) -> Context:
+    """Return what the chains of a document say of its names.
+
+    ``told`` are kinds and ranks that the reader was told, by name; ``alike`` letters that are taken for others.
+    """
+    made = Context(aliases=dict(alike or {}))
+    nodes = [n for chain in chains for n in walk((chain,))]
+    made.samples = {s.name for n in nodes if isinstance(n, Big) for s in n.letters}
+    made.letters = {s.name for n in nodes if isinstance(n, Indexed) for s in n.subscripts if isinstance(s, Symbol)}
+    made.matrices = any(map(made.is_whole, nodes))
+    made.lowest = min((int(n.lower.value) for n in nodes if isinstance(n, Big) and isinstance(n.lower, Number)), default=1)
+    number_names(made, nodes)
+    for n in nodes:
+        if isinstance(n, Symbol):
+            made.styles.setdefault(made.key(n), set()).add(n.style)
+        if isinstance(n, Derivative) and (named := made.name_of(n.of)) is not None and not named[1]:
+            made.scalars.add(named[0])
+    for key, (kind, rank) in (told or {}).items():
+        made.kinds[key] = kind
+        if rank is not None:
+            made.ranks[key] = rank
+    define_names(made, chains, nodes)
+    for order, chain in enumerate(chains):
+        measure(made, order, chain)
+    equate(made)
+    hide(made, chains)
+    made.axes.settle()
+    infer_shapes(made, chains)
+    made.axes.settle()
+    return made
