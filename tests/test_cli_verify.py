@@ -405,6 +405,8 @@ def test_an_error_of_the_judge_is_one_line(terminal: Terminal, monkeypatch: pyte
 WANTING = {
     "environments": (r"\begin{align}" * 70_000, "more than"),
     "unclosed": (r"\(" * 400_000, "more than"),
+    "tags": ("[latex]" * 120_000, "no formula"),
+    "prices": ("$1 " * 150_000, "no formula"),
     "deep": ("$y = " + "(" * 2000 + "x" + ")" * 2000 + "$", "nested deeper than"),
     "fractions": ("$y = " + r"\frac{1}{" * 300 + "x" + "}" * 300 + "$", "nested deeper than"),
     "a macro bomb": (

@@ -51,16 +51,37 @@ class Found(NamedTuple):
     over: int = 0
 
 
+class _Ahead:
+    """Where something stands next in a text: each is looked for once on the way through, however often it is asked for."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.known: dict[str | re.Pattern[str], int] = {}
+
+    def find(self, what: str | re.Pattern[str], at: int, end: int | None = None) -> int:
+        """Return the first place from ``at`` on, and -1 where none begins before ``end``."""
+        end = at + _LONGEST if end is None else end
+        place = self.known.get(what, -1)
+        if place < at:
+            if isinstance(what, str):
+                place = self.text.find(what, at)
+            else:
+                match = what.search(self.text, at)
+                place = match.start() if match else -1
+            self.known[what] = place = len(self.text) if place < 0 else place
+        return place if place < min(end, len(self.text)) else -1
+
+
 def scan(text: str, latex: bool) -> Iterator[Found]:
     """Yield the formulas of a text in order, as ranges of what stands between their delimiters."""
-    at = 0
+    at, ahead = 0, _Ahead(text)
     while opened := _OPEN.search(text, at):
         kind = opened.lastgroup or ""
         kind = "frame" if kind == "name" else "verb" if opened.group("verb") else kind
         if kind in ("escaped", "skip", "verb"):
             at = opened.end()
             continue
-        found = _formula(text, kind, opened, latex)
+        found = _formula(ahead, kind, opened, latex)
         if found is None:
             at = opened.end()
             continue
@@ -69,39 +90,39 @@ def scan(text: str, latex: bool) -> Iterator[Found]:
             yield formula._replace(opens=opened.start(), over=at)
 
 
-def _formula(text: str, kind: str, opened: re.Match[str], latex: bool) -> tuple[int, Found | None] | None:
+def _formula(ahead: _Ahead, kind: str, opened: re.Match[str], latex: bool) -> tuple[int, Found | None] | None:
     """Return where the scan goes on, and the formula; ``None`` where none begins here."""
-    start, inside = opened.span()
+    text, (start, inside) = ahead.text, opened.span()
     if kind == "code":
-        return _code(text, opened, latex)
+        return _code(ahead, opened, latex)
     if kind == "frame":
         return _frame(text, opened)
     if kind == "dollar":
-        return _inline(text, inside)
+        return _inline(ahead, inside)
     if kind == "dollars":
         return _display(text, inside)
     if kind == "doubled":
         closer = opened.group()[:-1] + {"(": ")", "[": "]"}[opened.group()[-1]]
-        end = text.find(closer, inside, inside + _LONGEST)
+        end = ahead.find(closer, inside)
         if latex or end < 0 or "\n\n" in text[inside:end]:
             return None
         return end + len(closer), Found("formula", inside, end)
     closer = _ELEMENTS[opened.group()] if kind == "element" else _CLOSERS[kind]
-    end = text.find(closer, inside, inside + _LONGEST)
-    if end < 0 or (kind in ("ticked", "role", "round") and _BLANK.search(text, inside, end)):
+    end = ahead.find(closer, inside)
+    if end < 0 or (kind in ("ticked", "role", "round") and ahead.find(_BLANK, inside, end) >= 0):
         if kind in ("round", "square"):
             return inside, Found("unread", start, min(len(text), inside + 40), f"{opened.group()} is never closed")
         return None
     return end + len(closer), Found("formula", inside, end)
 
 
-def _code(text: str, opened: re.Match[str], latex: bool) -> tuple[int, Found | None] | None:
+def _code(ahead: _Ahead, opened: re.Match[str], latex: bool) -> tuple[int, Found | None] | None:
     """Skip code between backticks, which in LaTeX are quotation marks."""
     if latex:
         return None
     ticks = opened.group()
-    end = text.find(ticks, opened.end(), opened.end() + _LONGEST)
-    if end < 0 or _BLANK.search(text, opened.end(), end):
+    end = ahead.find(ticks, opened.end())
+    if end < 0 or ahead.find(_BLANK, opened.end(), end) >= 0:
         return None
     return end + len(ticks), None
 
@@ -154,10 +175,10 @@ def _display(text: str, inside: int) -> tuple[int, Found | None]:
     return inside, Found("unread", inside - 2, min(len(text), inside + 40), "$$ is never closed")
 
 
-def _inline(text: str, inside: int) -> tuple[int, Found | None] | None:
+def _inline(ahead: _Ahead, inside: int) -> tuple[int, Found | None] | None:
     """Read ``$...$`` within one paragraph, unless the dollar is that of a price."""
-    blank = _BLANK.search(text, inside, inside + _LONGEST)
-    end = blank.start() if blank else min(len(text), inside + _LONGEST)
+    text, blank = ahead.text, ahead.find(_BLANK, inside)
+    end = min(len(text), inside + _LONGEST) if blank < 0 else blank
     for at, together in _dollars(text, inside, end):
         content = text[inside:at]
         priced = text[inside : inside + 8].lstrip()[:1].isdigit()
