@@ -123,3 +123,10 @@ def test_letters_that_a_machine_took_for_others():
 def test_what_is_not_clear_is_nobodys_mistake(text):
     assert "wrong" not in statuses(text)
     assert "right" not in statuses(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["$2^{99999999999}$", "$1/0$", "$0^{-1}$", "$(-1)^{0.5}$", r"$\frac{1}{0} = 2$", "$10^{10^{10^{10}}} + 1 = 2$"]
+)
+def test_what_has_no_value_is_no_claim_and_no_crash(text):
+    assert set(statuses(text)) <= {"undecided"}

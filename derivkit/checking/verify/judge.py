@@ -93,7 +93,10 @@ class Judge:
         if side.term is None or side.formula is None or side.term.expr.reads or side.term.expr.free:
             return
         if any(isinstance(n, f.Sum | f.Product | f.Quotient | f.Power) for n in f.walk((side.formula,))):
-            value = float(evaluate_expr(side.term.expr, {}, {}, ()))
+            with np.errstate(all="ignore"):
+                value = float(evaluate_expr(side.term.expr, {}, {}, ()))
+            if not np.isfinite(value):
+                return
             place, end = side.formula.place, side.formula.end
             shown = f.Number(Fraction(value), f"{value:g}" if value % 1 else f"{int(value):,}", place=end, end=end)
             read = f.Relation("=", side.formula, shown, place=place, end=end)
