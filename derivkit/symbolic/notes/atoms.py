@@ -46,6 +46,10 @@ def name(p: Parser) -> Formula:
         inner = p.inside(p.i + 1, close, p.relation)
         p.i = close + 1
         return Indicator(inner, **p.span(start))
+    following = p.token
+    if token.text == "Delta" and following.kind == "name" and following.text not in tables.FUNCTIONS and not token.style:
+        p.next()  # the increment of a name is a name
+        return Symbol(f"Delta_{following.text}", following.style, **p.span(start))
     style = "" if token.style == "op" and token.text in tables.FUNCTION_COMMANDS else token.style
     return Symbol(token.text, style, **p.span(start))
 

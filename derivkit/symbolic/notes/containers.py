@@ -21,6 +21,10 @@ _HTML_DIRECTIVE = re.compile(r"\s*derivkit:[ \t]*([^\n]*)")
 _PERCENT = re.compile(r"(?<!\\)(?:\\\\)*%")
 
 
+#: With what a line begins that may be more than text.
+_SPECIAL = frozenset("`~.%>\\")
+
+
 class Piece(NamedTuple):
     """A piece of a document: ``kind`` is ``text``, ``formula`` or ``comment-directive``."""
 
@@ -99,6 +103,13 @@ def _lines(lines: list[Line], latex: bool) -> Iterator[Piece]:
     unclosed: set[str] = set()
     while i < len(lines):
         line = lines[i]
+        if line.text.lstrip(" \t")[:1] not in _SPECIAL and not (latex and "%" in line.text):
+            j = i + 1
+            while j < len(lines) and lines[j].text.lstrip(" \t")[:1] not in _SPECIAL and not (latex and "%" in lines[j].text):
+                j += 1
+            yield Piece("text", Traced.whole("".join(plain.text for plain in lines[i:j]), line.start))
+            i, quoted = j, False
+            continue
         skipped = _skipped(lines, i, latex, unclosed)
         if skipped is not None:
             kind, j = skipped

@@ -134,7 +134,7 @@ def operand(p: Parser) -> Formula:
     r"""Read what stands behind ``\frac{\partial}{\partial x}``: brackets side by side, else the rest of the product."""
     start = p.i
     if p.token.kind == "over" or p.token.kind in ("rel", "close"):
-        raise p.error("a derivative of nothing")
+        raise p.unfinished("a derivative of nothing")
     if p.token.kind != "open":
         return p.product()
     factors = [p.factor()]
@@ -219,7 +219,7 @@ def nabla(p: Parser) -> Formula:
     if p.is_op("cdot", "times"):
         raise p.error("a divergence or curl is not read")
     if p.token.kind in ("over", "rel", "close"):
-        raise p.error("a gradient of nothing")
+        raise p.unfinished("a gradient of nothing")
     return Derivative(_nearest(p, by), by, spelled, **p.span(start))  # type: ignore[arg-type]
 
 

@@ -2,7 +2,8 @@ r"""From the text of a document to its formulas: what stands where, what had to 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -12,7 +13,7 @@ from derivkit.symbolic.notes.brackets import balanced
 from derivkit.symbolic.notes.containers import Piece, directives_in_html, is_latex, pieces
 from derivkit.symbolic.notes.formula import Chain
 from derivkit.symbolic.notes.macros import Macro, expanded, without_definitions
-from derivkit.symbolic.notes.names import multiletter
+from derivkit.symbolic.notes.names import labelled, multiletter
 from derivkit.symbolic.notes.reader import read_chains
 from derivkit.symbolic.notes.repair import Repair, repaired
 from derivkit.symbolic.notes.scan import scan
@@ -58,7 +59,10 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A document that was read: its blocks in order, what was mended, what was not read, its names of several letters."""
+    """A document that was read: its blocks in order, what was mended, what was not read.
+
+    ``names`` are its names of several letters, and with a caret behind them (``W^``) those whose raised numbers are labels.
+    """
 
     blocks: tuple[Block, ...]
     repairs: tuple[Repair, ...]
@@ -150,6 +154,20 @@ class _Reading:
                 yield Block("formula", whole.text, whole, self.lines)
 
 
+def _placed(said: list[Piece], found: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield the pieces of a document, with what is said to derivkit where it stands."""
+    for whole in found:
+        piece = whole
+        while said and said[0].traced.origin(0) < piece.traced.origin(len(piece.traced.text)):
+            at = bisect_left(piece.traced.origins, said[0].traced.origin(0)) if piece.kind == "text" else 0
+            if at:
+                yield Piece("text", piece.traced.cut(0, at))
+            yield said.pop(0)
+            piece = Piece(piece.kind, piece.traced.cut(at, len(piece.traced.text)))
+        yield piece
+    yield from said
+
+
 def read_document(text: str) -> Source:
     r"""Return what a document is made of: LaTeX, Markdown, reStructuredText or plain text.
 
@@ -169,9 +187,10 @@ def read_document(text: str) -> Source:
         raise DerivkitError("this is no text: it holds a NUL character", code="DK004", line=place.line, column=place.column)
     reading, latex = _Reading(text), is_latex(text)
     said = [] if latex else list(directives_in_html(text))
-    for piece in sorted([*said, *pieces(text, latex)], key=lambda piece: piece.traced.origin(0)):
+    for piece in _placed(said, pieces(text, latex)):
         reading.cut(piece, latex)
-    names = multiletter(traced.text for kind, traced in reading.found if kind == "formula")
+    texts = [traced.text for kind, traced in reading.found if kind == "formula"]
+    names = multiletter(texts) | labelled(texts)
     blocks = tuple(reading.blocks(names))
     repairs = sorted((reading.lines.place(offset), what, became) for offset, what, became in reading.repairs)
     mended = tuple(Repair(place.line, place.column, what, became) for place, what, became in repairs)
@@ -189,7 +208,7 @@ def read_formula(formula: Block | str, names: Collection[str] | None = None) -> 
         DerivkitError: the formula cannot be read; with line and column in the document.
     """
     if isinstance(formula, str):
-        names = multiletter([formula]) if names is None else names
+        names = multiletter([formula]) | labelled([formula]) if names is None else names
         lines = Lines(formula)
         mended = balanced(repaired(Traced.whole(formula))[0], names)[0]
         formula = Block("formula", mended.text, mended, lines)

@@ -17,6 +17,8 @@ _DEFAULT = re.compile(r"\s*\[([^\]]{0,200})\]")
 _PARAMETERS = re.compile(r"\s*((?:#[1-9])*)\s*(?=\{)")
 _LET = re.compile(r"\s*=?\s*(\\(?:[A-Za-z]+|[^A-Za-z\s]))")
 _COMMAND = re.compile(r"\\([A-Za-z]+|.)", re.DOTALL)
+#: After so many definitions that are none, no more are looked for.
+_MOST_BROKEN = 20
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 
 
@@ -50,7 +52,7 @@ def without_definitions(piece: Traced, macros: dict[str, Macro]) -> Traced:
     """
     parts, at, failed = [], 0, 0
     for found in _NEW.finditer(piece.text):
-        if found.start() < at or len(macros) >= limits.MACROS or failed >= limits.MACROS:
+        if found.start() < at or len(macros) >= limits.MACROS or failed >= _MOST_BROKEN:
             continue
         end = _define(piece.text, found.group(1), found.end(), macros)
         if end is not None:

@@ -45,6 +45,10 @@ class Unreadable(DerivkitError):
         self.offset = offset
 
 
+class Unfinished(Unreadable):
+    """A sign without what it is applied to: where nothing is claimed, it is only spoken of."""
+
+
 def normalised(formula: Traced) -> Traced:
     r"""Return the formula with typographic signs spelled as commands: ``x²`` is ``x^{2}``, ``∂`` is ``\partial``."""
     if formula.text.isascii():

@@ -6,7 +6,7 @@ reader would have to guess (``1/2x``), it refuses, so that nobody is accused for
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from fractions import Fraction
 from itertools import pairwise
 from typing import TypeVar, cast
@@ -28,7 +28,7 @@ from derivkit.symbolic.notes.formula import (
     Sum,
     Words,
 )
-from derivkit.symbolic.notes.marks import Span, Token, Unreadable
+from derivkit.symbolic.notes.marks import Span, Token, Unfinished, Unreadable
 from derivkit.symbolic.parse.syntax import Place
 
 T = TypeVar("T")
@@ -39,8 +39,10 @@ _SEPARATORS = {",", ";"}
 class Parser:
     """Reads one statement's tokens; ``place`` knows where in the document an offset stands."""
 
-    def __init__(self, tokens: list[Token], place: Callable[[int], Place]) -> None:
+    def __init__(self, tokens: list[Token], place: Callable[[int], Place], names: Collection[str] = ()) -> None:
         """Match the brackets once."""
+        self.names = names
+        self.summed = {u.text for t, u, v in zip(tokens, tokens[1:], tokens[2:], strict=False) if _bounds(t, u, v)}
         self.tokens = tokens
         self.place = place
         self.i: int = 0
@@ -81,6 +83,10 @@ class Parser:
     def error(self, message: str, token: Token | None = None, code: str = "DK070", hint: str | None = None) -> Unreadable:
         """Return the error for a token (the next one)."""
         return Unreadable(message, (token or self.token).start, code=code, hint=hint)
+
+    def unfinished(self, message: str) -> Unfinished:
+        """Return the error where the formula is over too early."""
+        return Unfinished(message, self.token.start, code="DK070")
 
     def inside(self, start: int, end: int, read: Callable[[], T]) -> T:
         """Read the tokens from ``start`` to ``end`` by themselves, all of them, and come back."""
@@ -225,7 +231,7 @@ class Parser:
                 self.next()
                 return Words("..." if token.kind == "dots" else token.text, **self.span(start))
             case "over":
-                raise self.error("something is missing at the end")
+                raise self.unfinished("something is missing at the end")
         raise self.error(f"expected a term, found {token.text[:30]!r}")
 
     def number(self) -> Formula:
@@ -329,6 +335,11 @@ class Parser:
         if token.kind == "command":
             return token.text in tables.BIG or token.text in ("partial", "nabla") or atoms.is_derivative(self)
         return token.kind in ("dots", "begin")
+
+
+def _bounds(before: Token, letter: Token, after: Token) -> bool:
+    r"""Return whether a letter runs below a sign: ``_{l = 1}``."""
+    return before.kind == "lbrace" and letter.kind == "name" and after.kind == "rel"
 
 
 def _matched(tokens: list[Token]) -> dict[int, int]:

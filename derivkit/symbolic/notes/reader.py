@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from derivkit.symbolic.notes.formula import Chain, Formula, List, Relation, Words
-from derivkit.symbolic.notes.marks import Token, Unreadable, normalised
+from derivkit.symbolic.notes.marks import Token, Unfinished, Unreadable, normalised
 from derivkit.symbolic.notes.pratt import Parser
 from derivkit.symbolic.notes.rows import Statement, statements, unframed
 from derivkit.symbolic.notes.tokens import Lexer
@@ -26,28 +26,28 @@ def read_chains(formula: Traced, place: Callable[[int], Place], names: Collectio
     try:
         tokens = Lexer(formula.text, names).tokens()
         unframed(tokens)
-        return tuple(chain for s in statements(tokens) if (chain := _mention_or_chain(s, located)) is not None)
+        return tuple(chain for s in statements(tokens) if (chain := _mention_or_chain(s, located, names)) is not None)
     except Unreadable as error:
         error.line, error.column = located(error.offset)
         raise
 
 
-def _mention_or_chain(statement: Statement, place: Callable[[int], Place]) -> Chain | None:
+def _mention_or_chain(statement: Statement, place: Callable[[int], Place], names: Collection[str]) -> Chain | None:
     r"""Read one statement; a sign that is only spoken of (``\odot``, ``\frac{d}{dx}``) is none."""
     try:
-        return _chain(statement, place)
-    except Unreadable as error:
-        spoken = len(statement.tokens) <= _SPOKEN and error.offset >= statement.tokens[-1].start
+        return _chain(statement, place, names)
+    except Unfinished:
+        spoken = len(statement.tokens) <= _SPOKEN
         if spoken and not any(t.kind == "rel" for t in statement.tokens[:-1]):
             return None
         raise
 
 
-def _chain(statement: Statement, place: Callable[[int], Place]) -> Chain | None:
+def _chain(statement: Statement, place: Callable[[int], Place], names: Collection[str]) -> Chain | None:
     where = tuple(part for tokens in statement.where for part in _where(tokens, place))
     if not statement.tokens:
         return Chain(None, (), where) if where else None
-    p = Parser(statement.tokens, place)
+    p = Parser(statement.tokens, place, names)
     first = None if p.token.kind == "rel" else _term(p)
     links: list[tuple[str, Place, Formula]] = []
     if first is not None and p.token.kind == ":" and any(t.text == "->" for t in statement.tokens):

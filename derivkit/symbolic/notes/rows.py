@@ -79,6 +79,8 @@ def _transparent(tokens: list[Token], start: int) -> bool:
     name = tokens[start].text
     if name in tables.ROWS:
         return True
+    if name in tables.CASES and not any(t.kind not in ("begin", "quad") for t in tokens[:start]):
+        return _system(tokens[start:])
     if name not in tables.ARRAYS:
         return False
     for token, depth in _depths(tokens[start:])[1:]:  # an array of relations is an alignment of old
@@ -86,6 +88,19 @@ def _transparent(tokens: list[Token], start: int) -> bool:
             return False
         if token.kind == "rel" and depth == 1:
             return True
+    return False
+
+
+def _system(tokens: list[Token]) -> bool:
+    """Return whether a frame for cases at the front holds equations and no conditions: it joins them, nothing more."""
+    related = False
+    for token, depth in _depths(tokens)[1:]:
+        if token.kind == "end" and not depth:
+            return related
+        if depth == 1:
+            related = related or token.kind == "rel"
+            if token.kind in ("&", "words"):
+                return False
     return False
 
 

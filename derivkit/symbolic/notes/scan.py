@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import NamedTuple
 
 from derivkit.symbolic.notes import tables
@@ -23,7 +24,7 @@ _OPEN = re.compile(
     |(?P<role>:math:`)
     |(?P<element><math>|\[latex\]|\[math\])
     |(?P<code>`+)
-    |(?P<verb>\\verb\*?([^A-Za-z\s])[^\n]*?\4)
+    |(?P<verb>\\verb\*?(?P<mark>[^A-Za-z\s])[^\n]*?(?P=mark))
     |(?P<skip>\\\\|\\[A-Za-z]+|\\.)""",
     re.VERBOSE | re.DOTALL,
 )
@@ -33,7 +34,9 @@ _ELEMENTS = {"<math>": "</math>", "[latex]": "[/latex]", "[math]": "[/math]"}
 _BLANK = re.compile(r"\n[ \t]*\n")
 _PROSE_RUN = re.compile(r"(?<![A-Za-z\\{_^])[A-Za-z]{2,}[,.]? +[A-Za-z]{2,}(?![A-Za-z{_^(])")
 _LONGEST = 20_000
-_DEEPEST = 20  # environments of one name
+#: Environments that may stand in one of their own kind, and how many of its ends and beginnings are looked at.
+_NESTED = {"aligned", "array", "cases", "matrix", "pmatrix", "bmatrix"}
+_MOST_MARKS = 40
 
 
 class Found(NamedTuple):
@@ -129,13 +132,13 @@ def _code(ahead: _Ahead, opened: re.Match[str], latex: bool) -> tuple[int, Found
 
 def _frame(text: str, opened: re.Match[str]) -> tuple[int, Found | None]:
     name = opened.group("name")
-    depth, pattern = 0, re.compile(rf"(begin|egin|end|nd)\{{{name}\*?\}}")
-    for mark in pattern.finditer(text, opened.start(), opened.end() + _LONGEST):
+    depth = 1
+    for mark in islice(re.compile(rf"(begin|egin|end|nd)\{{{name}\*?\}}").finditer(text, opened.end()), _MOST_MARKS):
         depth += 1 if mark.group(1).endswith("egin") else -1
         if not depth:
             return mark.end(), Found("formula", opened.start(), mark.end())
-        if depth > _DEEPEST:
-            return opened.end(), Found("unread", opened.start(), opened.end(), f"{name} inside of {name}, deeper than {_DEEPEST}")
+        if name not in _NESTED:
+            break  # another one begins: this one was never closed
     return opened.end(), Found("unread", opened.start(), opened.end(), f"the environment {name} is never closed")
 
 
@@ -168,9 +171,11 @@ def _text_end(text: str, at: int, end: int) -> int:
 
 def _display(text: str, inside: int) -> tuple[int, Found | None]:
     """Read ``$$...$$``, over blank lines too; one dollar closes it as well, where the author forgot the other."""
-    for at, together in _dollars(text, inside, min(len(text), inside + _LONGEST)):
+    for at, together in _dollars(text, inside, len(text)):
         if together == 2:
             return at + 2, Found("formula", inside, at)
+        if text[at + 1 : _line_end(text, at)].count("$") % 2:
+            break  # this dollar opens a formula of its own
         return at + 1, Found("formula", inside, at, surplus=at)
     return inside, Found("unread", inside - 2, min(len(text), inside + 40), "$$ is never closed")
 
@@ -181,8 +186,8 @@ def _inline(ahead: _Ahead, inside: int) -> tuple[int, Found | None] | None:
     end = min(len(text), inside + _LONGEST) if blank < 0 else blank
     for at, together in _dollars(text, inside, end):
         content = text[inside:at]
-        priced = text[inside : inside + 8].lstrip()[:1].isdigit()
-        if not content.strip() or (priced and (text[at + 1 : at + 2].isdigit() or _is_price(content))) or _is_prose(content):
+        priced = text[inside : inside + 8].lstrip()[:1].isdigit() and (text[at + 1 : at + 2].isdigit() or _is_price(content))
+        if not content.strip() or priced or _is_prose(content) or _is_word(content):
             return None
         if together == 1:
             return at + 1, Found("formula", inside, at)
@@ -203,6 +208,11 @@ def _line_end(text: str, at: int) -> int:
 
 def _is_price(content: str) -> bool:
     return not re.search(r"[\\^_=+*/<>{}]", content) and re.search(r"[A-Za-z]{2,}|\s-|-$|\s$", content) is not None
+
+
+def _is_word(content: str) -> bool:
+    """Return whether a dollar is the first letter of a word (``$foo and $bar``): no blank behind it, but one before the next."""
+    return content[:1].isalpha() and content[-1:].isspace() and not re.search(r"[\\^_=+*/<>{}()-]", content)
 
 
 def _is_prose(content: str) -> bool:

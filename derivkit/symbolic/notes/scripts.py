@@ -120,9 +120,7 @@ def _applied(p: Parser, start: int, base: Formula, raised: Raised, function: boo
         return None
     letter = base if isinstance(base, Symbol) else base.base
     token = p.token
-    worded = isinstance(letter, Symbol) and (
-        letter.name in tables.WORDS or letter.style in ("text", "op") or letter.style == "bb"
-    )
+    worded = isinstance(letter, Symbol) and (letter.name in tables.BRACKETED or letter.style in ("text", "op", "bb"))
     callable_ = isinstance(letter, Symbol) and letter.name not in _UNCALLED
     if token.kind == "open" and callable_ and (token.text == "(" or (token.text in ("[", "\\{") and (worded or _parted(p)))):
         close = p.match[p.i]
@@ -214,6 +212,10 @@ def _raise(p: Parser, a: int, b: int, base: Formula, raised: Raised) -> None:
         elif token.kind == "'":
             raised.primes += 1
             a += 1
+        elif named and _is_label(p, a, b, base):
+            angled = token.kind == "rel"  # a^{<t>}
+            raised.labels.append(p.inside(a + angled, b - angled, lambda: _label(p)))
+            return
         elif (word := _word(p, a, b)) is not None and named:
             raised.labels.append(word)
             return
@@ -231,6 +233,20 @@ def _raise(p: Parser, a: int, b: int, base: Formula, raised: Raised) -> None:
                 raise p.error("a raised bracket on something that is no letter", token, code="DK071")
             raised.exponent = p.inside(a, b, p.relation)
             return
+
+
+def _is_label(p: Parser, a: int, b: int, base: Formula) -> bool:
+    r"""Return whether a raised letter or number is no exponent: a layer (``a^{l-1}``), or what the document says."""
+    tokens = p.tokens[a:b]
+    if tokens[0].kind == "rel":
+        return len(tokens) > 2 and (tokens[0].text, tokens[-1].text) == ("<", ">")
+    moved = len(tokens) == 3 and tokens[1].kind == "op" and tokens[1].text in "+-" and tokens[2].kind == "number"
+    if not moved and len(tokens) != 1:
+        return False
+    if tokens[0].text in ("l", "L", "ell") and tokens[0].text not in p.summed:
+        return True
+    marked = isinstance(base, Symbol) and f"{base.name}^" in p.names
+    return marked and (tokens[0].text == "t" or (len(tokens) == 1 and tokens[0].text.isdigit()))
 
 
 def _minus_one(p: Parser, a: int) -> Formula:

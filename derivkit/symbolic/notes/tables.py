@@ -80,6 +80,8 @@ WORDS = FUNCTIONS | set(
     logits hidden data batch mean var std Var Cov Cost Error hinge step onehot norm conv pool flatten kernel grad
     sum prod argmax argmin new old rot Attention softargmax LayerNorm BatchNorm lr""".split()
 )
+#: What is called with square brackets too: ``E[x]``.
+BRACKETED = WORDS | {"E", "V", "P", "H"}
 #: Runs of letters that are prose where they stand bare in a formula.
 PROSE = set("and or if for where otherwise when with then else since while thus hence so let".split())
 #: Words that are a remark where they stand in ``\text{...}``.
