@@ -868,12 +868,17 @@ PIECES = [
     *r"= + - / \cdot , . ; : ? \mathbb{1} \Delta \arg \mathrm{d} \right. \left. \substack \tag".split(),
     *["\\newcommand", "\\def", "#1", "%", "\x0c", "\t", "\n", " ", "```", "> ", "é", "²", "\u202e", "\ud800", "<!--", "-->", "`"],
 ]
+#: What formulas are made of, in any order.
 anything = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=3)), max_size=12).map("".join)
 
 
-def every_place(text: str, source: Source) -> list[tuple[int, int]]:
+def every_place(text: str) -> list[tuple[int, int]]:
     """Return the places of all that was read of a document, or of the error."""
     found = []
+    try:
+        source = read_document(text)
+    except DerivkitError as error:
+        return [(error.line or 1, error.column or 1)]
     for block in source.formulas:
         try:
             read = read_formula(block, source.names)
@@ -897,6 +902,6 @@ def test_nothing_but_a_deliberate_error_escapes(text: str) -> None:
     assert reason is None or reason.line is None or 1 <= reason.line <= text.count("\n") + 1
     whole = f"Let ${text}$ and\n\n$${text}$$\n\n{text}"
     lines = re.split("\n", whole)
-    for line, column in every_place(whole, read_document(whole)):
+    for line, column in every_place(whole):
         assert 1 <= line <= len(lines)
         assert 1 <= column <= len(lines[line - 1]) + 2
