@@ -571,6 +571,31 @@ ROWS = [
     (r"\exp\Big(\underbrace{\log\tfrac{\phi}{1-\phi}}_{\eta}\cdot y\Big)", "exp({log<(/ phi (+ 1 -phi))> · y})"),
     (r"\nabla f(x) = g'(a^T x) \, a", "(D:nabla f(x) | ) = {(D:prime g({a.T x}) | ) a}"),
     (r"\frac{\partial}{\partial \eta} a(\eta)", "(D a(eta) | eta)"),
+    (
+        r"f = \left\{\begin{array}{ll}{\left(a - b\right)_{i j}} & {\text { if } x_{i j}>0} \\ {0} & {\text { if } x_{i j}<0}\end{array}\right.",
+        "f = <(+ a -b)[i, j] if (x[i, j] > 0); 0 if (x[i, j] < 0)>",
+    ),
+    ("x 是向量", 'x ; "是", "向", "量"'),
+    ("x、y = 1", "List_(x, y) = 1"),
+    (r"\left( \frac{\partial f}{\partial x} \right)^\top", "(D f | x).T"),
+    (
+        r"\frac{\partial L}{\partial W^{[l]}} = \frac{1}{m} dZ^{[l]} A^{[l-1]T}",
+        "(D L | W^(l)) = {(/ 1 m) (d Z^(l)) A^((+ l -1)).T}",
+    ),
+    (r"\mathbf{H} = \nabla^2 f(\mathbf{x})", "H:bold = (D:hessian f(x:bold) | )"),
+    (
+        r"\hat{\mathbf{y}} = \operatorname{softmax}(\mathbf{W}\mathbf{x} + \mathbf{b})",
+        "y_hat:bold = softmax:op((+ {W:bold x:bold} b:bold))",
+    ),
+    (
+        r"\frac{\partial \hat{y}_i}{\partial z_j} = \hat{y}_i (\delta_{ij} - \hat{y}_j)",
+        "(D y_hat[i] | z[j]) = y_hat[i]((+ delta[i, j] -y_hat[j]))",
+    ),
+    (
+        r"J(w, b) = \frac{1}{2m} \sum_{i=0}^{m-1} (f_{w,b}(x^{(i)}) - y^{(i)})^2",
+        "J(w, b) = {(/ 1 {2 m}) (sum i=0..(+ m -1): (^ (+ f[w, b](x^(i)) -y^(i)) 2))}",
+    ),
+    (r"\left. \frac{\partial f}{\partial x} \right|_{x = 0, y = 1}", "(at (D f | x) | (x = 0), (y = 1))"),
 ]
 
 #: Formulas that are not read: the code, and where.
@@ -669,6 +694,9 @@ DOCUMENTS = [
     (r"$z = xy$, $\frac{dz}{dx} = y$", ["z = {x y}", "(D:d z | x) = y"]),
     ("$Ax = b$ and $Ax - b = 0$", ["{A x} = b", "(+ {A x} -b) = 0"]),
     ("$a^1 = W^1 x$ and $a^2 = W^2 a^1$ and $x^2$", ["a^(1) = {W^(1) x}", "a^(2) = {W^(2) a^(1)}", "(^ x 2)"]),
+    ("see \\[20\\] and \\(the other one here\\) and $a = b$", ["a = b"]),
+    ("参见\\(如果有\\)和\\[条件\\]，$a = b$", ["a = b"]),
+    ("---\ntitle: \\section{x}\n---\n`$a$` and $b = c$ 5% and $d$", ["b = c", "d"]),
     (r"$\frac{\partial E}{\partial out} = out - target$", ["(D E | out) = (+ out -target)"]),
 ]
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from derivkit.symbolic.notes.traced import Traced, joined
 
 _LATEX = re.compile(r"\\documentclass|\\begin\{document\}|\\(?:sub)*section\*?\{|\\usepackage|\\chapter\*?\{|\\paragraph\{")
+_MARKDOWN = re.compile(r"\A---\n|^```|^#{1,6} |^\.\. math::", re.MULTILINE)
 _FENCE = re.compile(r"[ \t>]*(`{3,}|~{3,})[ \t]*\{?[ \t]*([A-Za-z0-9_+.-]*)")
 _RST = re.compile(r"([ \t]*)\.\. math::(.*)")
 _RST_CODE = re.compile(r"([ \t]*)\.\. (?:code|code-block|literalinclude|sourcecode|parsed-literal)::")
@@ -41,7 +42,7 @@ class Line(NamedTuple):
 
 def is_latex(text: str) -> bool:
     """Return whether a document is LaTeX itself, and not Markdown or plain text with formulas in it."""
-    return _LATEX.search(text) is not None
+    return _LATEX.search(text) is not None and _MARKDOWN.search(text) is None
 
 
 def pieces(text: str, latex: bool) -> Iterator[Piece]:

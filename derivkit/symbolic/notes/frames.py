@@ -64,10 +64,17 @@ def cases(p: Parser, a: int, b: int) -> tuple[tuple[Formula, Formula | None], ..
         value, condition = cells[0], (cells[1][0], cells[-1][1]) if len(cells) > 1 else None
         if condition is None:
             value, condition = _cut(p, *value)
+        value, condition = _unbraced(p, value), _unbraced(p, condition) if condition else None
         while value[1] > value[0] and p.tokens[value[1] - 1].kind in (",", ";", "quad", "."):
             value = (value[0], value[1] - 1)
         found.append((p.inside(*value, p.relation), _condition(p, *condition) if condition else None))
     return tuple(found)
+
+
+def _unbraced(p: Parser, cell: tuple[int, int]) -> tuple[int, int]:
+    """Return the inside of a cell that is one group in braces."""
+    a, b = cell
+    return (a + 1, b - 1) if p.tokens[a].kind == "lbrace" and p.match[a] == b - 1 else cell
 
 
 def _cut(p: Parser, a: int, b: int) -> tuple[tuple[int, int], tuple[int, int] | None]:

@@ -113,9 +113,15 @@ def _formula(ahead: _Ahead, kind: str, opened: re.Match[str], latex: bool) -> tu
     closer = _ELEMENTS[opened.group()] if kind == "element" else _CLOSERS[kind]
     end = ahead.find(closer, inside)
     if end < 0 or (kind in ("ticked", "role", "round") and ahead.find(_BLANK, inside, end) >= 0):
-        if kind in ("round", "square"):
+        if (
+            kind in ("round", "square")
+            and re.search(r"[\\^_=]", text[inside : inside + 40])
+            and not _is_foreign(text[inside : inside + 40])
+        ):
             return inside, Found("unread", start, min(len(text), inside + 40), f"{opened.group()} is never closed")
         return None
+    if not latex and kind in ("round", "square") and (_is_prose(text[inside:end]) or _is_foreign(text[inside:end])):
+        return None  # brackets that Markdown escapes
     return end + len(closer), Found("formula", inside, end)
 
 
@@ -208,6 +214,12 @@ def _line_end(text: str, at: int) -> int:
 
 def _is_price(content: str) -> bool:
     return not re.search(r"[\\^_=+*/<>{}]", content) and re.search(r"[A-Za-z]{2,}|\s-|-$|\s$", content) is not None
+
+
+def _is_foreign(content: str) -> bool:
+    """Return whether this is running text in letters that formulas are not written in, or a number in brackets."""
+    bare = re.sub(r"\\(?:text[a-z]*|mathrm|operatorname|mbox)\s*\{[^{}]*\}", " ", content)
+    return re.fullmatch(r"[\d\s,-]*", content) is not None or any("\u2e80" <= c <= "\ud7a3" and c.isalpha() for c in bare)
 
 
 def _is_word(content: str) -> bool:

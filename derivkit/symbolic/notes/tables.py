@@ -57,7 +57,17 @@ PRODUCTS = {
 SIGNS: dict[str, str] = {
     **{"−": "-", "–": "-", "∂": r"\partial", "∇": r"\nabla", "∑": r"\sum", "∏": r"\prod", "√": r"\sqrt", "…": r"\dots"},
     **{"⋯": r"\dots", "⟨": r"\langle", "⟩": r"\rangle", "‖": r"\|", "∥": r"\|", "′": "'", "″": "''", "∀": r"\forall"},
-    **{"⊤": r"\top", "ᵀ": r"^\top", "∣": "|", "⌊": r"\lfloor", "⌋": r"\rfloor", "⌈": r"\lceil", "⌉": r"\rceil"},
+    **{
+        "、": ",",
+        "。": " ",
+        "⊤": r"\top",
+        "ᵀ": r"^\top",
+        "∣": "|",
+        "⌊": r"\lfloor",
+        "⌋": r"\rfloor",
+        "⌈": r"\lceil",
+        "⌉": r"\rceil",
+    },
     **{c: f"^{i}" for i, c in enumerate("⁰¹²³⁴⁵⁶⁷⁸⁹")},
     **{c: f"_{i}" for i, c in enumerate("₀₁₂₃₄₅₆₇₈₉")},
     **{"ᵢ": "_i", "ⱼ": "_j", "ₖ": "_k", "ₙ": "_n", "ₘ": "_m", "ₗ": "_l", "ₜ": "_t", "⁻": "^-", "½": r"\frac{1}{2}"},

@@ -139,6 +139,8 @@ class Lexer:
             self.put("arrow", text, start, start + 1)
         elif text in tables.GREEK_SIGNS:
             self.put("name", tables.GREEK_SIGNS[text], start, start + 1)
+        elif text.isalpha():  # a letter of a language that formulas are not written in
+            self.put("words", text, start, start + 1)
         else:
             raise self.error(start, f"a character that has no meaning in a formula: {echo(text)!r}", code="DK004")
 
