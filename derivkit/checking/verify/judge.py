@@ -21,11 +21,12 @@ from derivkit.symbolic.expr import Delta, Expr, Fn, Name, Num, Ref
 from derivkit.symbolic.index import Affine
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.context import DEFINING, Context
-from derivkit.symbolic.notes.gather import read_context
+from derivkit.symbolic.notes.fitted import read_fitted
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.reading import Reading
+from derivkit.symbolic.notes.spaces import Told
 from derivkit.symbolic.notes.terms import Term
-from derivkit.symbolic.notes.told import Told, kind_of
+from derivkit.symbolic.notes.told import kind_of
 from derivkit.symbolic.notes.written import latex
 
 #: Signs between two sides that say something which may be right or wrong.
@@ -376,7 +377,7 @@ def factor_of(formula: Any, word: str) -> Any:
 
 def judged(chains: Sequence[f.Chain], told: Mapping[str, Told] | None = None, alike: Mapping[str, str] | None = None) -> Judge:
     """Return the judge of a document's chains, with a claim for each of their relations."""
-    context = read_context(chains, told, alike)
+    context = read_fitted(chains, told, alike)
     made = Judge(context, Meaning(context))
     for order, chain in enumerate(chains):
         made.chain(order, chain)

@@ -17,8 +17,9 @@ from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.document import Block, Source, read_document, read_formula
 from derivkit.symbolic.notes.repair import Repair
 from derivkit.symbolic.notes.settled import settled
+from derivkit.symbolic.notes.spaces import Told, joined, placed
 from derivkit.symbolic.notes.spelled import LOOKALIKES, spelled
-from derivkit.symbolic.notes.told import Told, case_of, declared, directive, kind_of, kinds_in
+from derivkit.symbolic.notes.told import case_of, declared, described, directive, kind_of, kinds_in
 from derivkit.symbolic.notes.written import latex
 from derivkit.texts import document_text
 
@@ -117,12 +118,16 @@ def _read(text: str, shapes: Mapping[str, str]) -> Read:
         elif block.kind == "formula":
             found = _chains(block, source, unread)
             formulas[block.text] = found
+            if (stood := placed(before, found, formulas)) is not None:
+                told[stood[0]] = joined(told.get(stood[0]), stood[1])
             case = case_of(before, formulas)
             for chain in found:
                 _append(chains, chain if case is None else replace(chain, where=(*chain.where, case)))
+        elif (stood := described(before, block.text, formulas)) is not None:
+            told[stood[0]] = joined(told.get(stood[0]), stood[1])
         before.append((block.kind, block.text))
-    for name, kind in _kinds(source, chains).items():
-        told.setdefault(name, (kind, None))
+    for name, said in _kinds(source, chains):
+        told[name] = joined(told.get(name), said)
     told.update({name: declared(text) for name, text in shapes.items()})
     return Read(settled(chains), told, tuple(unread), tuple(_mended(source.repairs)))
 
@@ -160,16 +165,17 @@ def _append(chains: list[f.Chain], chain: f.Chain) -> None:
     chains.append(chain)
 
 
-def _kinds(source: Source, chains: Sequence[f.Chain]) -> dict[str, str]:
-    names = {spelled(n) for c in chains for n in f.walk((c,)) if isinstance(n, f.Symbol)}
-    found = {}
+def _kinds(source: Source, chains: Sequence[f.Chain]) -> Iterator[tuple[str, Told]]:
+    """Yield what relations and prose state of names."""
     for chain in chains:
         if chain.first is not None and chain.links:
             op, place, right = chain.links[0]
             stated = kind_of(f.Relation(op, chain.first, right, place=place, end=place))
             if stated is not None:
-                found[stated[0]] = stated[1]
-    return {**found, **kinds_in(_sentences(source), names)}
+                yield stated
+    names = {spelled(n) for c in chains for n in f.walk((c,)) if isinstance(n, f.Symbol)}
+    for name, kind in kinds_in(_sentences(source), names).items():
+        yield name, Told(kind)
 
 
 def _sentences(source: Source) -> list[str]:

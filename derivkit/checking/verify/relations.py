@@ -89,6 +89,7 @@ def _needed(meaning: Meaning, exprs: tuple[Expr, ...]) -> set[Name]:
 def _size_names(meaning: Meaning, exprs: tuple[Expr, ...], needed: set[Name]) -> list[str]:
     lines = [meaning.definitions[n].rhs for n in needed if n in meaning.definitions]
     sizes = {s for n in needed if n in meaning.inputs for s in meaning.inputs[n][1]}
+    sizes |= {size for name, size in meaning.ranges.items() if name in needed}
     for expr in (*exprs, *lines):
         for node in walk(expr):
             sizes.update(i.size for i in node.free)
@@ -117,7 +118,7 @@ def _point(
         with np.errstate(all="ignore"):
             for name, (kind, shape) in meaning.inputs.items():
                 if name in needed:
-                    env[name] = sample(Input(name, kinds.get(name, kind), shape), sizes, rng, sampler)
+                    env[name] = sample(Input(name, kinds.get(name, kind), shape, meaning.ranges.get(name)), sizes, rng, sampler)
             for name, definition in meaning.definitions.items():
                 if name in needed:
                     env[name] = evaluate_expr(definition.rhs, env, sizes, definition.indices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 from derivkit.symbolic.index import Size
 
@@ -23,6 +23,7 @@ class Axes:
         self._told: dict[Hashable, list[Size]] = {}
         self._named: dict[Hashable, Size] = {}
         self._taken: set[str] = set()
+        self._made: dict[Size, Hashable] = {}
         #: The letters that bounds are made of.
         self.words: set[str] = set()
 
@@ -60,7 +61,38 @@ class Axes:
         if root not in self._named:
             told = self._told.get(root, [])
             self._named[root] = max(dict.fromkeys(told), key=told.count) if told else self._new(hint)
+            if not told:
+                self._made[self._named[root]] = root
         return self._named[root]
+
+    def is_made(self, size: Size) -> bool:
+        """Say whether a size is one that nothing was said of."""
+        return size in self._made
+
+    def unite(self, pairs: Iterable[tuple[Size, Size]]) -> bool:
+        """Make each two sizes one, of which at least one is made up; say whether any is new.  They keep their names."""
+        return sum([self._united(one, other) for one, other in pairs]) > 0
+
+    def _united(self, one: Size, other: Size) -> bool:
+        if self.is_made(other) and not self.is_made(one):
+            one, other = other, one
+        if one == other or not self.is_made(one):
+            return False
+        root = self.root(self._made[one])
+        if not self.is_made(other):
+            if self._told.get(root):
+                return False
+            self._told[root] = [other]
+            return True
+        new = root != self.root(self._made[other])
+        self.join(self._made[one], self._made[other])
+        return new
+
+    def renew(self) -> None:
+        """Forget what lengths are called."""
+        self._named.clear()
+        self._taken.clear()
+        self._made.clear()
 
     def _new(self, hint: str) -> Size:
         word, number = f"n_{hint}", 1

@@ -12,14 +12,16 @@ from derivkit.symbolic.expr import Fn, Name, Num, Prim, Ref, freshen, key
 from derivkit.symbolic.graph import Definition
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.notes import formula as f
+from derivkit.symbolic.notes import language
 from derivkit.symbolic.notes.context import Stated, subscripts_of
 from derivkit.symbolic.notes.linear import MATRIX
 from derivkit.symbolic.notes.meaning import Reads
-from derivkit.symbolic.notes.terms import Parameter, Term, onto, power, times, unclear
+from derivkit.symbolic.notes.terms import Parameter, Term, power, times, unclear
+from derivkit.symbolic.ops import ELEMENTWISE as LANGUAGE
 
-#: Functions of one number, as they are written.
+#: Functions of one number, as they are written: as in the language, and as elsewhere.
 ELEMENTWISE = {
-    **{word: word for word in "exp sin cos tan sinh cosh tanh sqrt abs relu sigmoid softplus gelu erf".split()},
+    **{word: word for word, op in LANGUAGE.items() if len(op.signature.split(",")) == 1},
     "log": "log",
     "ln": "log",
     "arctan": "arctan",
@@ -30,7 +32,6 @@ ELEMENTWISE = {
     "sign": "sign",
 }
 #: Functions of a row, likewise.
-PAIRS = {"max": "maximum", "min": "minimum"}
 ROWS = {"softmax": "softmax", "Softmax": "softmax", "SoftMax": "softmax"}
 
 
@@ -45,8 +46,8 @@ def is_function(reading: Reads, formula: f.Application) -> bool:
     stated = reading.context.definition(word, reading.order)
     if stated is not None and stated.parameters and reading.context.is_call(formula):
         return True
-    defined = stated is not None
-    return not subscripts and not defined and builtin(reading, symbol) is not None
+    named = builtin(reading, symbol) is not None or language.known(symbol.name) is not None
+    return not subscripts and stated is None and named and not reading.context.ranks.get(word)
 
 
 def builtin(reading: Reads, symbol: f.Symbol) -> str | None:
@@ -76,10 +77,11 @@ def applied(reading: Reads, formula: f.Application) -> Term:
         return called(reading, stated, subscripts, formula)
     if symbol is not None and stated is None and symbol.name in MATRIX and len(formula.arguments) == 1:
         return MATRIX[symbol.name](reading.term(formula.arguments[0]))
-    if symbol is not None and stated is None and symbol.name in PAIRS and len(formula.arguments) == 2:
-        return pair(PAIRS[symbol.name], *map(reading.term, formula.arguments))
-    if symbol is not None and stated is None and not subscripts and (op := builtin(reading, symbol)) is not None:
-        return operation(reading, op, formula)
+    if symbol is not None and stated is None and not subscripts and symbol.label is None:
+        if len(formula.arguments) == 1 and (op := builtin(reading, symbol)) is not None:
+            return operation(reading, op, formula)
+        if (name := language.known(symbol.name, len(formula.arguments))) is not None and not reading.context.ranks.get(word):
+            return language.spoken(reading, name, formula.arguments)
     if stated is not None and stated.parameters and reading.context.is_call(formula):
         return reading.named(function)  # E(w) is E
     if not formula.brackets:
@@ -105,12 +107,6 @@ def operation(reading: Reads, op: str, formula: f.Application) -> Term:
     index = row_index(reading, inner, formula.arguments[0], None)
     bound = index.fresh()
     return replace(inner, expr=Prim("softmax", (bound,), (freshen(inner.expr, {index: Affine.of(bound)}),), (Affine.of(index),)))
-
-
-def pair(op: str, a: Term, b: Term) -> Term:
-    """Return an operation of two numbers, entry by entry."""
-    axes = max(a.axes, b.axes, key=len)
-    return Term(Fn(op, (onto(a, axes), onto(b, axes))), axes)
 
 
 def row_index(reading: Reads, term: Term, formula: f.Formula, hint: str | None) -> Index:

@@ -7,25 +7,32 @@ from dataclasses import dataclass, field
 from derivkit.symbolic.notes.axes import Axes
 from derivkit.symbolic.notes.formula import (
     Application,
+    Big,
     Bracketed,
     Derivative,
     Formula,
     Indexed,
     Matrix,
     Number,
+    Power,
     Product,
+    Quotient,
     Relation,
+    Sum,
     Symbol,
     Transposed,
     walk,
 )
+from derivkit.symbolic.notes.spaces import Told
 from derivkit.symbolic.notes.spelled import spelled
 
 Key = str
-#: Relations that define what stands on their left.
 #: Functions of a matrix or a vector, as they are written.
 MATRIX = frozenset("tr Tr trace Trace det diag logdet".split())
+#: Relations that define what stands on their left.
 DEFINING = frozenset({"=", ":=", "=="})
+#: What is no name nor number: where it is the right side of a definition it may be read as the name.
+WHOLE = (Sum, Product, Quotient, Big, Application, Power, Transposed, Bracketed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +62,18 @@ class Context:
 
     axes: Axes = field(default_factory=Axes)
     definitions: dict[Key, list[Stated]] = field(default_factory=dict)
+    rights: dict[Formula, Stated] = field(default_factory=dict)
     functions: set[Key] = field(default_factory=set)
     ranks: dict[Key, int] = field(default_factory=dict)
     numbered: set[Key] = field(default_factory=set)
+    parted: set[Key] = field(default_factory=set)
     samples: set[str] = field(default_factory=set)
     letters: set[str] = field(default_factory=set)
     lowest: int = 1
     matrices: bool = False
     scalars: set[Key] = field(default_factory=set)
     kinds: dict[Key, str] = field(default_factory=dict)
+    told: dict[Key, Told] = field(default_factory=dict)
     styles: dict[Key, set[str]] = field(default_factory=dict)
     aliases: dict[Key, Key] = field(default_factory=dict)
     inferred: list[tuple[Formula, Formula]] = field(default_factory=list)
@@ -97,8 +107,9 @@ class Context:
         key = self.key(symbol)
         if symbol.label is not None and self.is_sample(symbol.label):
             subscripts = (symbol.label, *subscripts)
-        if subscripts and key in self.numbered and all(isinstance(s, Number) for s in subscripts):
-            return f"{key}_{','.join(map(spelled, subscripts))}", ()
+        leading = next((n for n, s in enumerate(subscripts) if not isinstance(s, Number)), len(subscripts))
+        if leading and key in self.numbered and (leading == len(subscripts) or key in self.parted):
+            return f"{key}_{','.join(map(spelled, subscripts[:leading]))}", subscripts[leading:]
         return key, subscripts
 
     def definition(self, key: Key, order: int) -> Stated | None:
@@ -106,6 +117,11 @@ class Context:
         stated = self.definitions.get(key, ())
         before = [s for s in stated if s.order < order]
         return before[-1] if before else next(iter(stated), None)
+
+    def called(self, formula: Formula, order: int) -> Stated | None:
+        """Return the definition of which this is the right side, letter by letter: of z = W x, in y = f(W x)."""
+        stated = self.rights.get(formula)
+        return stated if stated is not None and self.definition(stated.key, order) is stated else None
 
     def knows(self, key: Key, order: int) -> bool:
         """Say whether the document uses a letter as a name of its own."""
@@ -117,7 +133,15 @@ class Context:
 
     def rank(self, key: Key) -> int:
         """Return how many axes a name has: as many as it has subscripts, else as many as its kind of letter has by habit."""
+        said = self.told.get(key)
+        if said is not None and said.rank is not None:
+            return said.rank
         return self.whole.get(key, self.ranks.get(key, 0))
+
+    def is_label(self, formula: Formula) -> bool:
+        """Say whether a subscript is a label: a name that is said to run over the positions of an axis."""
+        named = self.name_of(formula)
+        return named is not None and self.kinds.get(named[0]) == "label"
 
     def is_whole(self, node: object) -> bool:
         """Say whether a node is one of matrix notation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from derivkit.symbolic.notes.context import DEFINING, Context, Key, Stated, subscripts_of
+from derivkit.symbolic.notes.context import DEFINING, WHOLE, Context, Key, Stated, subscripts_of
 from derivkit.symbolic.notes.formula import (
     Application,
     Chain,
@@ -21,17 +21,27 @@ from derivkit.symbolic.notes.formula import (
 
 
 def number_names(made: Context, nodes: Iterable[object]) -> None:
-    """Find the names whose subscripts are numbers everywhere, or on some left side: x_0, x_1 are names then, and no entries."""
-    lettered: set[Key] = set()
+    """Find the names whose subscripts are numbers everywhere, or on some left side: x_0, x_1 are names then, and no entries.
+
+    So are those that are said to be arrays, W_1 ∈ R^{M×D}; of such a name W_{1,ji} is an entry.
+    """
     seen: set[Key] = set()
+    counts: dict[Key, set[int]] = {}  # how many subscripts a name has where they are letters
+    behind: dict[Key, set[int]] = {}  # and where the first is a number
     for n in nodes:
         if isinstance(n, Indexed) and isinstance(n.base, Symbol):
-            (seen if _numbers(n.subscripts) else lettered).add(made.key(n.base))
+            key = made.key(n.base)
+            if _numbers(n.subscripts):
+                seen.add(key)
+            else:
+                (behind if isinstance(n.subscripts[0], Number) else counts).setdefault(key, set()).add(len(n.subscripts))
     defined = [n.first for n in nodes if isinstance(n, Chain) and n.links and n.links[0][0] in DEFINING]
     lefts = {
         made.key(n.base) for n in defined if isinstance(n, Indexed) and isinstance(n.base, Symbol) and _numbers(n.subscripts)
     }
-    made.numbered = (seen - lettered) | lefts
+    arrays = {word for key in made.told for word, _, number in (key.rpartition("_"),) if word and number.isdigit()}
+    made.numbered = (seen - counts.keys()) | lefts | arrays
+    made.parted = {key for key in behind if key in made.numbered and not counts.get(key, set()) & behind[key]}
 
 
 def _numbers(subscripts: tuple[Formula, ...]) -> bool:
@@ -64,6 +74,9 @@ def define_names(made: Context, chains: Sequence[Chain], nodes: Sequence[object]
         if isinstance(left, Application) and made.name_of(left) is None and _is_function(left, calls.get(named[0], ())):
             made.functions.add(named[0])
     _infer(made, nodes)
+    for stated in (s for many in made.definitions.values() for s in many):
+        if isinstance(stated.right, WHOLE) and not stated.parameters:
+            made.rights.setdefault(stated.right, stated)
 
 
 def _is_function(left: Application, calls: Sequence[tuple[Formula, ...]]) -> bool:

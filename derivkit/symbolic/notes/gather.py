@@ -9,16 +9,17 @@ from derivkit.symbolic.notes.defined import define_names, number_names
 from derivkit.symbolic.notes.formula import Big, Chain, Derivative, Indexed, Number, Symbol, walk
 from derivkit.symbolic.notes.lengths import equate, hide, measure
 from derivkit.symbolic.notes.ranks import infer_shapes
+from derivkit.symbolic.notes.spaces import Told
 
 
 def read_context(
-    chains: Sequence[Chain], told: Mapping[str, tuple[str, int | None]] | None = None, alike: Mapping[str, str] | None = None
+    chains: Sequence[Chain], told: Mapping[str, Told] | None = None, alike: Mapping[str, str] | None = None
 ) -> Context:
     """Return what the chains of a document say of its names.
 
     ``told`` are kinds and ranks that the reader was told, by name; ``alike`` letters that are taken for others.
     """
-    made = Context(aliases=dict(alike or {}))
+    made = Context(aliases=dict(alike or {}), told=dict(told or {}))
     nodes = [n for chain in chains for n in walk((chain,))]
     made.samples = {s.name for n in nodes if isinstance(n, Big) for s in n.letters}
     made.letters = {s.name for n in nodes if isinstance(n, Indexed) for s in n.subscripts if isinstance(s, Symbol)}
@@ -30,10 +31,14 @@ def read_context(
             made.styles.setdefault(made.key(n), set()).add(n.style)
         if isinstance(n, Derivative) and (named := made.name_of(n.of)) is not None and not named[1]:
             made.scalars.add(named[0])
-    for key, (kind, rank) in (told or {}).items():
-        made.kinds[key] = kind
-        if rank is not None:
-            made.ranks[key] = rank
+    for key, said in made.told.items():
+        made.kinds[key] = said.kind
+        if said.rank is not None:
+            made.ranks[key] = said.rank
+        for place, size in enumerate(said.sizes or ()):
+            made.axes.tell(("axis", key, place), size)
+        if said.range is not None:
+            made.axes.words.update(said.range.names())
     define_names(made, chains, nodes)
     for order, chain in enumerate(chains):
         measure(made, order, chain)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.notes.context import Context, Stated
-from derivkit.symbolic.notes.formula import Application, Big, Chain, Formula, Indexed, Number, Sum, Symbol, walk
+from derivkit.symbolic.notes.formula import Application, Big, Chain, Formula, Indexed, Symbol, walk
+from derivkit.symbolic.notes.sizes import size_of
 
 #: Letters that with two subscripts are one where those are equal, and nothing else: Kronecker's, the identity's.
 EYES = frozenset({"delta", "I"})
@@ -37,12 +38,13 @@ def _visit(made: Context, formula: object, scope: dict[str, object], order: int)
     if named is not None:
         key, subscripts = named
         if is_pair(made, key, subscripts):
-            one, other = (letter(scope, order, s.name) for s in subscripts if isinstance(s, Symbol))
-            made.pairs.setdefault(key, []).append((one, other))
+            if not any(map(made.is_label, subscripts)):
+                one, other = (letter(scope, order, s.name) for s in subscripts if isinstance(s, Symbol))
+                made.pairs.setdefault(key, []).append((one, other))
             return
         made.ranks[key] = max(made.ranks.get(key, 0), len(subscripts))
         for place, sub in enumerate(subscripts):
-            if isinstance(sub, Symbol):
+            if isinstance(sub, Symbol) and not made.is_label(sub):
                 made.axes.join(("axis", key, place), letter(scope, order, sub.name))
         return
     for part in _children(formula):
@@ -64,25 +66,6 @@ def length(big: Big) -> Size | None:
     upper = size_of(big.upper)
     lower = Size.of(1) if big.lower is None else size_of(big.lower)
     return None if upper is None or lower is None else upper - lower + 1
-
-
-def size_of(formula: Formula) -> Size | None:
-    """Return a bound as a size: a letter, a whole number, or a sum of them."""
-    match formula:
-        case Number() if formula.value.denominator == 1:
-            return Size.of(int(formula.value))
-        case Symbol(label=None):
-            return Size.of(formula.name)
-        case Sum():
-            parts = [(sign, size_of(term)) for sign, term in formula.terms]
-            total = Size.of(0)
-            for sign, part in parts:
-                if part is None:
-                    return None
-                total = total + part if sign == "+" else total - part
-            return total
-        case _:
-            return None
 
 
 def _children(formula: object) -> tuple[object, ...]:

@@ -88,6 +88,10 @@ def paired(tokens: list[Token]) -> list[Token]:
         elif token.kind == "right":
             drop.add(i)
     drop.update(i for i, token in enumerate(found) if token.kind in ("left", "right"))
+    for i in range(1, len(found) - 2):  # {=} is = without the space around it
+        alone = found[i].kind == "lbrace" and found[i + 1].kind == "rel" and found[i + 2].kind == "rbrace"
+        if alone and found[i - 1].kind not in ("_", "^"):
+            drop.update((i, i + 2))
     for i in range(1, len(found) - 1):  # n{+}1: braces that only change the space around a sign
         if found[i].kind in ("op", "rel") and found[i - 1].kind == "lbrace" and found[i + 1].kind == "rbrace":
             scripted = i > 1 and found[i - 2].kind in ("_", "^")
@@ -106,3 +110,12 @@ def _pair(found: list[Token], start: int, end: int, drop: set[int]) -> None:
         found[start + 1] = inner[0]._replace(text="cases")
         found[end - 1] = inner[-1]._replace(text="cases")
         drop.update((start, end))
+
+
+def delimiter(name: str) -> tuple[str, str]:
+    """Return the kind and the text of the token that a command for a bracket is."""
+    sign = tables.DELIMITERS[name]
+    if sign in ("|", "\\|"):
+        side = {"l": "open", "r": "close"}.get(name[0], "bar")
+        return side if name.endswith("ert") else "bar", sign
+    return ("open" if sign in tables.OPENERS else "close"), sign

@@ -25,6 +25,7 @@ class Meaning:
     context: Context
     definitions: dict[Name, Definition] = field(default_factory=dict)
     inputs: dict[Name, tuple[str, tuple[Size, ...]]] = field(default_factory=dict)
+    ranges: dict[Name, Size] = field(default_factory=dict)
     calls: dict[str, list[tuple[tuple[Term, ...], Definition]]] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
     hidden: dict[Name, tuple[str, ...]] = field(default_factory=dict)
@@ -78,6 +79,9 @@ class Reads(Protocol):
 
     def term(self, formula: f.Formula) -> Term:
         """Return what a formula means."""
+
+    def compared(self, formula: f.Relation) -> Term:
+        """Return 1 where a relation holds, else 0: of two arrays entry by entry."""
 
     def array(self, word: str, subscripts: tuple[f.Formula, ...]) -> Term:
         """Return a document's array at its subscripts."""

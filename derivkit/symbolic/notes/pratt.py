@@ -150,14 +150,22 @@ class Parser:
                 sign, over = factors.pop()
                 factors.append((sign, self.quotient(over)))
             elif self.token.kind == "op" and self.token.text not in "+-":
-                explicit = cast(ProductSign, self.next().text)
-                factors.append((explicit, self.signed()))
+                factors.append(self.explicit())
             elif self.starts_factor():
                 factors.append(("", self.factor()))
             else:
                 break
         self.depth -= 1
         return factors[0][1] if len(factors) == 1 else Product(tuple(factors), **self.span(start))
+
+    def explicit(self) -> tuple[ProductSign, Formula]:
+        r"""Read a sign and the factor behind it; ``\oslash b`` is the product with 1/b, entry by entry."""
+        start = self.i
+        sign, factor = self.next().text, self.signed()
+        if sign != "oslash":
+            return cast(ProductSign, sign), factor
+        one = Number(Fraction(1), "1", **self.span(start))
+        return "odot", Quotient(one, factor, **self.span(start))
 
     def quotient(self, over: Formula) -> Formula:
         """Read what stands behind a stroke; where it is not clear how far that goes, refuse."""

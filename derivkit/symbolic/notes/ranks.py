@@ -67,6 +67,8 @@ def _whole(context: Context, chains: Sequence[f.Chain]) -> Iterator[str]:
 
 
 def _choices(context: Context, key: str) -> tuple[tuple[int, int], ...]:
+    if key in context.told and context.told[key].rank is not None:
+        return ((context.rank(key), 0),)
     if (least := context.ranks.get(key, 0)) > 0:
         return ((least, 0), (least + 1, 1)) if context.samples and key not in context.kinds and least < 2 else ((least, 0),)
     if key in context.kinds:

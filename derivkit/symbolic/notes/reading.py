@@ -26,12 +26,25 @@ from derivkit.symbolic.expr import (
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.calls import applied, is_function
-from derivkit.symbolic.notes.context import Context, Stated, subscripts_of
+from derivkit.symbolic.notes.context import WHOLE, Context, Stated, subscripts_of
 from derivkit.symbolic.notes.lengths import is_pair, length
 from derivkit.symbolic.notes.linear import identity, ones, raised
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.slopes import derivative
-from derivkit.symbolic.notes.terms import MINUS, Parameter, Term, added, bracketed, negative, power, times, transposed, unclear
+from derivkit.symbolic.notes.terms import (
+    MINUS,
+    Misfit,
+    Parameter,
+    Term,
+    added,
+    bracketed,
+    negative,
+    onto,
+    power,
+    times,
+    transposed,
+    unclear,
+)
 
 COMPARED = {"<": "less", ">": "greater", "<=": "less_equal", ">=": "greater_equal", "=": "equal", "!=": "not_equal"}
 
@@ -59,6 +72,10 @@ class Reading:
 
     def term(self, formula: f.Formula) -> Term:
         """Return what a formula means; DerivkitError (DK060) for what is not clear."""
+        if isinstance(formula, WHOLE) and not self.parameters:
+            stated = self.context.called(formula, self.order)
+            if stated is not None and self.context.version(stated) not in self.meaning.open:
+                return self.named(stated.left)
         match formula:
             case f.Number():
                 return Term(Num(formula.value))
@@ -72,7 +89,7 @@ class Reading:
             case f.Product():
                 return self.product(formula)
             case f.Quotient():
-                return times(self.term(formula.over), "", power(self.term(formula.under), MINUS))
+                return self.quotient(formula)
             case f.Power():
                 return self.raised(formula)
             case f.Transposed(base=f.Number(value=1)):
@@ -120,6 +137,8 @@ class Reading:
             return applied(self, stated.left)  # type: ignore[arg-type]  # s of s(x)
         if not subscripts and (known := self.constant(symbol, word)) is not None:
             return Term(known)
+        if not subscripts and symbol.name == "1" and not self.context.knows(word, self.order):
+            return replace(ones(self.context.axes.size(("ones", id(formula)))), row=False)
         return self.array(word, subscripts)
 
     def constant(self, symbol: f.Symbol, word: str) -> Expr | None:
@@ -166,6 +185,9 @@ class Reading:
         if len(subscripts) > len(sizes) - len(hidden):
             raise unclear(f"{echo(word)} has {len(subscripts)} subscripts here, and {len(sizes)} where it is defined")
         given = [self.subscript(s) for s in subscripts] + [Affine.of(self.letter(w)) for w in hidden]
+        read = [(s.bare.size, size) for s, size in zip(given, sizes, strict=False) if s.bare is not None and s.bare.size != size]
+        if any(self.context.axes.is_made(size) for pair in read for size in pair):
+            raise Misfit(read)
         rest = tuple(Index("ijkl"[n % 4], size) for n, size in enumerate(sizes[len(given) :]))
         return Term(Ref(name, (*given, *map(Affine.of, rest))), rest)
 
@@ -186,6 +208,8 @@ class Reading:
             shape = tuple(context.axes.size(("axis", word, n), "NMKLD"[n % 5]) for n in range(rank))
             kind = context.kinds.get(word, "real")
             meaning.inputs[name] = ("real" if kind == "symmetric" and rank != 2 else kind, shape)
+            if word in context.told and (size := context.told[word].range) is not None:
+                meaning.ranges[name] = size
         return name, meaning.inputs[name][1]
 
     def define(self, name: Name, stated: Stated) -> None:
@@ -220,6 +244,8 @@ class Reading:
         match formula:
             case f.Number() if formula.value.denominator == 1:
                 return Affine.of(int(formula.value) - self.context.lowest)
+            case f.Symbol() | f.Indexed() if self.context.is_label(formula):
+                return Affine.of(self.named(formula).expr)
             case f.Symbol(label=None) if formula.name not in self.parameters:
                 size = self.context.axes.words
                 if formula.name in size and formula.name not in self.scope:
@@ -241,6 +267,13 @@ class Reading:
         for sign, factor in others:
             made = times(made, sign, self.term(factor))
         return made
+
+    def quotient(self, formula: f.Quotient) -> Term:
+        """Return a quotient; of two vectors it is one of their entries."""
+        over, under = self.term(formula.over), self.term(formula.under)
+        if len(under.axes) > 1 and not isinstance(formula.over, f.Number):
+            raise unclear("a quotient by a matrix")
+        return times(over, "odot" if under.axes else "", power(under, MINUS))
 
     def raised(self, formula: f.Power) -> Term:
         """Return a power; of ``e`` it is the exponential, of a call of what is no function that of its last factor."""
@@ -310,10 +343,19 @@ class Reading:
         letters = [s for s in (formula.left, formula.right) if isinstance(s, f.Symbol) and self.is_index(s.name)]
         if letters:
             return self.between(formula.op, self.subscript(formula.left), self.subscript(formula.right))
-        left, right = self.term(formula.left), self.term(formula.right)
-        if left.axes or right.axes:
+        made = self.compared(formula)
+        if made.axes:
             raise unclear("a condition on arrays")
-        return Fn(COMPARED[formula.op], (left.expr, right.expr))
+        return made.expr
+
+    def compared(self, formula: f.Relation) -> Term:
+        """Return 1 where a relation holds, else 0: of two arrays entry by entry."""
+        sides = (formula.left, formula.right)
+        if formula.op not in COMPARED or any(isinstance(s, f.Symbol) and self.is_index(s.name) for s in sides):
+            return Term(self.condition(formula))
+        left, right = map(self.term, sides)
+        axes = max(left.axes, right.axes, key=len)
+        return Term(Fn(COMPARED[formula.op], (onto(left, axes), onto(right, axes))), axes)
 
     def is_index(self, name: str) -> bool:
         """Say whether a letter subscripts something in this chain."""

@@ -119,6 +119,8 @@ def _rows(tokens: list[Token]) -> list[Row]:
 def _trimmed(row: Row) -> Row:
     """Drop spaces in front, and spaces and full stops behind."""
     lead = next(i for i, t in enumerate(row.tokens) if t.kind != "quad")
+    if [t.kind for t in row.tokens[lead : lead + 3]] == ["lbrace", "rbrace", "op"]:
+        lead += 2  # {}+ b: an empty group makes the sign one between two terms
     tokens = row.tokens[lead:]
     while tokens and tokens[-1].kind in (".", "quad"):
         tokens.pop()
@@ -129,7 +131,10 @@ def _joined(rows: list[Row]) -> list[Row]:
     """Return the rows with those joined that go on from the one before."""
     lines: list[Row] = []
     for row in rows:
-        if lines and _goes_on(lines[-1], row):
+        if lines and 0 in row.marks and lines[-1].has_relation() and _is_remark(row):
+            _set_aside(lines[-1])
+            lines[-1].asides.append(row.tokens)
+        elif lines and _goes_on(lines[-1], row):
             before = lines[-1]
             if row.tokens[0].kind == "rel":
                 _set_aside(before)
@@ -140,6 +145,12 @@ def _joined(rows: list[Row]) -> list[Row]:
         else:
             lines.append(row)
     return lines
+
+
+def _is_remark(row: Row) -> bool:
+    """Say whether a row says why the one before it holds: words in brackets, or words without a relation."""
+    tokens = [t for t in row.tokens if t.kind not in ("quad", "open", "close")]
+    return bool(tokens) and tokens[0].kind == "words" and not row.has_relation()
 
 
 def _set_aside(row: Row) -> None:

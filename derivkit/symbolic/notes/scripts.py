@@ -320,10 +320,12 @@ def below(p: Parser, start: int, base: Formula, a: int, b: int) -> Formula:
     if isinstance(base, Bracketed) and base.kind in ("abs", "norm"):
         return Bracketed("norm", base.items, p.inside(a, b, p.relation), **p.span(start))
     found: list[Formula] = []
-    for c, d in _parts(p, a, b):
-        word = _subscript_word(p, c, d, single=(c, d) == (a, b))
+    parts = _parts(p, a, b)
+    single = sum(p.tokens[c].kind != "number" or d - c > 1 for c, d in parts) == 1  # W_{2,kj} is an entry of W_2
+    for c, d in parts:
+        word = _subscript_word(p, c, d, single=single)
         if word is None:
-            found += _subscripts(p, c, d, single=(c, d) == (a, b))
+            found += _subscripts(p, c, d, single=single)
         elif not found and isinstance(base, Symbol):
             base = Symbol(f"{base.name}_{word.name}", base.style, base.label, **p.span(start))
         else:

@@ -52,6 +52,7 @@ PRODUCTS = {
     **dict.fromkeys(("circ", "∘"), "circ"),
     **dict.fromkeys(("*", "ast", "∗"), "ast"),
     **dict.fromkeys(("circledast", "⊛"), "circledast"),
+    **dict.fromkeys(("oslash", "⊘"), "oslash"),
 }
 #: Signs of one character that stand for a command.
 SIGNS: dict[str, str] = {
@@ -137,6 +138,8 @@ TRANSPARENT = {
     **dict.fromkeys("boxed fbox ensuremath smash bcancel xcancel sout hcancel".split(), 0),
     **dict.fromkeys("textcolor colorbox fcolorbox overset underset stackrel".split(), 1),
 }
+#: Boxes of no width: what they hold stands for itself.
+BOXES = {"rlap", "llap", "clap", "mathrlap", "mathllap", "mathclap"}
 SPACES = {"quad", "qquad", "hfill", "hspace"}
 DOTS = {"dots", "ldots", "cdots", "vdots", "ddots", "dotsc", "dotsb", "dotsm", "dotso", "hdots", "iddots"}
 #: Environments whose rows are rows of the formula.
@@ -171,6 +174,6 @@ NOT_READ = {
         ("cup", "cap", "setminus", "bigcup", "bigcap", "wedge", "vee", "neg", "lnot", "exists", "nexists"), "logic or sets"
     ),
     **dict.fromkeys(
-        ("oplus", "ominus", "oslash", "boxtimes", "bigoplus", "bigotimes", "coprod", "star"), "an operation without one meaning"
+        ("oplus", "ominus", "boxtimes", "bigoplus", "bigotimes", "coprod", "star"), "an operation without one meaning"
     ),
 }

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.expr import Add, Expr, Fn, Mul, Num, Pow, Sum, freshen
-from derivkit.symbolic.index import Affine, Index
+from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.notes import formula as f
 
 MINUS = Num(-1)
@@ -17,6 +17,15 @@ MINUS = Num(-1)
 def unclear(message: str) -> DerivkitError:
     """Return the error for what has no meaning that derivkit can be sure of: such a relation is not decided."""
     return DerivkitError(message, code="DK060")
+
+
+class Misfit(DerivkitError):
+    """Axes of different lengths, which would have to be as long as each other."""
+
+    def __init__(self, pairs: Sequence[tuple[Size, Size]]) -> None:
+        """Keep the lengths."""
+        super().__init__("the shapes do not fit", code="DK060")
+        self.pairs = tuple(pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,9 @@ def onto(term: Term, axes: tuple[Index, ...]) -> Expr:
 
 def same_lengths(one: tuple[Index, ...], other: tuple[Index, ...]) -> None:
     """Refuse axes of different lengths."""
-    if any(a.size != b.size for a, b in zip(one, other, strict=True)):
-        raise unclear("the shapes do not fit")
+    pairs = [(a.size, b.size) for a, b in zip(one, other, strict=True) if a.size != b.size]
+    if pairs:
+        raise Misfit(pairs)
 
 
 def times(a: Term, sign: f.ProductSign, b: Term) -> Term:

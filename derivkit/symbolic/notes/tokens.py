@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from derivkit import limits
 from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.notes import tables
-from derivkit.symbolic.notes.marks import Token, Unreadable, paired
+from derivkit.symbolic.notes.marks import Token, Unreadable, delimiter, paired
 
 _PIECE = re.compile(
     r"""(?P<space>[\s~]+)
@@ -189,6 +189,8 @@ class Lexer:
             name, stop = name[:-1], stop - 1
         if name in tables.FORBIDDEN:
             raise self.error(start, f"\\{name} is not followed", code="DK073", hint="a formula can neither read nor run anything")
+        if name in tables.BOXES:
+            return self.box(stop, end, style, depth)
         if name in tables.FONTS or name in tables.TEXTS or name in tables.OPERATORS:
             return self.font(name, start, stop, end, style, depth)
         if name in ("begin", "end"):
@@ -214,7 +216,7 @@ class Lexer:
             if name in tables.SPACES:
                 self.put("quad", name, start, stop)
         elif name in tables.DELIMITERS:
-            self.put(*_delimiter(name), start, stop)
+            self.put(*delimiter(name), start, stop)
         elif name in tables.LETTERS:
             self.put("name", tables.LETTERS[name], start, stop, style)
         elif name in tables.FUNCTION_COMMANDS:
@@ -280,11 +282,21 @@ class Lexer:
             self.prose(text, inside, after, depth)
             return after
         new = "op" if name in tables.OPERATORS else tables.FONTS[name]
-        word = re.sub(r"\\[,!;: ]|[\s{}]", "", text)
+        word = re.sub(r"[\s{}]", "", re.sub(r"\\[,!;: ]|\\thinspace(?![A-Za-z])\s*", "", text).replace(r"\_", "_"))
         if new in ("op", "text") and _WORD.fullmatch(word):
             self.put("name", re.sub(r"\W", "_", word), start, after, new)
         else:
             self.lex(inside, close, style or new, depth + 1)
+        return after
+
+    def box(self, stop: int, end: int, style: str, depth: int) -> int:
+        r"""Read ``\rlap{$a$}``: what it holds, in its own dollars."""
+        inside, close, after = self.argument(stop, end)
+        text = self.text[inside:close]
+        lead = len(text) - len(text.lstrip())
+        if text.strip().startswith("$") and text.strip().endswith("$") and len(text.strip()) > 1:
+            inside, close = inside + lead + 1, inside + len(text.rstrip()) - 1
+        self.lex(inside, close, style, depth + 1)
         return after
 
     def group_end(self, at: int, end: int) -> int:
@@ -313,7 +325,12 @@ class Lexer:
         if self.found and self.found[-1].kind in ("_", "^") and "$" not in word and re.search(r"\w", word):
             self.put("name", "_".join(re.findall(r"[A-Za-z0-9]+", word)) or "text", start, after, "text")
             return
+        if "$" not in text and self.is_remark(after):
+            self.put("words", word, start, after)
+            return
         if "$" in text:
+            if text.lstrip().startswith("$"):
+                self.put("words", "", start, start)  # a remark that begins with a formula is no part of what stands before
             at = 0
             for i, part in enumerate(text.split("$")):
                 if i % 2:
@@ -335,6 +352,13 @@ class Lexer:
             self.put("name", re.sub(r"[-. ]", "_", word), start, after, "text")
         else:
             self.put("words", word, start, after)
+
+    def is_remark(self, after: int) -> bool:
+        r"""Return whether prose stands in a column of its own: behind ``&&``, or behind a space at the end of a row."""
+        before = [t.kind for t in self.found[-2:]]
+        if before == ["&", "&"]:
+            return True
+        return before[-1:] == ["quad"] and re.match(r"[\s$}]*(?:\\\\|\\end|$)", self.text[after:]) is not None
 
     def called(self, after: int) -> bool:
         """Return whether a bracket or script follows, as behind a name."""
@@ -376,11 +400,3 @@ class Lexer:
         else:
             raise self.error(start, f"no delimiter: {echo(piece.group(1))!r}")
         return piece.end()
-
-
-def _delimiter(name: str) -> tuple[str, str]:
-    sign = tables.DELIMITERS[name]
-    if sign in ("|", "\\|"):
-        side = {"l": "open", "r": "close"}.get(name[0], "bar")
-        return side if name.endswith("ert") else "bar", sign
-    return ("open" if sign in tables.OPENERS else "close"), sign

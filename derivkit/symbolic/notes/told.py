@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.graph import KINDS
+from derivkit.symbolic.index import Size
 from derivkit.symbolic.notes.context import subscripts_of
-from derivkit.symbolic.notes.formula import Big, Chain, Formula, List, Number, Power, Relation, Symbol
+from derivkit.symbolic.notes.formula import Big, Chain, Formula, Number, Relation, Symbol
+from derivkit.symbolic.notes.spaces import Told, bits, space
 from derivkit.symbolic.notes.spelled import spelled
 from derivkit.symbolic.parse.syntax import Place
 
-Told = tuple[str, int | None]
 _ONEHOT = re.compile(r"one[- ]?hot|1-of-K|(?:is|equals?|=) 1 if\b.{0,40}\b(?:class|label)", re.IGNORECASE)
 _SYMMETRIC = re.compile(r"(?<![-a-z])(?<!not )symmetric\b", re.IGNORECASE)
 _NAME = re.compile(r"(?<![A-Za-z\\])(\$[A-Za-z]+|[A-Za-z])(?:_\{?[a-z]+\}?)?(?![A-Za-z])")
@@ -22,17 +23,22 @@ _NOT = frozenset("aAI")
 
 
 def declared(text: str) -> Told:
-    """Return the kind and the number of axes that a declaration states: ``onehot K`` is a one-hot vector.
+    """Return the kind and the sizes that a declaration states: ``onehot K`` is a one-hot vector.
 
-    >>> declared("onehot K"), declared("M, D"), declared("real")
-    (('onehot', 1), ('real', 2), ('real', 0))
+    >>> [(told.kind, told.rank) for told in map(declared, ("onehot K", "M, D", "real"))]
+    [('onehot', 1), ('real', 2), ('real', 0)]
     """
     words = text.replace(",", " ").split()
     kind = words[0] if words and words[0] in KINDS else "real"
     sizes = words[1:] if words and words[0] in KINDS else words
     if any(not re.fullmatch(r"[A-Za-z0-9_+*/() -]+", s) for s in sizes):
         raise DerivkitError(f"'{echo(text)}' is no declaration", code="DK020", hint="onehot K")
-    return kind, len(sizes)
+    if not all(re.fullmatch(r"[A-Za-z]\w*|\d{1,9}", s) for s in sizes):
+        return Told(kind, len(sizes))
+    lengths = tuple(Size.of(int(s) if s.isdigit() else s) for s in sizes)
+    if kind == "label":
+        return Told(kind, len(lengths) - 1, lengths[1:], lengths[0]) if lengths else Told(kind, 0)
+    return Told(kind, len(lengths), lengths)
 
 
 def directive(text: str) -> Iterable[tuple[str, Told]]:
@@ -57,24 +63,38 @@ def kinds_in(prose: Sequence[str], names: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def kind_of(relation: Relation) -> tuple[str, str] | None:
-    """Return the name and the kind that a relation states: t_k ∈ {0, 1}, Σ_k t_k = 1; ``None`` for any other."""
-    if relation.op in ("in", "=") and _bits(relation.right):
-        symbol, _ = subscripts_of(relation.left)
-        return None if symbol is None else (spelled(symbol), "onehot")
+_BEHIND = re.compile(
+    r"\s*,?\s*(?:(?:which|that)\s+)?(?:is|are|be|being)?\s*(?:an?|the|both)?\s*(?:[a-z]+\s+){0,2}?(one[- ]?hot|symmetric)\b",
+    re.IGNORECASE,
+)
+
+
+def described(before: Sequence[tuple[str, str]], words: str, read: Mapping[str, Sequence[Chain]]) -> tuple[str, Told] | None:
+    """Return what words say of the name before them: of "$t$ is one-hot" that t is."""
+    kind, text = before[-1] if before else ("", "")
+    found = _BEHIND.match(words)
+    chains = read.get(text, ()) if kind == "formula" else ()
+    if found is None or len(chains) != 1 or len(chains[0].links) > 1:
+        return None
+    symbol, _ = (None, ()) if chains[0].first is None else subscripts_of(chains[0].first)
+    if symbol is None or (chains[0].links and chains[0].links[0][0] != "in"):
+        return None
+    return spelled(symbol), Told("symmetric" if found[1].lower() == "symmetric" else "onehot")
+
+
+def kind_of(relation: Relation) -> tuple[str, Told] | None:
+    """Return the name and what a relation states of it: t_k ∈ {0, 1}, Σ_k t_k = 1, x ∈ R^N; ``None`` for any other."""
+    symbol, subscripts = subscripts_of(relation.left)
+    whole = symbol is not None and all(isinstance(s, Number) for s in subscripts)
+    if relation.op == "in" and whole and (told := space(relation.right)) is not None:
+        return spelled(relation.left), told
+    if relation.op in ("in", "=") and bits(relation.right):
+        return None if symbol is None else (spelled(symbol), Told("onehot"))
     left, right = relation.left, relation.right
     if relation.op == "=" and isinstance(left, Big) and left.op == "sum" and isinstance(right, Number) and right.value == 1:
         symbol, _ = subscripts_of(left.body)
-        return None if symbol is None else (spelled(symbol), "simplex")
+        return None if symbol is None else (spelled(symbol), Told("simplex"))
     return None
-
-
-def _bits(formula: Formula) -> bool:
-    """Say whether a set is {0, 1}, or a power of it."""
-    inner = formula.base if isinstance(formula, Power) else formula
-    if not isinstance(inner, List) or len(inner.items) != 2:
-        return False
-    return sorted(item.value for item in inner.items if isinstance(item, Number)) == [0, 1]
 
 
 def case_of(before: Sequence[tuple[str, str]], read: Mapping[str, Sequence[Chain]]) -> Formula | None:
