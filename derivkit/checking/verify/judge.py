@@ -222,7 +222,7 @@ class Judge:
             return None
         given = sides(before.term, after.term, where)
         seen = False
-        for point in points(self.meaning, (before.term.expr, after.term.expr), kinds=kinds):
+        for point in points(self.meaning, (before.term, after.term), kinds=kinds):
             pair = values(given, point)
             if pair is None or not np.all(np.isfinite(pair[0])):
                 continue
@@ -320,7 +320,7 @@ class Judge:
         assert before.term is not None  # noqa: S101
         assert after.term is not None  # noqa: S101
         given = sides(before.term, after.term, where)
-        for point in points(self.meaning, (before.term.expr, after.term.expr), smallest=True):
+        for point in points(self.meaning, (before.term, after.term), smallest=True):
             pair = values(given, point)
             if pair is None or agree(*pair, 0 if where is not None else len(given.free), point.floor):
                 continue

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -16,12 +16,13 @@ from derivkit.symbolic.derive.points import sample
 from derivkit.symbolic.evaluate import evaluate_expr
 from derivkit.symbolic.expr import Expr, Name, SizeOf, walk
 from derivkit.symbolic.graph import Input
-from derivkit.symbolic.index import Index
+from derivkit.symbolic.index import Index, Size
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.terms import Term
 
 Array = NDArray[Any]
 POINTS = 4
+LONGEST, TRIES = 8, 400  # sizes that are drawn where windows have to fit
 SAMPLERS = ("spread", "positive", "unit")
 
 
@@ -57,16 +58,18 @@ def sides(left: Term, right: Term, where: Expr | None = None) -> Sides:
 
 
 def points(
-    meaning: Meaning, exprs: tuple[Expr, ...], seed: int = 0, kinds: Mapping[Name, str] | None = None, smallest: bool = False
+    meaning: Meaning, terms: tuple[Term, ...], seed: int = 0, kinds: Mapping[Name, str] | None = None, smallest: bool = False
 ) -> Iterator[Point]:
-    """Yield points at several sets of sizes at which every line that ``exprs`` need has a finite value.
+    """Yield points at several sets of sizes at which every line that ``terms`` need has a finite value.
 
     ``kinds`` are other kinds for some inputs; the ``smallest`` sizes come first where that is asked for.
     """
+    exprs = tuple(t.expr for t in terms)
     needed = _needed(meaning, exprs)
-    names = _size_names(meaning, exprs, needed)
+    lengths = _lengths(meaning, exprs, needed) | {i.size for t in terms for i in t.axes}
+    names = sorted({w for s in lengths for w in s.names()})
     rng = np.random.default_rng(seed)
-    sets = _size_sets(names)
+    sets = _size_sets(names, lengths)
     if smallest:
         sets = [dict.fromkeys(names, 1), dict.fromkeys(names, 2), *sets]
     for sizes in sets:
@@ -86,7 +89,8 @@ def _needed(meaning: Meaning, exprs: tuple[Expr, ...]) -> set[Name]:
     return found
 
 
-def _size_names(meaning: Meaning, exprs: tuple[Expr, ...], needed: set[Name]) -> list[str]:
+def _lengths(meaning: Meaning, exprs: tuple[Expr, ...], needed: set[Name]) -> set[Size]:
+    """Return every size that some terms and what they are made of have."""
     lines = [meaning.definitions[n].rhs for n in needed if n in meaning.definitions]
     sizes = {s for n in needed if n in meaning.inputs for s in meaning.inputs[n][1]}
     sizes |= {size for name, size in meaning.ranges.items() if name in needed}
@@ -95,14 +99,23 @@ def _size_names(meaning: Meaning, exprs: tuple[Expr, ...], needed: set[Name]) ->
             sizes.update(i.size for i in node.free)
             if isinstance(node, SizeOf):
                 sizes.add(node.size)
-    return sorted({w for s in sizes for w in s.names()})
+    return sizes
 
 
-def _size_sets(names: list[str]) -> list[dict[str, int]]:
-    """Return sets of sizes: all distinct, another way round, and the smallest."""
+def _size_sets(names: list[str], lengths: Collection[Size]) -> list[dict[str, int]]:
+    """Return sets of sizes: all distinct, and another way round; where a length L - P + 1 would not be positive, others."""
     if not names:
         return [{}]
-    return [{n: 3 + k for k, n in enumerate(names)}, {n: 2 + (k + 1) % len(names) for k, n in enumerate(names)}]
+    sets = [{n: 3 + k for k, n in enumerate(names)}, {n: 2 + (k + 1) % len(names) for k, n in enumerate(names)}]
+    if all(_is_long(lengths, sizes) for sizes in sets):
+        return sets
+    rng = np.random.default_rng(0)
+    drawn = [dict(zip(names, map(int, rng.integers(2, LONGEST, len(names))), strict=True)) for _ in range(TRIES)]
+    return [sizes for sizes in (*sets, *drawn) if _is_long(lengths, sizes)][:3]
+
+
+def _is_long(lengths: Collection[Size], sizes: Mapping[str, int]) -> bool:
+    return all(length.evaluate(sizes) > 0 for length in lengths)
 
 
 def _point(

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from derivkit.errors import DerivkitError
+from derivkit.symbolic.expr import user
+from derivkit.symbolic.index import Index
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.context import Context
 from derivkit.symbolic.notes.gather import read_context
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.reading import Reading
 from derivkit.symbolic.notes.spaces import Told
-from derivkit.symbolic.notes.terms import Misfit, Term
+from derivkit.symbolic.notes.terms import Misfit
 
 _PASSES = 40
 
@@ -27,7 +29,7 @@ def read_fitted(
     for _ in range(_PASSES):
         meaning = Meaning(context)
         found = [_joined(meaning, order, chain) for order, chain in enumerate(chains)]
-        if not any(found):
+        if not any([_told(meaning), *found]):
             break
         context.axes.renew()
     return context
@@ -36,20 +38,37 @@ def read_fitted(
 def _joined(meaning: Meaning, order: int, chain: f.Chain) -> bool:
     """Make lengths one that one chain compares; say whether any was new."""
     found = False
-    before: Term | None = None
+    before: tuple[Index, ...] | None = None
     reading = Reading(meaning, order)
     for side in (chain.first, *(part for _, _, part in chain.links)):
-        if side is None or any(isinstance(n, f.Derivative | f.Differential) for n in f.walk(side)):
-            before = None
-            continue
         try:
-            term = reading.term(side)
+            axes = None if side is None else _axes(reading, side)
         except Misfit as misfit:
             found |= meaning.context.axes.unite(misfit.pairs)
             continue
         except DerivkitError:
             continue
-        if before is not None and len(before.axes) == len(term.axes):
-            found |= meaning.context.axes.unite([(a.size, b.size) for a, b in zip(before.axes, term.axes, strict=True)])
-        before = term
+        if before is not None and axes is not None and len(before) == len(axes):
+            found |= meaning.context.axes.unite([(a.size, b.size) for a, b in zip(before, axes, strict=True)])
+        before = axes
+    return found
+
+
+def _axes(reading: Reading, side: f.Formula) -> tuple[Index, ...] | None:
+    """Return the axes of one side; of a derivative those of its parts, of which none is worked out."""
+    if isinstance(side, f.Derivative):
+        parts = [_axes(reading, part) for part in (side.of, *side.by)]
+        return None if None in parts or not side.by else tuple(i for part in parts for i in part or ())
+    if any(isinstance(n, f.Derivative | f.Differential) for n in f.walk(side)):
+        return None
+    return reading.term(side).axes
+
+
+def _told(meaning: Meaning) -> bool:
+    """Say how long the axes of what is defined are; say whether any was new."""
+    axes, found = meaning.context.axes, False
+    for key, stated in meaning.context.definitions.items():
+        definition = meaning.definitions.get(user(key))
+        if definition is not None and len(stated) == 1 and not meaning.hidden.get(definition.name):
+            found |= axes.unite([(axes.size(("axis", key, n)), size) for n, size in enumerate(definition.shape)])
     return found

@@ -23,7 +23,7 @@ def read_context(
     nodes = [n for chain in chains for n in walk((chain,))]
     made.samples = {s.name for n in nodes if isinstance(n, Big) for s in n.letters}
     made.letters = {s.name for n in nodes if isinstance(n, Indexed) for s in n.subscripts if isinstance(s, Symbol)}
-    made.matrices = any(map(made.is_whole, nodes))
+    made.matrices = any(map(made.is_whole, nodes)) or any(said.rank for said in made.told.values())
     made.lowest = min((int(n.lower.value) for n in nodes if isinstance(n, Big) and isinstance(n.lower, Number)), default=1)
     number_names(made, nodes)
     for n in nodes:
@@ -42,9 +42,9 @@ def read_context(
     define_names(made, chains, nodes)
     for order, chain in enumerate(chains):
         measure(made, order, chain)
-    equate(made)
     hide(made, chains)
     made.axes.settle()
     infer_shapes(made, chains)
+    equate(made)
     made.axes.settle()
     return made

@@ -3,7 +3,7 @@ r"""Functions that derivkit's own language knows, by the same names: ``\operator
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.expr import Expr, Name, Ref, freshen, user, walk
@@ -37,22 +37,28 @@ def spoken(reading: Reads, function: str, arguments: Sequence[f.Formula]) -> Ter
     """Return a call as the language lowers it."""
     words: list[str] = []
     terms: list[Term] = []
+    labels: dict[Name, Input] = {}
     for argument in arguments:
         word = _option(reading, argument) or _literal(reading, argument)
         if word is None:
             term = reading.compared(argument) if isinstance(argument, f.Relation) else reading.term(argument)
             _refuse_entry(function, term)
-            word = f"x_{len(terms)}"
-            terms.append(term)
+            label = term.expr.name if isinstance(term.expr, Ref) and term.expr.name in reading.meaning.ranges else None
+            word = f"x_{len(terms)}" if label is None else str(label)
+            if label is None:
+                terms.append(term)
+            else:
+                labels[label] = Input(label, "label", tuple(a.size for a in term.axes), reading.meaning.ranges[label])
         words.append(word)
-    return lowered(function, words, terms, sorted(reading.context.axes.words))
+    return lowered(function, words, terms, sorted(reading.context.axes.words), labels)
 
 
-def lowered(function: str, words: Sequence[str], terms: Sequence[Term], sizes: Sequence[str] = ()) -> Term:
+def lowered(
+    function: str, words: Sequence[str], terms: Sequence[Term], sizes: Sequence[str], labels: Mapping[Name, Input]
+) -> Term:
     """Return a function of some terms, which ``words`` call ``x_0``, ``x_1`` ..., as the language lowers it."""
-    inputs: dict[Name, Input] = {}
+    inputs: dict[Name, Input] = dict(labels)
     given: dict[Name, Term] = {}
-    spelled = list(words)
     for n, term in enumerate(terms):
         name = user(f"x_{n}")
         inputs[name] = Input(name, "real", tuple(a.size for a in term.axes))
@@ -60,7 +66,7 @@ def lowered(function: str, words: Sequence[str], terms: Sequence[Term], sizes: S
     extra = {user("x_sizes"): Input(user("x_sizes"), "real", tuple(map(Size.of, sizes)))}
     graph = Graph(inputs, (), user("x_0"), extra=extra)
     try:
-        expr, axes = read_expression(f"{function}({', '.join(spelled)})", graph)
+        expr, axes = read_expression(f"{function}({', '.join(words)})", graph)
     except DerivkitError as error:
         raise unclear(f"{function}: {error.message}") from None
 

@@ -80,6 +80,9 @@ class Reads(Protocol):
     def term(self, formula: f.Formula) -> Term:
         """Return what a formula means."""
 
+    def is_position(self, formula: f.Formula) -> bool:
+        """Say whether this is a letter that subscripts something, or one more or less than such a letter."""
+
     def compared(self, formula: f.Relation) -> Term:
         """Return 1 where a relation holds, else 0: of two arrays entry by entry."""
 

@@ -5,27 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from derivkit import limits
-from derivkit.errors import echo
+from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.expr import (
-    Add,
     Const,
     Delta,
     Expr,
     Fn,
-    Inside,
-    Mul,
     Name,
     Num,
     Ref,
     SizeOf,
     Sum,
     freshen,
-    substitute,
     user,
 )
 from derivkit.symbolic.index import Affine, Index, Size
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.calls import applied, is_function
+from derivkit.symbolic.notes.comparing import cases, compared, condition
 from derivkit.symbolic.notes.context import WHOLE, Context, Stated, subscripts_of
 from derivkit.symbolic.notes.lengths import is_pair, length
 from derivkit.symbolic.notes.linear import identity, ones, raised
@@ -39,14 +36,12 @@ from derivkit.symbolic.notes.terms import (
     added,
     bracketed,
     negative,
-    onto,
     power,
+    same_lengths,
     times,
     transposed,
     unclear,
 )
-
-COMPARED = {"<": "less", ">": "greater", "<=": "less_equal", ">=": "greater_equal", "=": "equal", "!=": "not_equal"}
 
 
 @dataclass(slots=True)
@@ -103,7 +98,7 @@ class Reading:
             case f.Derivative():
                 return derivative(self, formula)
             case f.Cases():
-                return self.cases(formula)
+                return cases(self, formula)
             case f.Bracketed():
                 return bracketed(formula, [self.term(i) for i in formula.items])
             case f.Indicator():
@@ -162,7 +157,9 @@ class Reading:
         if len(base.axes) < len(formula.subscripts):
             raise unclear("there are more subscripts than axes")
         places = {a: self.subscript(s) for a, s in zip(base.axes, formula.subscripts, strict=False)}
-        return Term(substitute(base.expr, places), base.axes[len(places) :])
+        read = [(a, s.bare) for a, s in places.items() if s.bare is not None]
+        same_lengths(tuple(a for a, _ in read), tuple(b for _, b in read))
+        return Term(freshen(base.expr, places), base.axes[len(places) :])
 
     def parameter(self, formula: f.Formula, given: Parameter) -> Term:
         """Return what the argument of a function stands for, at the subscripts of its parameter."""
@@ -257,6 +254,8 @@ class Reading:
                     one = Affine.of(int(part.value)) if isinstance(part, f.Number) else self.subscript(part)
                     total = total + one if sign == "+" else total - one
                 return total
+            case f.Product(factors=((_, f.Number(value=value)), (_, f.Symbol() as letter))) if value.denominator == 1:
+                return self.subscript(letter).scaled(int(value))
             case _:
                 raise unclear("a subscript is neither a letter nor a number")
 
@@ -322,7 +321,16 @@ class Reading:
         for node in f.walk(big.body):
             if isinstance(node, f.Indexed | f.Application) and (found := self.axis_of(node, name)) is not None:
                 return found
-        return length(big) or self.context.axes.size(("free", self.order, name), name)
+        if (told := length(big)) is not None:
+            return told
+        for node in f.walk(big.body):
+            if (
+                isinstance(node, f.Indexed)
+                and subscripts_of(node)[0] is None
+                and (found := self.axis_behind(node, name)) is not None
+            ):
+                return found
+        return self.context.axes.size(("free", self.order, name), name)
 
     def axis_of(self, node: f.Indexed | f.Application, name: str) -> Size | None:
         """Return the length of the axis that a letter subscripts in a name."""
@@ -334,52 +342,32 @@ class Reading:
         place = next((n for n, s in enumerate(subscripts) if _is_letter(s, name)), None)
         return None if place is None else self.context.axes.size(("axis", word, place), name)
 
+    def axis_behind(self, node: f.Indexed, name: str) -> Size | None:
+        """Return the length of the axis that a letter subscripts in a bracket: of (X^{-1})_{qn}."""
+        place = next((n for n, s in enumerate(node.subscripts) if _is_letter(s, name)), None)
+        if place is None or any(isinstance(n, f.Indexed) for n in f.walk(node.base)):
+            return None
+        try:
+            return self.term(node.base).axes[place].size
+        except (DerivkitError, IndexError):
+            return None
+
     def condition(self, formula: f.Formula) -> Expr:
         """Return 1 where a condition holds, else 0: between indices, or between numbers."""
-        if isinstance(formula, f.Relation) and formula.op == "&":
-            return Mul((self.condition(formula.left), self.condition(formula.right)))
-        if not isinstance(formula, f.Relation) or formula.op not in COMPARED:
-            raise unclear("derivkit does not know this condition")
-        letters = [s for s in (formula.left, formula.right) if isinstance(s, f.Symbol) and self.is_index(s.name)]
-        if letters:
-            return self.between(formula.op, self.subscript(formula.left), self.subscript(formula.right))
-        made = self.compared(formula)
-        if made.axes:
-            raise unclear("a condition on arrays")
-        return made.expr
+        return condition(self, formula)
 
     def compared(self, formula: f.Relation) -> Term:
         """Return 1 where a relation holds, else 0: of two arrays entry by entry."""
-        sides = (formula.left, formula.right)
-        if formula.op not in COMPARED or any(isinstance(s, f.Symbol) and self.is_index(s.name) for s in sides):
-            return Term(self.condition(formula))
-        left, right = map(self.term, sides)
-        axes = max(left.axes, right.axes, key=len)
-        return Term(Fn(COMPARED[formula.op], (onto(left, axes), onto(right, axes))), axes)
+        return compared(self, formula)
 
-    def is_index(self, name: str) -> bool:
-        """Say whether a letter subscripts something in this chain."""
-        return name in self.scope or self.context.axes.has(("letter", self.order, name))
-
-    def between(self, op: str, a: Affine, b: Affine) -> Expr:
-        """Return 1 where two positions are so, else 0."""
-        different = {"<": b - a - 1, "<=": b - a, ">": a - b - 1, ">=": a - b}
-        if op in different:
-            return Inside(different[op], Size.of(2**31))
-        same = Delta(a, b)
-        return same if op == "=" else Add((Num(1), Mul((MINUS, same))))
-
-    def cases(self, formula: f.Cases) -> Term:
-        """Return the first value whose condition holds."""
-        terms = [(self.term(value), None if test is None else self.condition(test)) for value, test in formula.rows]
-        if any(t.axes for t, _ in terms):
-            raise unclear("cases of arrays")
-        made = terms[-1][0].expr
-        for value, test in reversed(terms[:-1]):
-            if test is None:
-                raise unclear("a case without a condition")
-            made = Fn("where", (test, value.expr, made))
-        return Term(made)
+    def is_position(self, formula: f.Formula) -> bool:
+        """Say whether this is a letter that subscripts something in this chain, or one more or less than such a letter."""
+        if isinstance(formula, f.Sum):
+            parts = [part for _, part in formula.terms]
+            return any(map(self.is_position, parts)) and all(isinstance(p, f.Number) or self.is_position(p) for p in parts)
+        if not isinstance(formula, f.Symbol):
+            return False
+        return formula.name in self.scope or self.context.axes.has(("letter", self.order, formula.name))
 
 
 def _is_letter(formula: f.Formula, name: str) -> bool:

@@ -62,10 +62,18 @@ def onto(term: Term, axes: tuple[Index, ...]) -> Expr:
     """Return a term's expression over other axes, which must be as long as its own."""
     if not term.axes or term.axes == axes:
         return term.expr
+    if len(term.axes) == 1 and len(axes) > 1 and not term.row:
+        axes = _beside(term.axes[0], axes)
     if len(term.axes) != len(axes):
         raise unclear("the shapes do not fit")
     same_lengths(term.axes, axes)
     return freshen(term.expr, {a: Affine.of(b) for a, b in zip(term.axes, axes, strict=True)})
+
+
+def _beside(axis: Index, axes: tuple[Index, ...]) -> tuple[Index, ...]:
+    """Return the axis of a matrix along which a vector is added to each of its rows, or to each of its columns."""
+    fitting = [a for a in axes if a.size == axis.size]
+    return (fitting[0],) if len(fitting) == 1 else axes[-1:]
 
 
 def same_lengths(one: tuple[Index, ...], other: tuple[Index, ...]) -> None:
