@@ -119,3 +119,11 @@ def delimiter(name: str) -> tuple[str, str]:
         side = {"l": "open", "r": "close"}.get(name[0], "bar")
         return side if name.endswith("ert") else "bar", sign
     return ("open" if sign in tables.OPENERS else "close"), sign
+
+
+def is_remark(before: list[Token], behind: str) -> bool:
+    r"""Return whether prose stands in a column of its own: behind ``&&``, or behind a space at the end of a row."""
+    kinds = [t.kind for t in before[-2:]]
+    if kinds == ["&", "&"]:
+        return True
+    return kinds[-1:] == ["quad"] and re.match(r"[\s$}]*(?:\\\\|\\end|$)", behind) is not None

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 from derivkit import limits
 from derivkit.errors import DerivkitError, echo
 from derivkit.symbolic.notes import tables
-from derivkit.symbolic.notes.marks import Token, Unreadable, delimiter, paired
+from derivkit.symbolic.notes.marks import Token, Unreadable, delimiter, is_remark, paired
 
 _PIECE = re.compile(
     r"""(?P<space>[\s~]+)
@@ -325,7 +325,7 @@ class Lexer:
         if self.found and self.found[-1].kind in ("_", "^") and "$" not in word and re.search(r"\w", word):
             self.put("name", "_".join(re.findall(r"[A-Za-z0-9]+", word)) or "text", start, after, "text")
             return
-        if "$" not in text and self.is_remark(after):
+        if "$" not in text and is_remark(self.found, self.text[after:]):
             self.put("words", word, start, after)
             return
         if "$" in text:
@@ -352,13 +352,6 @@ class Lexer:
             self.put("name", re.sub(r"[-. ]", "_", word), start, after, "text")
         else:
             self.put("words", word, start, after)
-
-    def is_remark(self, after: int) -> bool:
-        r"""Return whether prose stands in a column of its own: behind ``&&``, or behind a space at the end of a row."""
-        before = [t.kind for t in self.found[-2:]]
-        if before == ["&", "&"]:
-            return True
-        return before[-1:] == ["quad"] and re.match(r"[\s$}]*(?:\\\\|\\end|$)", self.text[after:]) is not None
 
     def called(self, after: int) -> bool:
         """Return whether a bracket or script follows, as behind a name."""
