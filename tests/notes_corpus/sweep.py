@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 from derivkit.checking.verify.judge import Judge, judged
 from derivkit.checking.verify.notes import _read
 from derivkit.symbolic.notes import formula as f
-from derivkit.symbolic.notes.gather import read_context
-from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.reading import Reading
 from tests.notes_corpus.mutations import slips
 
@@ -42,10 +40,10 @@ def said(name: str, text: str, every: int = 1, first: int = 0) -> Iterator[Said]
                 number += 1
                 if number % every == 0:
                     links = (*chain.links[:n], (op, place, made))
-                    yield _told(name, kind, made, read, plain, order, replace(chain, links=links), right)
+                    yield _told(name, kind, made, read, plain, order, replace(chain, links=links), n, right)
 
 
-def _told(name, kind, made, read, plain: Judge, order: int, chain: f.Chain, right: f.Formula) -> Said:  # type: ignore[no-untyped-def]
+def _told(name, kind, made, read, plain: Judge, order: int, chain: f.Chain, link: int, right: f.Formula) -> Said:  # type: ignore[no-untyped-def]
     reading = Reading(plain.meaning, order)
     if chain.first is not None:
         plain.side(reading, chain.first)
@@ -55,8 +53,6 @@ def _told(name, kind, made, read, plain: Judge, order: int, chain: f.Chain, righ
         same = plain.same(one, other, plain.where(reading, chain))
         alters = None if same is None else not same
     chains = (*read.chains[:order], chain, *read.chains[order + 1 :])
-    context = read_context(chains, read.told)
-    judge = Judge(context, Meaning(context))
-    judge.chain(order, chain)
-    claim = judge.claims[-1]
+    place = chain.links[link][1]
+    (claim,) = [c for c in judged(chains, read.told).claims if (c.line, c.column) == (place.line, place.column)][:1]
     return Said(name, kind, made, alters, claim.status, claim.cause, claim.message)

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.checking.verify.findings import Claim
-from derivkit.checking.verify.mistakes import MOST, changes
-from derivkit.checking.verify.relations import Sides, agree, points, sides, values
+from derivkit.checking.verify.refute import DOUBT, Side, refuted
+from derivkit.checking.verify.relations import agree, points, sides, values
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.evaluate import evaluate_expr
-from derivkit.symbolic.expr import Delta, Expr, Fn, Name, Num, Ref
-from derivkit.symbolic.index import Affine
+from derivkit.symbolic.expr import Expr, Name
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.context import DEFINING, Context
 from derivkit.symbolic.notes.fitted import read_fitted
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.reading import Reading
 from derivkit.symbolic.notes.spaces import Told
-from derivkit.symbolic.notes.terms import Term
 from derivkit.symbolic.notes.told import kind_of
 from derivkit.symbolic.notes.written import latex
 
@@ -33,24 +30,6 @@ from derivkit.symbolic.notes.written import latex
 JUDGED = frozenset({"=", ":=", "=="})
 #: Signs that say something of a name, or of what comes next, and nothing that is right or wrong.
 SAID = frozenset({"in", "!=", "<", ">", "<=", ">=", "<-", "->", "=>", "sub", "sim", "approx", "propto", "&"})
-#: Kinds that a document may have forgotten to state, with what it would have to say.
-KINDS = {
-    "simplex": "the entries of {0} sum to 1",
-    "onehot": "{0} is one-hot",
-    "symmetric": "{0} is symmetric",
-    "positive": "{0} > 0",
-}
-SECONDS = 10.0
-NUMBERS = 24  # of a counterexample
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One side of a relation: its formula, and what it means or why that is not clear."""
-
-    formula: f.Formula | None
-    term: Term | None
-    why: str = ""
 
 
 @dataclass(slots=True)
@@ -60,6 +39,8 @@ class Judge:
     context: Context
     meaning: Meaning
     claims: list[Claim] = field(default_factory=list)
+    proved: list[frozenset[Name]] = field(default_factory=list)
+    doubts: dict[int, frozenset[Name]] = field(default_factory=dict)
 
     # -- a chain ---------------------------------------------------------------------------------------------------------
 
@@ -86,7 +67,18 @@ class Judge:
             if claim.status in ("right", "right_if"):
                 anchor, broken, proved = after, False, True
             broken = broken or claim.status == "wrong"
+            if claim.status == "right":
+                self.proved.append(frozenset(self.inputs_of(before, after)))
+            elif claim.message is DOUBT:
+                self.doubts[len(self.claims)] = frozenset(self.inputs_of(before, after))
             self.claims.append(claim)
+
+    def settle(self) -> None:
+        """Call a line wrong of which every name stands in a line that is right: so they are read as they are meant."""
+        known = frozenset[Name]().union(*self.proved) if len(self.proved) > 1 else frozenset()
+        for n, names in self.doubts.items():
+            if names <= known:
+                self.claims[n] = replace(self.claims[n], status="wrong", cause="other", message="the sides differ")
 
     def number(self, reading: Reading, chain: f.Chain) -> None:
         """Tell the value of arithmetic that stands by itself, which claims nothing."""
@@ -182,7 +174,7 @@ class Judge:
             return replace(claim, status="follows" if verdicts[0] else "right")
         if before.term is None or verdicts[0] is None:
             return replace(claim, message=before.why or "no point was found at which both sides have a value")
-        return self.refuted(claim, reading, before, after, where, proved)
+        return refuted(self, claim, reading, before, after, where, proved)
 
     def struck(self, side: Side) -> tuple[str, ...]:
         """Return what was taken for a number where its author struck it out."""
@@ -211,7 +203,7 @@ class Judge:
             if verdict is None:
                 return replace(claim, message=before.why or after.why)
             if not verdict:
-                return self.refuted(claim, reading, before, after, None, True)
+                return refuted(self, claim, reading, before, after, None, True)
         return replace(claim, status="right") if parts else claim
 
     # -- equality --------------------------------------------------------------------------------------------------------
@@ -231,56 +223,7 @@ class Judge:
                 return False
         return True if seen else None
 
-    # -- what is wrong ---------------------------------------------------------------------------------------------------
-
-    def refuted(self, claim: Claim, reading: Reading, before: Side, after: Side, where: Expr | None, proved: bool) -> Claim:
-        """Return what an unequal pair lacks, or what is wrong with it."""
-        found = None
-        if (needs := self.needs(before, after, where)) is None:
-            found = self.corrected(reading, before, after, where)
-            needs = self.needs_class(before, after, where) if found is None else None
-        if needs is not None:
-            lacks = self.struck(after) or (needs,)
-            return replace(claim, status="right_if", needs=lacks, message="right if " + " and ".join(lacks))
-        example = self.counterexample(before, after, where)
-        if found is not None:
-            cause, formula, told = found
-            better = None if formula is None else latex(formula)
-            return replace(claim, status="wrong", cause=cause, correction=better, counterexample=example, message=told)
-        if not proved and self.inputs_of(before, after):  # of numbers alone there is one reading
-            return replace(claim, message="the sides differ, but derivkit is not sure that it reads them as they are meant")
-        return replace(claim, status="wrong", cause="other", counterexample=example, message="the sides differ")
-
-    def needs(self, before: Side, after: Side, where: Expr | None) -> str | None:
-        """Return what a document would have to say for its line to be right."""
-        moved = [self.context.name_of(by) for s in (before, after) for by in moved_by(s.formula)]
-        held = {named[0] for named in moved if named is not None}
-        names = [n for n in self.inputs_of(before, after) if str(n) not in held]
-        for kind, told in KINDS.items():
-            for name in names:
-                rank = len(self.meaning.inputs[name][1])
-                if self.meaning.inputs[name][0] != "real" or ((kind == "symmetric") != (rank == 2) and kind != "positive"):
-                    continue
-                if rank == 0 and kind != "positive":
-                    continue
-                if self.same(before, after, where, {name: kind}):
-                    return told.format(name)
-        return None
-
-    def needs_class(self, before: Side, after: Side, where: Expr | None) -> str | None:
-        """Return the one-hot name of which an index must be the true class."""
-        if where is not None or before.term is None or after.term is None:
-            return None
-        free = sides(before.term, after.term).free
-        for name in self.inputs_of(before, after):
-            kind, shape = self.meaning.inputs[name]
-            if len(shape) != 1 or kind not in ("onehot", "simplex", "real"):
-                continue
-            for index in (i for i in free if i.size == shape[0]):
-                here = Fn("equal", (Ref(name, (Affine.of(index),)), Num(1)))
-                if self.same(before, after, here, {name: "onehot"}):
-                    return f"{index.hint} is the true class, {name}_{index.hint} = 1"
-        return None
+    # -- names -------------------------------------------------------------------------------------------------------------
 
     def inputs_of(self, *given: Side) -> list[Name]:
         """Return the inputs that some terms are made of."""
@@ -289,63 +232,6 @@ class Judge:
             if name in found:
                 found.update(self.meaning.definitions[name].rhs.reads)
         return [n for n in self.meaning.inputs if n in found]
-
-    def corrected(
-        self, reading: Reading, before: Side, after: Side, where: Expr | None
-    ) -> tuple[str, f.Formula | None, str] | None:  # fmt: skip
-        """Return the cause, the corrected right side, and what was done to it."""
-        started = time.monotonic()
-        letters = tuple(reading.scope)
-        assert after.formula is not None  # noqa: S101 - there is a term
-        for change in islice(changes(after.formula, letters, self.context.matrices), MOST):
-            if time.monotonic() - started > SECONDS:
-                return None
-            made = self.side(Reading(self.meaning, reading.order, dict(reading.scope)), change.formula)
-            if made.term is not None and self.same(before, made, where):
-                return change.cause, change.formula, change.told
-        if before.term is not None and after.term is not None and self.is_diagonal(before, after):
-            return "diagonal", None, "only the diagonal is right"
-        return None
-
-    def is_diagonal(self, before: Side, after: Side) -> bool:
-        """Say whether a line is right where two of its indices are equal, and nowhere else."""
-        assert before.term is not None  # noqa: S101
-        assert after.term is not None  # noqa: S101
-        free = sides(before.term, after.term).free
-        pairs = [(a, b) for n, a in enumerate(free) for b in free[n + 1 :] if a.size == b.size]
-        return any(self.same(before, after, Delta(Affine.of(a), Affine.of(b))) for a, b in pairs)
-
-    def counterexample(self, before: Side, after: Side, where: Expr | None) -> dict[str, Any] | None:
-        """Return the point with the fewest numbers at which the sides differ."""
-        assert before.term is not None  # noqa: S101
-        assert after.term is not None  # noqa: S101
-        given = sides(before.term, after.term, where)
-        for point in points(self.meaning, (before.term, after.term), smallest=True):
-            pair = values(given, point)
-            if pair is None or agree(*pair, 0 if where is not None else len(given.free), point.floor):
-                continue
-            inputs = {str(n): point.values[n] for n in self.inputs_of(before, after)}
-            shown = {n: _shown(a) for n, a in inputs.items()} if sum(a.size for a in inputs.values()) <= NUMBERS else {}
-            left, right, at = _worst(given, *pair)
-            return {"sizes": dict(point.sizes), "values": shown, "at": at, "left": left, "right": right}
-        return None
-
-
-def moved_by(formula: f.Formula | None) -> tuple[f.Formula, ...]:
-    """Return by what a formula differentiates."""
-    return tuple(by for n in f.walk((formula,)) if isinstance(n, f.Derivative) for by in n.by)
-
-
-def _shown(array: NDArray[Any]) -> Any:
-    return np.round(np.asarray(array, dtype=float), 4).tolist()
-
-
-def _worst(given: Sides, left: NDArray[Any], right: NDArray[Any]) -> tuple[float, float, dict[str, int]]:
-    if left.shape != right.shape or not left.size:
-        return float("nan"), float("nan"), {}
-    at = np.unravel_index(int(np.argmax(np.nan_to_num(np.abs(left - right), nan=np.inf))), left.shape)
-    letters = {i.hint: int(n) + 1 for i, n in zip(given.free, at, strict=False)} if given.where is None else {}
-    return float(left[at]), float(right[at]), letters
 
 
 def _rounded(left: NDArray[Any], right: NDArray[Any], formula: f.Formula | None) -> bool:
@@ -381,4 +267,5 @@ def judged(chains: Sequence[f.Chain], told: Mapping[str, Told] | None = None, al
     made = Judge(context, Meaning(context))
     for order, chain in enumerate(chains):
         made.chain(order, chain)
+    made.settle()
     return made

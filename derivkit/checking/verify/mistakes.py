@@ -14,7 +14,7 @@ from typing import Any, Literal
 from derivkit.symbolic.notes import formula as f
 
 #: What a row may look at: the letters that are free in the chain, those bound around, and names to differentiate by.
-MOST = 400  # changes tried of one line
+MOST = 1500  # changes tried of one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,8 @@ class Around:
     letters: tuple[str, ...]
     bound: tuple[str, ...] = ()
     matrices: bool = False
+    atoms: tuple[f.Formula, ...] = ()
+    factors: tuple[f.Formula, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,16 @@ _WHOLE = frozenset("place end label letters lower upper spelled op kind subscrip
 Row = Callable[[f.Formula, Around], Iterator[tuple[str, f.Formula, str]]]
 
 
-def changes(formula: f.Formula, letters: tuple[str, ...], matrices: bool = False) -> Iterator[Change]:
+def changes(
+    formula: f.Formula,
+    letters: tuple[str, ...],
+    matrices: bool = False,
+    atoms: tuple[f.Formula, ...] = (),
+    factors: tuple[f.Formula, ...] = (),
+) -> Iterator[Change]:
     """Yield the lines that differ from one in one place, the likeliest mistakes first."""
     for row in ROWS:
-        for cause, made, told in _everywhere(row, formula, Around(letters, matrices=matrices)):
+        for cause, made, told in _everywhere(row, formula, Around(letters, matrices=matrices, atoms=atoms, factors=factors)):
             yield Change(cause, made, told)
 
 
@@ -105,7 +113,7 @@ def _transposes(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formul
         return
     if isinstance(node, f.Transposed):
         yield "transpose", node.base, "a transpose too many"
-    elif isinstance(node, f.Symbol):
+    elif isinstance(node, f.Symbol | f.List | f.Sum):
         yield "transpose", f.Transposed(node, place=node.place, end=node.end), "a transpose is missing"
     elif isinstance(node, f.Product) and len(node.factors) == 2:
         (_, a), (sign, b) = node.factors
@@ -151,6 +159,7 @@ def _dropped(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, 
 def _sums(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
     if isinstance(node, f.Big):
         yield "missing-sum", node.body, "a sum too many"
+        yield from _ranges(node)
         if node.conditions:
             yield "range", replace(node, conditions=()), "the sum leaves out what belongs to it"
     elif isinstance(node, f.Sum | f.Product | f.Quotient | f.Application | f.Indexed):
@@ -159,6 +168,58 @@ def _sums(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str
                 symbol = f.Symbol(name, place=node.place, end=node.place)
                 made = f.Big("sum", (symbol,), None, None, (), node, place=node.place, end=node.end)
                 yield "missing-sum", made, f"a sum over {name} is missing"
+
+
+def _ranges(node: f.Big) -> Iterator[tuple[str, f.Formula, str]]:
+    if isinstance(node.lower, f.Number):
+        for step in (1, -1):
+            begin = replace(node.lower, value=node.lower.value + step, text=str(node.lower.value + step))
+            yield "range", replace(node, lower=begin), f"the sum should begin at {begin.text}"
+    if isinstance(node.upper, f.Sum):
+        yield "range", replace(node, upper=node.upper.terms[0][1]), "the sum ends too early or too late"
+    elif isinstance(node.upper, f.Symbol):
+        at = {"place": node.upper.place, "end": node.upper.end}
+        less = f.Sum((("+", node.upper), ("-", f.Number(Fraction(1), "1", **at))), **at)
+        yield "range", replace(node, upper=less), "the sum ends too late"
+
+
+def _names(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
+    """Yield a line with another name of the document in one place."""
+    if isinstance(node, f.Symbol | f.Indexed | f.Application):
+        for atom in around.atoms:
+            if atom != node:
+                yield "wrong-variable", atom, "one name stands for another"
+
+
+def _missing(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
+    """Yield a line with one factor more: a number, or a name of the document."""
+    if isinstance(node, f.Number | f.List | f.Relation | f.Sign):
+        return
+    at = {"place": node.place, "end": node.end}
+    two = f.Number(Fraction(2), "2", **at)
+    yield "factor", f.Product((("", two), ("", node)), **at), "a factor 2 is missing"
+    yield "factor", f.Quotient(node, two, **at), "a factor 1/2 is missing"
+    for atom in (*around.atoms, *around.factors):
+        yield "factor", f.Product((("", node), ("", atom)), **at), "a factor is missing"
+        if around.matrices:
+            yield "factor", f.Product((("", atom), ("", node)), **at), "a factor is missing"
+            yield "factor", f.Product((("", node), ("odot", atom)), **at), "a factor is missing"
+            yield "factor", f.Product((("", f.Transposed(atom, **at)), ("", node)), **at), "a factor is missing"
+            yield "factor", f.Product((("", node), ("", f.Transposed(atom, **at))), **at), "a factor is missing"
+        else:
+            yield "factor", f.Quotient(node, atom, **at), "a divisor is missing"
+
+
+def _added(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
+    """Yield a line with one term more: a number, or a name of the document."""
+    if isinstance(node, f.List | f.Relation | f.Quotient | f.Big):
+        return
+    at = {"place": node.place, "end": node.end}
+    terms: tuple[tuple[Literal["+", "-"], f.Formula], ...] = node.terms if isinstance(node, f.Sum) else (("+", node),)
+    for atom in (f.Number(Fraction(1), "1", **at), *around.atoms):
+        if atom != node:
+            yield "other", f.Sum((*terms, ("-", atom)), **at), "a term is missing"
+            yield "other", f.Sum((*terms, ("+", atom)), **at), "a term is missing"
 
 
 def _brackets(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
@@ -187,4 +248,4 @@ def _variables(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula
         yield "wrong-variable", replace(node, of=node.by[0], by=(node.of,)), "it is differentiated by the wrong variable"
 
 
-ROWS: tuple[Row, ...] = (_signs, _indices, _transposes, _powers, _sums, _dropped, _brackets, _variables)
+ROWS: tuple[Row, ...] = (_signs, _indices, _transposes, _powers, _sums, _dropped, _brackets, _variables, _names, _added, _missing)

@@ -22,6 +22,7 @@ class Axes:
         self._above: dict[Hashable, Hashable] = {}
         self._told: dict[Hashable, list[Size]] = {}
         self._named: dict[Hashable, Size] = {}
+        self._firsts: list[tuple[Hashable, Size, int]] = []
         self._taken: set[str] = set()
         self._made: dict[Size, Hashable] = {}
         #: The letters that bounds are made of.
@@ -41,8 +42,9 @@ class Axes:
             self._above[b] = a
             self._told.setdefault(a, []).extend(self._told.pop(b, ()))
 
-    def tell(self, axis: Hashable, size: Size) -> None:
-        """Say what a length is called: the bound of a sum over it."""
+    def tell(self, axis: Hashable, size: Size, first: int = 1) -> None:
+        """Say what a length is called: the bound of a sum over it, which begins at ``first``."""
+        self._firsts.append((axis, size, first))
         self._told.setdefault(self.root(axis), []).append(size)
         self.words.update(size.names())
 
@@ -93,6 +95,11 @@ class Axes:
         self._named.clear()
         self._taken.clear()
         self._made.clear()
+
+    def first(self, size: Size) -> int | None:
+        """Return at which number the sums begin, most often, that run over all of a length."""
+        found = [first for axis, told, first in self._firsts if told == size and self._named.get(self.root(axis)) == size]
+        return max(dict.fromkeys(found), key=found.count) if found else None
 
     def _new(self, hint: str) -> Size:
         word, number = f"n_{hint}", 1

@@ -81,6 +81,7 @@ class Context:
     general: set[Key] = field(default_factory=set)
     eyes: set[Key] = field(default_factory=set)
     pairs: dict[Key, list[tuple[object, object]]] = field(default_factory=dict)
+    atoms: dict[int, tuple[Formula, ...]] = field(default_factory=dict)
     hidden: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
     def key(self, symbol: Symbol) -> Key:

@@ -6,7 +6,23 @@ from collections.abc import Mapping, Sequence
 
 from derivkit.symbolic.notes.context import Context
 from derivkit.symbolic.notes.defined import define_names, number_names
-from derivkit.symbolic.notes.formula import Big, Chain, Derivative, Indexed, Number, Symbol, walk
+from derivkit.symbolic.notes.formula import (
+    Application,
+    Big,
+    Chain,
+    Derivative,
+    Formula,
+    Indexed,
+    Indicator,
+    List,
+    Number,
+    Power,
+    Product,
+    Quotient,
+    Sum,
+    Symbol,
+    walk,
+)
 from derivkit.symbolic.notes.lengths import equate, hide, measure
 from derivkit.symbolic.notes.ranks import infer_shapes
 from derivkit.symbolic.notes.spaces import Told
@@ -47,4 +63,18 @@ def read_context(
     infer_shapes(made, chains)
     equate(made)
     made.axes.settle()
+    made.atoms = {order: tuple(atoms_of(made, chain)) for order, chain in enumerate(chains)}
     return made
+
+
+def atoms_of(made: Context, chain: Chain) -> list[Formula]:
+    """Return the names and the calls that a chain is made of, each once."""
+    nodes = list(walk((chain,)))
+    inner = {id(part) for n in nodes if isinstance(n, Indexed) for part in (n.base, *n.subscripts)}
+    inner |= {id(n.function) for n in nodes if isinstance(n, Application)}
+    inner |= {id(part) for n in nodes if isinstance(n, Big) for part in (*n.letters, n.lower, n.upper)}
+    found: list[Formula] = [n for n in nodes if isinstance(n, Symbol | Indexed | Application) and id(n) not in inner]
+    factors = [part for n in nodes if isinstance(n, Product) for _, part in n.factors]
+    factors += [n for n in nodes if isinstance(n, Quotient)] + [n.under for n in nodes if isinstance(n, Quotient)]
+    found += [n for n in factors if isinstance(n, List | Sum | Power | Quotient | Indicator | Derivative)]
+    return list(dict.fromkeys(n for n in found if not (isinstance(n, Symbol) and (n.name == "e" or n.name in made.letters))))

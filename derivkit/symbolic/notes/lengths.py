@@ -54,7 +54,8 @@ def _visit(made: Context, formula: object, scope: dict[str, object], order: int)
 def _visit_big(made: Context, big: Big, scope: dict[str, object], order: int) -> None:
     inner = {**scope, **{s.name: ("bound", id(big), s.name) for s in big.letters}}
     if len(big.letters) == 1 and (size := length(big)) is not None:
-        made.axes.tell(inner[big.letters[0].name], size)
+        first = int(big.lower.value) if isinstance(big.lower, Number) else 1
+        made.axes.tell(inner[big.letters[0].name], size, first)
     for part in (*big.conditions, big.body):
         _visit(made, part, inner, order)
 

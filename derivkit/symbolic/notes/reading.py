@@ -311,10 +311,26 @@ class Reading:
         for word in (w for w in inner.scope if w not in self.scope and w not in own):
             self.scope[word] = inner.scope[word]  # a free letter that was met first in here
         tests = [inner.condition(c) for c in formula.conditions if c.op != "in"]
+        tests += [self.within(formula, indices[0])] if self.is_part(formula, indices[0]) else []
         expr = body.expr
         for test in tests:
             expr = Fn("where", (test, expr, Num(0)))
         return Term(Sum(tuple(indices), expr), body.axes, body.row)
+
+    def is_part(self, big: f.Big, index: Index) -> bool:
+        """Say whether a sum runs over a part of an axis: a known number of its places is left out."""
+        length_of, first = length(big), self.context.axes.first(index.size)
+        if len(big.letters) > 1 or length_of is None or first is None or not isinstance(big.lower, f.Number):
+            return False
+        left = index.size - length_of
+        return left != Size.of(0) and not left.names()
+
+    def within(self, big: f.Big, index: Index) -> Expr:
+        """Return 1 at the places of an axis over which a sum runs, else 0."""
+        first = self.context.axes.first(index.size)
+        assert first is not None  # noqa: S101 - asked for by who calls
+        assert isinstance(big.lower, f.Number)  # noqa: S101
+        return Inside(Affine.of(index) + (first - int(big.lower.value)), length(big) or index.size)
 
     def range_of(self, big: f.Big, name: str) -> Size:
         """Return over how many values a letter of a sum runs: over the axis that it subscripts, else as far as is written."""

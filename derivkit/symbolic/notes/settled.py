@@ -93,12 +93,27 @@ def _one(node: Any, found: _Found) -> Any:
         symbol = _named(node.base)
         known = symbol is not None and symbol.name in found.layers and symbol.label is None
         return _labelled(node.base, node.exponent) if known and _is_label(node.exponent) else node
+    if isinstance(node, f.Product):
+        return _reaching(node)
     if isinstance(node, f.Indexed):
         subscripts = tuple(s for sub in node.subscripts for s in _letters(sub))
         last = subscripts[-1]
         if isinstance(node.base, f.Symbol) and len(subscripts) == 1 and isinstance(last, f.Symbol) and last.name in found.words:
             return replace(node.base, name=f"{node.base.name}_{last.name}", end=node.end)
         return node if subscripts == node.subscripts else replace(node, subscripts=subscripts)
+    return node
+
+
+def _reaching(node: f.Product) -> f.Formula:
+    r"""Let \partial/\partial x before (b - x)^T W (b - x) reach to the end: of a row alone one takes no gradient."""
+    for n, (sign, part) in enumerate(node.factors[:-1]):
+        if not isinstance(part, f.Derivative) or not isinstance(part.of, f.Transposed) or not part.by:
+            continue
+        after = node.factors[n + 1 :]
+        if part.of.place > part.by[-1].place and not any(s for s, _ in after):
+            of = f.Product((("", part.of), *after), place=part.of.place, end=node.end)
+            whole = replace(part, of=of, end=node.end)
+            return replace(node, factors=(*node.factors[:n], (sign, whole))) if n else whole
     return node
 
 
