@@ -42,16 +42,10 @@ _WHOLE = frozenset("place end label letters lower upper spelled op kind subscrip
 Row = Callable[[f.Formula, Around], Iterator[tuple[str, f.Formula, str]]]
 
 
-def changes(
-    formula: f.Formula,
-    letters: tuple[str, ...],
-    matrices: bool = False,
-    atoms: tuple[f.Formula, ...] = (),
-    factors: tuple[f.Formula, ...] = (),
-) -> Iterator[Change]:
+def changes(formula: f.Formula, around: Around, rows: tuple[Row, ...]) -> Iterator[Change]:
     """Yield the lines that differ from one in one place, the likeliest mistakes first."""
-    for row in ROWS:
-        for cause, made, told in _everywhere(row, formula, Around(letters, matrices=matrices, atoms=atoms, factors=factors)):
+    for row in rows:
+        for cause, made, told in _everywhere(row, formula, around):
             yield Change(cause, made, told)
 
 
@@ -248,4 +242,6 @@ def _variables(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula
         yield "wrong-variable", replace(node, of=node.by[0], by=(node.of,)), "it is differentiated by the wrong variable"
 
 
-ROWS: tuple[Row, ...] = (_signs, _indices, _transposes, _powers, _sums, _dropped, _brackets, _variables, _names, _added, _missing)
+ROWS: tuple[Row, ...] = (_signs, _indices, _transposes, _powers, _sums, _dropped, _brackets, _variables)
+#: What only a document's other names mend, tried when nothing else does.
+MISSING: tuple[Row, ...] = (_names, _added, _missing)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from derivkit.checking.verify.findings import Claim
-from derivkit.checking.verify.mistakes import MOST, changes
+from derivkit.checking.verify.mistakes import MISSING, MOST, ROWS, Around, Row, changes
 from derivkit.checking.verify.relations import Sides, agree, points, sides, values
 from derivkit.symbolic.expr import Add, Delta, Expr, Fn, Mul, Name, Num, Pow, Ref, Sum
 from derivkit.symbolic.index import Affine
@@ -37,6 +37,9 @@ ATOMS = 16  # tried as what is missing
 #: Letters of data and weights, of which nobody forgets to say that they are one-hot or symmetric.
 DATA = frozenset("x X w W phi Phi theta z h".split())
 DOUBT = "the sides differ, but derivkit is not sure that it reads them as they are meant"
+
+
+Found = tuple[str, f.Formula | None, str]  # the cause, the corrected right side, and what was done to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,7 @@ def refuted(judge: Judged, claim: Claim, reading: Reading, before: Side, after: 
     if (lack := needs(judge, before, after, where)) is None:
         found = corrected(judge, reading, before, after, where)
         lack = needs_class(judge, before, after, where) if found is None else None
+        found = lost(judge, reading, before, after, where) if found is None and lack is None else found
     if (
         lack is not None
         and lack.endswith("symmetric")
@@ -97,7 +101,12 @@ def refuted(judge: Judged, claim: Claim, reading: Reading, before: Side, after: 
     return replace(claim, status="wrong", cause="other", counterexample=example, message="the sides differ")
 
 
-def is_swapped(judge: Judged, found: tuple[str, f.Formula | None, str] | None) -> bool:
+def apart(reading: Reading) -> Reading:
+    """Return a reading that knows the letters of a chain, and adds none to them."""
+    return Reading(reading.meaning, reading.order, dict(reading.scope))
+
+
+def is_swapped(judge: Judged, found: Found | None) -> bool:
     """Say whether a line has two subscripts in an order in which they stand nowhere else in the document."""
     if found is None or found[0] != "index-swapped" or judge.context.matrices:
         return False
@@ -108,7 +117,7 @@ def is_swapped(judge: Judged, found: tuple[str, f.Formula | None, str] | None) -
 def strangers(judge: Judged, reading: Reading, before: Side, after: Side) -> list[Name]:
     """Return the names on the right of which the left says nothing: their author knows more than the document says."""
     parts = [p for n in f.walk((before.formula,)) if isinstance(n, f.Derivative) for p in (n.of, *n.by)]
-    known = set(judge.inputs_of(before, *(judge.side(reading, part) for part in parts)))
+    known = set(judge.inputs_of(before, *(judge.side(apart(reading), part) for part in parts)))
     return [n for n in judge.inputs_of(after) if n not in known]
 
 
@@ -146,20 +155,27 @@ def needs_class(judge: Judged, before: Side, after: Side, where: Expr | None) ->
 
 
 def corrected(
-    judge: Judged, reading: Reading, before: Side, after: Side, where: Expr | None
-) -> tuple[str, f.Formula | None, str] | None:  # fmt: skip
-    """Return the cause, the corrected right side, and what was done to it."""
+    judge: Judged, reading: Reading, before: Side, after: Side, where: Expr | None, rows: tuple[Row, ...] = ROWS
+) -> Found | None:
+    """Return the single change that mends a line."""
     started = time.monotonic()
-    letters = tuple(reading.scope)
+    around = Around(tuple(reading.scope), (), judge.context.matrices, *atoms(judge, reading.order))
     assert after.formula is not None  # noqa: S101 - there is a term
-    for change in islice(changes(after.formula, letters, judge.context.matrices, *atoms(judge, reading.order)), MOST):
+    for change in islice(changes(after.formula, around, rows), MOST):
         if time.monotonic() - started > SECONDS:
             return None
-        made = judge.side(Reading(judge.meaning, reading.order, dict(reading.scope)), change.formula)
+        made = judge.side(apart(reading), change.formula)
         if made.term is not None and judge.same(before, made, where):
             return change.cause, change.formula, change.told
-    if (lost := cut(judge, before, after, where)) is not None:
-        return lost
+    return None
+
+
+def lost(judge: Judged, reading: Reading, before: Side, after: Side, where: Expr | None) -> Found | None:
+    """Return what a line lacks of the names of the document, or of its left side."""
+    if (found := corrected(judge, reading, before, after, where, MISSING)) is not None:
+        return found
+    if (gone := cut(judge, before, after, where)) is not None:
+        return gone
     if (told := ratio(judge, before, after, where)) is not None:
         return "factor", None, told
     if before.term is not None and after.term is not None and is_diagonal(judge, before, after):
