@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from derivkit.symbolic.index import Size
 from derivkit.symbolic.notes.context import Context, Stated
-from derivkit.symbolic.notes.formula import Application, Big, Chain, Formula, Indexed, Symbol, walk
+from derivkit.symbolic.notes.formula import Application, Big, Chain, Formula, Indexed, Number, Symbol, walk
 from derivkit.symbolic.notes.sizes import size_of
 
 #: Letters that with two subscripts are one where those are equal, and nothing else: Kronecker's, the identity's.

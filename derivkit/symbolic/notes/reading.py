@@ -11,6 +11,7 @@ from derivkit.symbolic.expr import (
     Delta,
     Expr,
     Fn,
+    Inside,
     Name,
     Num,
     Ref,
