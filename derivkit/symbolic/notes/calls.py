@@ -32,6 +32,8 @@ ELEMENTWISE = {
     "sign": "sign",
 }
 #: Functions of a row, likewise.
+#: Functions that may say below which letters run over their argument: inv_{ij}(A_ik B_kj).
+_BINDING = {"inv": "inv", "det": "det", "logdet": "logdet", "softmax": "softmax", "logsumexp": "logsumexp"}
 ROWS = {"softmax": "softmax", "Softmax": "softmax", "SoftMax": "softmax"}
 
 
@@ -73,6 +75,8 @@ def applied(reading: Reads, formula: f.Application) -> Term:
     symbol, subscripts = subscripts_of(function)
     word = "" if symbol is None else reading.context.key(symbol)
     stated = reading.context.definition(word, reading.order)
+    if symbol is not None and stated is None and len(formula.arguments) == 1 and symbol.name in _BINDING and subscripts:
+        return language.bound(reading, _BINDING[symbol.name], subscripts, formula.arguments[0])
     if word in reading.context.functions and stated is not None and reading.context.is_call(formula):
         return called(reading, stated, subscripts, formula)
     if symbol is not None and stated is None and symbol.name in MATRIX and len(formula.arguments) == 1:

@@ -16,6 +16,7 @@ from derivkit.symbolic.notes.formula import (
     Number,
     Power,
     Product,
+    ProductSign,
     Quotient,
     Relation,
     Sum,
@@ -31,6 +32,7 @@ Key = str
 MATRIX = frozenset("tr Tr trace Trace det diag logdet".split())
 #: Relations that define what stands on their left.
 DEFINING = frozenset({"=", ":=", "=="})
+LONGEST_PART = 6  # factors that have one name
 #: What is no name nor number: where it is the right side of a definition it may be read as the name.
 WHOLE = (Sum, Product, Quotient, Big, Application, Power, Transposed, Bracketed)
 
@@ -123,6 +125,19 @@ class Context:
         """Return the definition of which this is the right side, letter by letter: of z = W x, in y = f(W x)."""
         stated = self.rights.get(formula)
         return stated if stated is not None and self.definition(stated.key, order) is stated else None
+
+    def named_factors(self, formula: Product) -> tuple[tuple[ProductSign, Formula], ...]:
+        """Return the factors of a product, those that the document names as one in one: of A^T X w, X w."""
+        factors = formula.factors
+        for many in range(min(len(factors) - 1, LONGEST_PART) if self.rights else 0, 1, -1):
+            for start in range(len(factors) - many + 1):
+                run = factors[start : start + many]
+                if any(sign for sign, _ in run[1:]):
+                    continue
+                part = Product((("", run[0][1]), *run[1:]), place=run[0][1].place, end=run[-1][1].end)
+                if part in self.rights:
+                    return (*factors[:start], (run[0][0], part), *factors[start + many :])
+        return factors
 
     def knows(self, key: Key, order: int) -> bool:
         """Say whether the document uses a letter as a name of its own."""

@@ -10,6 +10,7 @@ from derivkit.symbolic.index import Index
 from derivkit.symbolic.notes import formula as f
 from derivkit.symbolic.notes.context import Context
 from derivkit.symbolic.notes.gather import read_context
+from derivkit.symbolic.notes.lengths import equate
 from derivkit.symbolic.notes.meaning import Meaning
 from derivkit.symbolic.notes.reading import Reading
 from derivkit.symbolic.notes.spaces import Told
@@ -26,13 +27,20 @@ def read_fitted(
     The document is read again and again; wherever two lengths do not fit of which one is made up, they are made one.
     """
     context = read_context(chains, told, alike)
+    _fit(context, chains)
+    equate(context)
+    context.axes.renew()
+    _fit(context, chains)
+    return context
+
+
+def _fit(context: Context, chains: Sequence[f.Chain]) -> None:
     for _ in range(_PASSES):
         meaning = Meaning(context)
         found = [_joined(meaning, order, chain) for order, chain in enumerate(chains)]
         if not any([_told(meaning), *found]):
             break
         context.axes.renew()
-    return context
 
 
 def _joined(meaning: Meaning, order: int, chain: f.Chain) -> bool:

@@ -23,7 +23,7 @@ from derivkit.symbolic.notes.formula import (
     Symbol,
     walk,
 )
-from derivkit.symbolic.notes.lengths import equate, hide, measure
+from derivkit.symbolic.notes.lengths import hide, measure
 from derivkit.symbolic.notes.ranks import infer_shapes
 from derivkit.symbolic.notes.spaces import Told
 
@@ -61,7 +61,6 @@ def read_context(
     hide(made, chains)
     made.axes.settle()
     infer_shapes(made, chains)
-    equate(made)
     made.axes.settle()
     made.atoms = {order: tuple(atoms_of(made, chain)) for order, chain in enumerate(chains)}
     return made

@@ -84,6 +84,25 @@ def lowered(
     return Term(made, tuple(Index("i", Size.of(1)) if a is None else a for a in axes))
 
 
+def bound(reading: Reads, function: str, letters: Sequence[f.Formula], argument: f.Formula) -> Term:
+    """Return a function of the array whose entry at some letters is the argument."""
+    inner = reading.nested()
+    axes = []
+    for letter in letters:
+        if not isinstance(letter, f.Symbol):
+            raise unclear("a function that says below over what it runs, but by no letter")
+        found = (reading.axis_of(n, letter.name) for n in f.walk(argument) if isinstance(n, f.Indexed | f.Application))
+        size = next((s for s in found if s is not None), None)
+        if size is None:
+            raise unclear("a function of an array, and no index that runs over it")
+        inner.scope[letter.name] = inner.binders[letter.name] = index = Index(letter.name, size)
+        axes.append(index)
+    made = inner.term(argument)
+    if made.axes:
+        raise unclear("a function of an array of arrays")
+    return lowered(function, ["x_0"], [Term(made.expr, tuple(axes))], (), {})
+
+
 def _refuse_entry(function: str, term: Term) -> None:
     """Refuse a function of arrays at an entry: of Σ over what, mean(x_i) does not say."""
     if function not in ELEMENTWISE and not term.axes and term.expr.free:

@@ -91,7 +91,7 @@ def equate(made: Context) -> None:
     """Take δ_ij for Kronecker's where its letters run over one length wherever it stands, else for an array of the document."""
     for key, pairs in made.pairs.items():
         known = [(a, b) for a, b in pairs if made.axes.has(a) and made.axes.has(b)]
-        if all(made.axes.root(a) == made.axes.root(b) for a, b in known):
+        if all(made.axes.size(a) == made.axes.size(b) for a, b in known):
             made.eyes.add(key)
             for a, b in pairs:
                 made.axes.join(a, b)

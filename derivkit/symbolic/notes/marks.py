@@ -92,6 +92,8 @@ def paired(tokens: list[Token]) -> list[Token]:
         alone = found[i].kind == "lbrace" and found[i + 1].kind == "rel" and found[i + 2].kind == "rbrace"
         if alone and found[i - 1].kind not in ("_", "^"):
             drop.update((i, i + 2))
+        elif found[i].kind == "lbrace" and found[i + 1].kind == "rbrace" and found[i + 2].kind == "op":
+            drop.update((i, i + 1))  # {}+ b: an empty group makes the sign one between two terms
     for i in range(1, len(found) - 1):  # n{+}1: braces that only change the space around a sign
         if found[i].kind in ("op", "rel") and found[i - 1].kind == "lbrace" and found[i + 1].kind == "rbrace":
             scripted = i > 1 and found[i - 2].kind in ("_", "^")

@@ -68,6 +68,7 @@ class Reads(Protocol):
     meaning: Meaning
     order: int
     scope: dict[str, Index]
+    binders: dict[str, object]
     parameters: dict[str, Parameter]
 
     @property
@@ -79,6 +80,12 @@ class Reads(Protocol):
 
     def term(self, formula: f.Formula) -> Term:
         """Return what a formula means."""
+
+    def nested(self) -> Reads:
+        """Return a reading of a part of this chain, which may bind letters of its own."""
+
+    def axis_of(self, node: f.Indexed | f.Application, name: str) -> Size | None:
+        """Return the length of the axis that a letter subscripts in a name."""
 
     def is_position(self, formula: f.Formula) -> bool:
         """Say whether this is a letter that subscripts something, or one more or less than such a letter."""

@@ -64,6 +64,10 @@ class Reading:
         """Return a reading of another chain, which knows none of the letters of this one."""
         return Reading(self.meaning, order)
 
+    def nested(self) -> Reading:
+        """Return a reading of a part of this chain, which may bind letters of its own."""
+        return Reading(self.meaning, self.order, dict(self.scope), dict(self.binders), self.parameters)
+
     # -- the nodes -------------------------------------------------------------------------------------------------------
 
     def term(self, formula: f.Formula) -> Term:
@@ -262,7 +266,7 @@ class Reading:
 
     def product(self, formula: f.Product) -> Term:
         """Return a product, from the left."""
-        (_, first), *others = formula.factors
+        (_, first), *others = formula.factors if self.parameters else self.context.named_factors(formula)
         made = self.term(first)
         for sign, factor in others:
             made = times(made, sign, self.term(factor))
@@ -300,7 +304,7 @@ class Reading:
             raise unclear(f"a {formula.op} over letters")
         if not formula.letters:
             raise unclear("a sum that does not say over what")
-        inner = Reading(self.meaning, self.order, dict(self.scope), dict(self.binders), self.parameters)
+        inner = self.nested()
         indices = []
         for symbol in formula.letters:
             inner.scope.pop(symbol.name, None)

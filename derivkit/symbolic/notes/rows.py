@@ -119,8 +119,6 @@ def _rows(tokens: list[Token]) -> list[Row]:
 def _trimmed(row: Row) -> Row:
     """Drop spaces in front, and spaces and full stops behind."""
     lead = next(i for i, t in enumerate(row.tokens) if t.kind != "quad")
-    if [t.kind for t in row.tokens[lead : lead + 3]] == ["lbrace", "rbrace", "op"]:
-        lead += 2  # {}+ b: an empty group makes the sign one between two terms
     tokens = row.tokens[lead:]
     while tokens and tokens[-1].kind in (".", "quad"):
         tokens.pop()

@@ -31,6 +31,7 @@ _OPEN = re.compile(
 _TEXT = re.compile(r"\\(?:text[a-z]*|mbox|hbox|intertext)\s*\{")
 _CLOSERS = {"round": r"\)", "square": r"\]", "ticked": "`$", "role": "`"}
 _ELEMENTS = {"<math>": "</math>", "[latex]": "[/latex]", "[math]": "[/math]"}
+_SIGN = re.compile(r"\s*(?:\\(?:times|cdot|partial|nabla|odot|otimes|circ|pm|to|top|sum|prod|in)|[-+=*/<>])\s*")  # 3 $\times$ 4
 _BLANK = re.compile(r"\n[ \t]*\n")
 _PROSE_RUN = re.compile(r"(?<![A-Za-z\\{_^])[A-Za-z]{2,}[,.]? +[A-Za-z]{2,}(?![A-Za-z{_^(])")
 _LONGEST = 20_000
@@ -89,7 +90,7 @@ def scan(text: str, latex: bool) -> Iterator[Found]:
             at = opened.end()
             continue
         at, formula = found
-        if formula is not None:
+        if formula is not None and not _SIGN.fullmatch(text, formula.start, formula.end):
             yield formula._replace(opens=opened.start(), over=at)
 
 

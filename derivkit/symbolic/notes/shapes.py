@@ -9,7 +9,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from derivkit.symbolic.notes import formula as f
+from derivkit.symbolic.notes import language
 from derivkit.symbolic.notes.context import Context, subscripts_of
+from derivkit.symbolic.ops import ELEMENTWISE as LANGUAGE
 
 #: What it costs that two things do not conform, that a number is added to an array, that a row is written as a column.
 HARD, BROADCAST, ODD, ROW = 100, 12, 5, 2
@@ -260,6 +262,11 @@ class Shapes:
         if isinstance(node.function, f.Power):
             base = subscripts_of(node.function.base)[0]
             known = base is not None and (self.context.key(base) in self.ranks)
+        if not known and symbol is not None and (op := language.known(symbol.name, len(arguments))) is not None:
+            if op in ("sum", "mean") and len(arguments) == 1:
+                return NUMBER
+            if op not in LANGUAGE and op not in ("softmax", "log_softmax"):
+                return None
         if not known:
             return arguments[0] if len(arguments) == 1 else None
         stated = self.context.definition(word, 0)

@@ -98,7 +98,7 @@ PROSE = set("and or if for where otherwise when with then else since while thus 
 #: Words that are a remark where they stand in ``\text{...}``.
 REMARKS = PROSE | set("from by using note such st given as with is are on the to of in because see via i.e e.g subject".split())
 #: Words below or above a letter that are a part of its name.
-LABEL_WORDS = WORDS | set(
+LABEL_WORDS = (WORDS - {"ln", "lg", "tr", "sg"}) | set(
     """max min in out new old true pred opt avg tot ref reg train test val init final last next prev best data model gt obs err
     hid inp act lin res rec img cls ctx enc dec src tgt dst pos neg real fake gen disc body head tail left right top bottom fc
     conv emb attn ffn mlp total error""".split()

@@ -89,7 +89,7 @@ def kind_of(relation: Relation) -> tuple[str, Told] | None:
     if relation.op == "in" and whole and (told := space(relation.right)) is not None:
         return spelled(relation.left), told
     if relation.op in ("in", "=") and bits(relation.right):
-        return None if symbol is None else (spelled(symbol), Told("onehot"))
+        return None if symbol is None else (spelled(symbol), Told("mask" if whole and relation.op == "in" else "onehot"))
     left, right = relation.left, relation.right
     if relation.op == "=" and isinstance(left, Big) and left.op == "sum" and isinstance(right, Number) and right.value == 1:
         symbol, _ = subscripts_of(left.body)
