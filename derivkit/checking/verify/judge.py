@@ -38,6 +38,7 @@ class Judge:
 
     context: Context
     meaning: Meaning
+    chains: tuple[f.Chain, ...] = ()
     claims: list[Claim] = field(default_factory=list)
     proved: list[frozenset[Name]] = field(default_factory=list)
     doubts: dict[int, frozenset[Name]] = field(default_factory=dict)
@@ -176,6 +177,12 @@ class Judge:
             return replace(claim, message=before.why or "no point was found at which both sides have a value")
         return refuted(self, claim, reading, before, after, where, proved)
 
+    def is_forced(self, order: int, word: str) -> bool:
+        """Say whether a matrix is square only because one line asks for it: that line then has its shapes wrong."""
+        others = [replace(c, links=()) if n == order else c for n, c in enumerate(self.chains)]
+        axes = read_fitted(others, self.context.told, self.context.aliases).axes
+        return axes.size(("axis", word, 0)) != axes.size(("axis", word, 1))
+
     def struck(self, side: Side) -> tuple[str, ...]:
         """Return what was taken for a number where its author struck it out."""
         found = [n for n in f.walk((side.formula,)) if isinstance(n, f.Struck)]
@@ -264,7 +271,7 @@ def factor_of(formula: Any, word: str) -> Any:
 def judged(chains: Sequence[f.Chain], told: Mapping[str, Told] | None = None, alike: Mapping[str, str] | None = None) -> Judge:
     """Return the judge of a document's chains, with a claim for each of their relations."""
     context = read_fitted(chains, told, alike)
-    made = Judge(context, Meaning(context))
+    made = Judge(context, Meaning(context), tuple(chains))
     for order, chain in enumerate(chains):
         made.chain(order, chain)
     made.settle()

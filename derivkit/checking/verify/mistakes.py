@@ -105,6 +105,11 @@ def _indices(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, 
 def _transposes(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
     if not around.matrices:
         return
+    if isinstance(node, f.Application) and len(node.arguments) == 1:
+        left = f.Transposed(node.function, place=node.place, end=node.place)
+        inner = f.List(node.arguments, place=node.place, end=node.end)
+        made = f.Product((("", left), ("", inner)), place=node.place, end=node.end)
+        yield "transpose", made, "a transpose is missing"
     if isinstance(node, f.Transposed):
         yield "transpose", node.base, "a transpose too many"
     elif isinstance(node, f.Symbol | f.List | f.Sum):
@@ -200,8 +205,14 @@ def _missing(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, 
             yield "factor", f.Product((("", node), ("odot", atom)), **at), "a factor is missing"
             yield "factor", f.Product((("", f.Transposed(atom, **at)), ("", node)), **at), "a factor is missing"
             yield "factor", f.Product((("", node), ("", f.Transposed(atom, **at))), **at), "a factor is missing"
-        else:
-            yield "factor", f.Quotient(node, atom, **at), "a divisor is missing"
+
+
+def _divisors(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
+    """Yield a line with one divisor more, of the document's names and factors."""
+    if isinstance(node, f.Number | f.List | f.Relation | f.Sign) or around.matrices:
+        return
+    for atom in (*around.atoms, *around.factors):
+        yield "factor", f.Quotient(node, atom, place=node.place, end=node.end), "a divisor is missing"
 
 
 def _added(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula, str]]:
@@ -244,4 +255,4 @@ def _variables(node: f.Formula, around: Around) -> Iterator[tuple[str, f.Formula
 
 ROWS: tuple[Row, ...] = (_signs, _indices, _transposes, _powers, _sums, _dropped, _brackets, _variables)
 #: What only a document's other names mend, tried when nothing else does.
-MISSING: tuple[Row, ...] = (_names, _added, _missing)
+MISSING: tuple[Row, ...] = (_missing, _added, _names, _divisors)

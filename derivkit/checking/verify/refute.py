@@ -68,6 +68,9 @@ class Judged(Protocol):
     def inputs_of(self, *given: Side) -> list[Name]:
         """Return the inputs that some terms are made of."""
 
+    def is_forced(self, order: int, word: str) -> bool:
+        """Say whether a matrix is square only because one line asks for it."""
+
     def struck(self, side: Side) -> tuple[str, ...]:
         """Return what was taken for a number where its author struck it out."""
 
@@ -79,12 +82,10 @@ def refuted(judge: Judged, claim: Claim, reading: Reading, before: Side, after: 
         found = corrected(judge, reading, before, after, where)
         lack = needs_class(judge, before, after, where) if found is None else None
         found = lost(judge, reading, before, after, where) if found is None and lack is None else found
-    if (
-        lack is not None
-        and lack.endswith("symmetric")
-        and is_swapped(judge, found := corrected(judge, reading, before, after, where))
-    ):
-        lack = None
+    if lack is not None and lack.endswith("symmetric"):
+        found = corrected(judge, reading, before, after, where)
+        forced = judge.is_forced(reading.order, lack.partition(" ")[0])
+        lack = None if is_swapped(judge, found) or (forced and found is not None) else lack
     if lack is not None:
         lacks = judge.struck(after) or (lack,)
         return replace(claim, status="right_if", needs=lacks, message="right if " + " and ".join(lacks))
@@ -145,7 +146,7 @@ def needs_class(judge: Judged, before: Side, after: Side, where: Expr | None) ->
     free = sides(before.term, after.term).free
     for name in judge.inputs_of(before, after):
         kind, shape = judge.meaning.inputs[name]
-        if len(shape) != 1 or kind not in ("onehot", "simplex", "real"):
+        if len(shape) != 1 or kind not in ("onehot", "simplex", "real") or str(name) in DATA:
             continue
         for index in (i for i in free if i.size == shape[0]):
             here = Fn("equal", (Ref(name, (Affine.of(index),)), Num(1)))

@@ -9,6 +9,7 @@ from derivkit.symbolic.notes.defined import define_names, number_names
 from derivkit.symbolic.notes.formula import (
     Application,
     Big,
+    Bracketed,
     Chain,
     Derivative,
     Formula,
@@ -70,6 +71,7 @@ def atoms_of(made: Context, chain: Chain) -> list[Formula]:
     """Return the names and the calls that a chain is made of, each once."""
     nodes = list(walk((chain,)))
     inner = {id(part) for n in nodes if isinstance(n, Indexed) for part in (n.base, *n.subscripts)}
+    inner |= {id(n.order) for n in nodes if isinstance(n, Bracketed)}
     inner |= {id(n.function) for n in nodes if isinstance(n, Application)}
     inner |= {id(part) for n in nodes if isinstance(n, Big) for part in (*n.letters, n.lower, n.upper)}
     found: list[Formula] = [n for n in nodes if isinstance(n, Symbol | Indexed | Application) and id(n) not in inner]
