@@ -28,7 +28,7 @@ from derivkit.symbolic.parse.syntax import Place
 from derivkit.symbolic.render.signs import LETTERS
 from derivkit.symbolic.render.written import _PRODUCTS, _RELATIONS, _WRITERS, DEEPEST, mathml
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parent / "golden" / "documents"
 EVIL = "<script>alert(1)</script>&\"'\x1b[31m\u202e\x00\ud800"
 
 
@@ -44,7 +44,7 @@ def one(**fields: object) -> Verification:
 @pytest.mark.parametrize("name", ["homework", "course"])
 def test_the_page_reads_as_it_did(name: str, update_golden: bool) -> None:
     shown = str({"homework": HOMEWORK, "course": COURSE}[name]) + "\n"
-    path = GOLDEN / f"verify_{name}.txt"
+    path = GOLDEN / f"{name}.txt"
     if update_golden:
         path.write_text(shown, encoding="utf-8")
     assert shown == path.read_text(encoding="utf-8")
