@@ -84,9 +84,13 @@ def close(a: Array, b: Array) -> bool:
     """Return whether two arrays have one shape and the same entries, but for rounding."""
     if a.shape != b.shape or not np.all(np.isfinite(a)):
         return False
-    size = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
-    allowed = TOLERANCE * np.maximum(np.abs(a), np.abs(b)) + 1e-2 * TOLERANCE * size
-    return bool(np.all(np.abs(a - b) <= allowed))
+    return bool(np.all(np.abs(a - b) <= tolerated(np.maximum(np.abs(a), np.abs(b)))))
+
+
+def tolerated(a: Array) -> Array:
+    """Return what each entry may be off by."""
+    size = np.abs(a)
+    return np.asarray(TOLERANCE * size + 1e-2 * TOLERANCE * np.max(size, initial=0.0))
 
 
 def off(a: Array, b: Array) -> float:
