@@ -356,6 +356,9 @@ def _report_undecided(task: Task, unclear: Sequence[Measured]) -> Report:
 def _report_kink(task: Task, measured: Measured, found: tuple[float, float]) -> Report:
     line, worst = measured
     moving = tuple(k for k, u in enumerate(line.direction) if np.any(u))
+    if found[0] > found[1]:
+        summary = "f has a kink here and is not finite around: whether the claim is one of its slopes cannot be told"
+        return _report(task, ok=False, undecided=True, diagnosis="undecided", worst=worst, summary=summary, blame=moving)
     summary = "f has a kink here, and the claim is no slope of any point around"
     low, high = (worst.claimed + off for off in found)
     evidence = (

@@ -15,7 +15,19 @@ import numpy as np
 from derivkit.checking.report import UNDECIDED, Entry, Report
 from derivkit.checking.verify.conditions import conditions
 from derivkit.checking.verify.corruptions import cause
-from derivkit.checking.verify.samples import Case, Formula, Sample, close, decides, drawn, elsewhere, off, sampled, telling, tolerated
+from derivkit.checking.verify.samples import (
+    Case,
+    Formula,
+    Sample,
+    close,
+    decides,
+    drawn,
+    elsewhere,
+    off,
+    sampled,
+    telling,
+    tolerated,
+)
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import Layout, axis_order, read_layout
 from derivkit.symbolic.derive import derive
@@ -200,12 +212,10 @@ def _entries(name: str, sample: Sample) -> Iterator[Entry]:
         return
     gap = np.abs(np.asarray(sample.claim - sample.truth, dtype=float))
     gap = np.where(np.isnan(gap), np.inf, gap)
-    order = np.argsort(-gap, axis=None, kind="stable")
-    allowed = tolerated(sample.truth)
-    for flat in order[:5]:
+    wrong = np.flatnonzero(gap > tolerated(sample.truth))
+    for flat in wrong[np.argsort(-gap.ravel()[wrong], kind="stable")][:5]:
         at = tuple(int(i) for i in np.unravel_index(int(flat), gap.shape))
-        if gap[at] > allowed.flat[flat]:
-            yield Entry(name, at, float(sample.claim[at]), float(sample.truth[at]), 1e-9 * abs(float(sample.truth[at])))
+        yield Entry(name, at, float(sample.claim[at]), float(sample.truth[at]), 1e-9 * abs(float(sample.truth[at])))
 
 
 def _counterexample(sample: Sample) -> Iterator[str]:
