@@ -245,6 +245,12 @@ def test_a_name_without_a_result_may_be_asked_for():
     assert d.verify("W2.T @ (y - t)", wrt="h")
 
 
+@pytest.mark.parametrize("claim", ["2*x + x[5]", "2*x + x[7]**2", "2*x + sum(x[9:])", "2*x + x[30]"])
+def test_what_is_read_far_along_an_axis_is_looked_at_there(claim):
+    report = dk.derive("x: N\nE = sum(x**2)", "x").verify(claim)
+    assert report.verdict == "wrong"
+
+
 @pytest.mark.parametrize("claim", ["2.000000003*x", "2*x + 0.00000003*x**3"])
 def test_what_is_wrong_has_a_counterexample_however_little_it_is_off(claim):
     report = dk.derive("x: N\nE = sum(x**2)", "x", check=False).verify(claim)
