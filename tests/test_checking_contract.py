@@ -111,10 +111,12 @@ PUSHED = {
     "writes into the tangent": (lambda x_dot, x: np.multiply(x_dot, np.cos(x), out=x_dot), "mutates-input"),
     "writes into the argument": (lambda x_dot, x: np.multiply(x_dot, np.cos(x), out=x), "mutates-input"),
     "one buffer": (_kept(), "aliasing"),
+    "not finite": (lambda x_dot, x: x_dot * np.cos(x) / np.where(x > 0, 1.0, 0.0), "non-finite"),
     "memory order": (lambda x_dot, x: (x_dot.ravel(order="K") * np.cos(x).ravel()).reshape(x.shape), "layout"),
 }
 
 
+@pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize(("pushed", "code"), PUSHED.values(), ids=PUSHED)
 def test_a_pushforward_keeps_its_contract(pushed, code):
     report = check_jvp(np.sin, pushed, X34.copy())

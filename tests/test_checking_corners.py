@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -71,6 +72,53 @@ def test_float16_alone_is_measured_as_it_is() -> None:
     report = dk.check_gradient(f, lambda x: 2 * x, x)
     assert report.ok or report.undecided
     assert not dk.check_gradient(f, lambda x: -2 * x, x)
+
+
+def test_float16_and_float32_must_say_the_same() -> None:
+    x = X.astype(np.float16)
+
+    def narrow(x: np.ndarray) -> bool:
+        return bool(x.dtype == np.float16)
+
+    report = dk.check_gradient(lambda x: np.sum(x * x), lambda x: 4 * x if narrow(x) else 2 * x, x)
+    assert report.undecided
+    assert "in the precision given" in report.summary
+    assert dk.check_gradient(lambda x: np.sum(x * x), lambda x: 2 * x if narrow(x) else x[:2], x).diagnosis == "shape"
+
+
+def _refused(x: np.ndarray, wrong: bool) -> np.ndarray:
+    if wrong:
+        raise TypeError("float32 only")
+    return 2 * x
+
+
+#: name: a function of float32 whose float64 self cannot speak for it, and its gradient 2x.
+UNLIKE: dict[str, tuple[Callable[[np.ndarray], object], Callable[[np.ndarray], np.ndarray]]] = {
+    "another value": (lambda x: np.sum(x * x) * (2 if x.dtype == np.float64 else 1), lambda x: 2 * x),
+    "another shape": (lambda x: np.sum(x * x, keepdims=x.dtype == np.float64), lambda x: 2 * x),
+    "the claim takes float32 only": (lambda x: np.sum(x * x), lambda x: _refused(x, x.dtype == np.float64)),
+    "the claim takes numbers of float32 only": (lambda x: np.sum(x * x), lambda x: _refused(x, np.any(x != np.float32(x)))),
+}
+
+
+@pytest.mark.parametrize(("f", "grad"), UNLIKE.values(), ids=UNLIKE)
+def test_float32_is_judged_where_float64_is_another_function(
+    f: Callable[[np.ndarray], object], grad: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    x = X.astype(np.float32)
+    assert dk.check_gradient(f, grad, x).ok
+    assert dk.check_gradient(f, lambda x: 3 * grad(x), x).diagnosis == "scale:3"
+
+
+def test_what_has_no_signature_has_names_for_its_arguments() -> None:
+    report = dk.check_gradient(math.hypot, lambda x, y: (x / math.hypot(x, y), 2 * y / math.hypot(x, y)), 3.0, 4.0)
+    assert report.summary.startswith("args[1]'s gradient is 2 times the true one")
+
+
+def test_an_argument_that_cannot_be_spelled_is_named_in_the_reproduction() -> None:
+    report = dk.check_gradient(lambda x, rest: np.sum(x * x), lambda x, rest: (4 * x, None), X, object())
+    assert report.diagnosis == "scale:2"
+    assert report.reproduce.startswith("derivkit.check_gradient(f, grad, *args")
 
 
 def test_float16_with_a_vjp_a_jvp_and_a_jacobian() -> None:

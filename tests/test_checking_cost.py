@@ -132,3 +132,35 @@ def test_no_check_calls_f_more_than_500_times(name):
     report = check(counted, claim, x)
     assert report.evaluations == calls["f"] <= 500
     assert report.verdict not in (never, "undecided"), str(report)
+
+
+@pytest.mark.parametrize("n", [40, 130])
+def test_a_large_jacobian_is_named_by_two_calls_for_each_column(n):
+    B, x = A[:n, :n], ZEROS[:n] + 0.5
+    report = check_jacobian(lambda x: np.tanh(B @ x), lambda x: ((1 - np.tanh(B @ x) ** 2)[:, None] * B).T, x)
+    assert report.diagnosis == "transpose"
+    assert report.evaluations <= 2 * n + 50
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_granted_tolerance_is_a_share_of_the_gradients_norm_and_only_relaxes(seed):
+    rng = np.random.default_rng(seed)
+    x, W = rng.normal(size=(n := int(rng.integers(3, 30)))), rng.normal(size=(4, n)) / np.sqrt(n)  # no saturated tanh
+    signs = [rng.choice([-1.0, 1.0], a.shape) for a in (x, W)]
+
+    def f(x, W):
+        return float(np.sum(np.tanh(W @ x)))
+
+    def off(share, signs):
+        def grad(x, W):
+            s = 1 - np.tanh(W @ x) ** 2
+            return tuple(g * (1 + share * e) for g, e in zip((W.T @ s, np.outer(s, x)), signs, strict=True))
+
+        return grad
+
+    for each in (signs, [1.0, 1.0]):  # every leaf and entry is off by as much, this way and that or all one way
+        assert check_gradient(f, off(5e-4, each), x, W, seed=seed, rtol=1e-3).ok
+        assert check_gradient(f, off(5e-3, each), x, W, seed=seed, rtol=1e-3).verdict == "wrong"
+    for share in (0.0, 3e-9, 1e-8):  # what is right without it is right with it
+        if check_gradient(f, off(share, signs), x, W, seed=seed).ok:
+            assert all(check_gradient(f, off(share, signs), x, W, seed=seed, rtol=rtol).ok for rtol in (1e-15, 1e-9, 1e-7, 0.5))

@@ -87,3 +87,19 @@ def test_what_a_right_verdict_cannot_see_is_said():
     report = check_gradient(lambda x: 1e11 + float(np.sum(x**2)), lambda x: 2 * x, X4)
     assert report.undecided or "too coarse here to show a fault smaller than" in str(report)
     assert "too coarse" not in str(check_gradient(lambda x: float(np.sum(x**2)), lambda x: 2 * x, X4))
+
+
+def test_the_fault_of_a_leaf_beside_a_fast_sine_is_that_leaf_s():
+    def f(x, y):
+        return float(np.sum(np.sin(3000 * x)) + np.sum(y**2))
+
+    report = check_gradient(f, lambda x, y: (3000 * np.cos(3000 * x), 4 * y), X4, X4)
+    assert (report.diagnosis, report.blame) == ("scale:2", (1,))
+
+
+def test_an_entry_whose_square_leaves_the_floats_is_the_worst():
+    with warnings.catch_warnings(), np.errstate(all="warn"):
+        warnings.simplefilter("error")
+        report = check_gradient(lambda x: float(np.sum(x**2)), lambda x: np.append(1e200, 2 * x[1:]), X4)
+    assert not report.ok
+    assert report.entries[0].index == (0,)

@@ -87,3 +87,9 @@ def test_a_long_report_keeps_to_its_lines_and_its_numbers():
     assert "wrong" in repr(report)
     with pytest.raises(AssertionError):
         Report(True, diagnosis="scale:2")
+
+
+def test_a_large_symmetric_matrix_counted_by_one_triangle_is_named():
+    half = RNG.normal(size=(60, 60))
+    report = check_gradient(lambda a: float(np.sum(a**2)) / 2, lambda a: a + a.T - np.diag(np.diag(a)), half + half.T)
+    assert "mirror image" in report.summary, report

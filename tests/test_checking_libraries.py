@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from tensors import Parameter, Tensor, from_numpy
 
 import derivkit as dk
 from derivkit.checking.libraries import like, numeric, precision_name
@@ -117,6 +120,85 @@ def test_libraries_that_follow_half_of_the_standard(way):
     assert dk.check_gradient(f, lambda x: x * 3, Foreign(POINT, way)).diagnosis == "scale:1.5"
     kept = Foreign(np.arange(3), way)  # integers pass, as copies
     assert dk.check_gradient(lambda x, n: f(x) * int(n.numbers[1]), lambda x, n: x * 2, Foreign(POINT, way), kept).ok
+
+
+# -- what PyTorch refuses, where it is not installed ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tensors(monkeypatch):
+    stands_in = SimpleNamespace(Tensor=Tensor, nn=SimpleNamespace(Parameter=Parameter), from_numpy=from_numpy)
+    monkeypatch.setitem(sys.modules, "torch", stands_in)
+
+
+KEPT = [
+    Tensor(POINT),
+    Tensor(POINT, requires_grad=True),
+    Tensor(POINT, device="cuda:0"),
+    Tensor(POINT, layout="torch.sparse_coo"),
+    Tensor(np.float32(POINT), "torch.bfloat16", requires_grad=True),
+    Parameter(POINT),
+]
+
+
+@pytest.mark.parametrize("x", KEPT, ids=lambda x: f"{type(x).__name__}-{x.dtype}-{x.device}-{x.layout}-{x.requires_grad}")
+@pytest.mark.usefixtures("tensors")
+def test_a_tensor_is_read_as_it_stands_and_given_as_it_came(x):
+    seen = set()
+
+    def f(x):
+        seen.add((type(x), x.device, x.requires_grad))
+        return Tensor((x.numbers**2).sum())
+
+    assert dk.check_gradient(f, lambda x: Tensor(2 * x.numbers), x).ok
+    assert dk.check_gradient(f, lambda x: Tensor(3 * x.numbers), x).diagnosis.startswith("scale:1.5")
+    assert seen == {(type(x), x.device, x.requires_grad)}
+    made = like(np.arange(4.0), x, dtype=True)
+    assert (type(made), made.dtype if type(x) is Tensor else x.dtype) == (type(x), x.dtype)
+
+
+@pytest.mark.usefixtures("tensors")
+def test_integers_a_lost_device_and_the_reproduction_of_tensors():
+    x, n = Tensor(POINT, requires_grad=True), Tensor([2, 3], "torch.int64")
+    f = lambda x, n: Tensor((x.numbers**2).sum() * n.numbers.sum())  # noqa: E731
+    report = dk.check_gradient(f, lambda x, n: (Tensor(20 * x.numbers), None), x, n)
+    assert report.diagnosis == "scale:2"
+    assert f"torch.tensor({POINT}, dtype=torch.float64, requires_grad=True)" in report.reproduce
+    assert "torch.tensor([2, 3], dtype=torch.int64)" in report.reproduce
+    with pytest.raises(dk.DerivkitError, match=r"cannot be read by NumPy: the device is lost$"):
+        dk.check_gradient(f, lambda x, n: x, Tensor(POINT, device="lost"), n)
+
+
+@pytest.mark.usefixtures("tensors")
+def test_what_takes_bfloat16_only_is_not_measured():
+    x = Tensor(np.float32(POINT), "torch.bfloat16")
+
+    def f(x):
+        if x.dtype != "torch.bfloat16":
+            raise TypeError("bfloat16 only")
+        return Tensor((x.numbers**2).sum())
+
+    report = dk.check_gradient(f, lambda x: Tensor(2 * x.numbers), x)
+    assert report.undecided
+    assert "low precision only" in report.summary
+
+
+def test_what_is_no_number_passes_through():
+    class Key:
+        """As a random key of JAX: it has a dtype, and NumPy cannot read it."""
+
+        dtype = "key<fry>"
+
+        def __array__(self, dtype=None, copy=None):
+            raise TypeError("JAX array with PRNGKey dtype cannot be converted to a NumPy array.")
+
+    key = Key()
+
+    def f(x, key):
+        assert isinstance(key, Key)
+        return float(np.sum(x**2))
+
+    assert dk.check_gradient(f, lambda x, key: (2 * x, None), np.array(POINT), key).ok
 
 
 # -- PyTorch -----------------------------------------------------------------------------------------------------------------

@@ -194,6 +194,7 @@ def _raises(*_):
 
 #: Checks that cannot run: clear errors, no verdicts.
 IMPOSSIBLE = {
+    "f makes a check that cannot run": (check_gradient, lambda x: check_gradient(_raises, slope, x), slope, X6),
     "f raises at the point": (check_gradient, _raises, slope, X6),
     "the gradient raises": (check_gradient, smooth, _raises, X6),
     "the pushforward raises": (check_jvp, np.sin, _raises, X6),

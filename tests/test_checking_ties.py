@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from derivkit.checking.check import check_gradient
+from derivkit.checking.check import check_gradient, check_jvp
 
 
 def largest(x):
@@ -68,3 +68,38 @@ def test_a_network_with_its_hidden_units_on_their_kinks_is_right_by_any_conventi
     assert report.ok, str(report)
     scaled = check_gradient(relu_net, lambda *a: tuple(1.3 * g for g in grad(*a)), x, W, b, V)
     assert not scaled.ok
+
+
+def test_a_kink_that_f_has_no_neighbours_around_is_not_passed():
+    x = np.zeros(3)
+
+    def walled(x):
+        return float(np.sum(np.abs(x))) if np.all(np.abs(x) < 5e-6) else np.nan
+
+    report = check_gradient(walled, lambda x: np.array([0.5, 3.0, 0.0]), x)
+    assert report.undecided, report
+    assert "not finite around" in report.summary
+
+
+@pytest.mark.parametrize("elsewhere", ["raises", "nan"])
+def test_a_claim_that_is_none_but_at_the_kink_is_judged_there(elsewhere):
+    def claim(much):
+        def grad(x):
+            if not np.any(x):
+                return np.full(4, much)
+            if elsewhere == "raises":
+                raise ValueError("only at 0")
+            return np.full(4, np.nan)
+
+        return grad
+
+    f = lambda x: float(np.sum(np.abs(x)))  # noqa: E731
+    assert check_gradient(f, claim(0.5), np.zeros(4)).ok
+    assert check_gradient(f, claim(3.0), np.zeros(4)).diagnosis == "kink"
+
+
+@pytest.mark.parametrize("count", [4, 400])
+def test_a_pushforward_at_kinks_is_judged(count):
+    assert check_jvp(np.abs, lambda x_dot, x: 0.5 * x_dot, np.zeros(count)).ok
+    report = check_jvp(np.abs, lambda x_dot, x: 3 * x_dot, np.zeros(count))
+    assert report.diagnosis == "kink", report

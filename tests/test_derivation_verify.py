@@ -14,7 +14,7 @@ import pytest
 
 import derivkit as dk
 from derivkit.checking.verify.corruptions import ROWS
-from derivkit.checking.verify.edits import edits
+from derivkit.checking.verify.edits import MOST, edits
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.gallery import gallery, wrt
 
@@ -125,6 +125,7 @@ MOMENT = "X: N, D\nS: symmetric D, D\nM = X.T @ X\nE = sum(S*M)"
 NORMED = "x: N, D\nG: N, D\nm = mean(x, axis=0)\ns = std(x, axis=0)\nn = (x - m)/s\nE = sum(G*n)"
 FILTER = "x: L\nw: P\nG: L-P+1\nE = sum(G*conv1d(x, w))"
 IMAGE = "x: L, L\nw: P, P\nG: L-P+1, L-P+1\nE = sum(G*conv2d(x, w))"
+LOGISTIC = "x: D\nW: K, D\nt: K\ny = sigmoid(W @ x)\nE = -sum(t*log(y) + (1 - t)*log(1 - y))"
 GAUSS = "X: N, D\nmu: D\nS: symmetric D, D\nE = -N*logdet(S)/2 - sum((X - mu) @ inv(S) * (X - mu))/2"
 
 CAUSES = [
@@ -173,6 +174,13 @@ CAUSES = [
     ("x: N, D\nG: N, D\ng: D\nb: D\nE = sum(G*batch_norm(x, g, b, 0))", "x", "G*g/std(x, axis=0)", "held-constant"),
     (FILTER, "x", "conv1d(G, w, padding=P-1)", "flip"),
     (IMAGE, "x", "conv2d(G, w, padding=P-1)", "flip"),
+    ("x: N, N, N\nE = sum(x**3)", "x", "g[i,j,k] = 3*x[k,i,j]**2", "transpose"),
+    ("X: N, D\nE = sum(X**2)", "X", "2*sum(X, axis=0)", "wrong-axis"),
+    ("x: N\nG: N\nh = tanh(x)\nE = sum(G*h)", "x", "G*h - G*h**3", "extra-factor"),
+    (LOGISTIC, "W", "outer((1 - t)/(1 - y) - t/y, x)", "missing-factor"),
+    ("x: N\nE = sum(x**2)", "x", "log(-x**2)", "non-finite"),
+    ("x: N\nA: N, N\nE = sum(inv(A) @ x)", "x", "inv(0*A) @ ones(N)", "non-finite"),
+    ("x: N\nE = mean(x[1:])", "x", "x", "dense"),
 ]
 
 
@@ -191,6 +199,7 @@ RIGHT = [
     (MOMENT, "S", "M"), (FILTER, "x", "conv1d(G, flip(w, 0), padding=P-1)"), (FILTER, "w", "conv1d(x, G)"),
     (NORMED, "x", "(G - mean(G, axis=0) - n*mean(G*n, axis=0))/s"), (IMAGE, "x", "conv2d(G, flip(w), padding=P-1)"),
     ("x: N\nE = sum(relu(x))", "x", "step(x)"), ("x: N\nE = sum(x)", "x", "ones(N)"), ("x:\nE = sqrt(x**2)", "x", "sign(x)"),
+    ("x: N\nE = sum(x**2)", "x", "2*((x + 10000000) - 10000000)"),  # what is off is rounding
 ]  # fmt: skip
 
 
@@ -204,6 +213,7 @@ def test_another_form_is_right(text, variable, claim):
 
 HALF = "x: K\nt: onehot K\nE = sum(t*x**2)/2"
 BOWL = "A: symmetric N, N\nx: N\nE = x @ A @ x"
+EITHER = "s: positive\nr: positive\nx: N\nE = sum(x**2)*abs(maximum(s, r))"
 CONDITIONS = [
     (NET, "W1", "W1", "outer((W2.T @ (y - t)) * (1 - h**2), x)", "t is one-hot"),
     (NET, "W1", "z", "y - t", "t is one-hot"),  # no result of this derivation, whose steps used the fact
@@ -218,6 +228,7 @@ CONDITIONS = [
     ("x: positive N\nE = sum(abs(x))", "x", "x", "ones(N)", "x is positive"),
     ("x: positive N\nE = sum(log(x))", "x", "x", "1/x", ""),
     ("s: positive\nx: N\nE = sum(x**2)*sqrt(s**2)", "x", "x", "2*x*s", "s is positive"),
+    (EITHER, "x", "x", "2*x*maximum(s, r)", "s is positive, r is positive"),  # each stands in for the other
 ]
 
 
@@ -232,6 +243,25 @@ def test_a_name_without_a_result_may_be_asked_for():
     d = dk.derive(NET, "W1", check=False)
     assert d.verify("y - t", wrt="z")  # a name that the derivation gave
     assert d.verify("W2.T @ (y - t)", wrt="h")
+
+
+@pytest.mark.parametrize("claim", ["2*x + x[5]", "2*x + x[7]**2", "2*x + sum(x[9:])", "2*x + x[30]"])
+def test_what_is_read_far_along_an_axis_is_looked_at_there(claim):
+    report = dk.derive("x: N\nE = sum(x**2)", "x").verify(claim)
+    assert report.verdict == "wrong"
+
+
+@pytest.mark.parametrize("claim", ["2.000000003*x", "2*x + 0.00000003*x**3"])
+def test_what_is_wrong_has_a_counterexample_however_little_it_is_off(claim):
+    report = dk.derive("x: N\nE = sum(x**2)", "x", check=False).verify(claim)
+    assert not report.ok
+    assert report.entries
+    assert any("of the claim is" in line for line in report.evidence)
+
+
+def test_a_long_formula_is_not_searched_for_ever():
+    d = dk.derive("x: N\nE = sum(" + " + ".join(f"sin({k}*x)" for k in range(1, 90)) + ")", "x", check=False)
+    assert len(list(edits(d.result.expr, d.result.graph))) == MOST
 
 
 def test_layouts_are_told_apart():
@@ -250,8 +280,11 @@ def test_other_kinds_are_verified_too():
     assert d.verify("diag(softmax(z))").diagnosis == "missing-term"
     d = dk.derive("x: N\nA: M, N\ny = A @ x", "x", kind="vjp", check=False)
     assert d.verify("A.T @ y_bar")
+    assert d.verify("tanh(A.T @ y_bar)").diagnosis == "function"
     with pytest.raises(DerivkitError, match="no result for 'A'"):
         d.verify("outer(y_bar, x)", "A")
+    d = dk.derive("x: N\nA: M, N\ny = tanh(A @ x)", "x", kind="vjp", check=False)
+    assert d.verify("A.T @ (y_bar*y)").diagnosis == "dense"  # no derivative of a scalar: what may be held constant is not asked
 
 
 def test_a_difference_that_shows_at_few_points_is_seen():

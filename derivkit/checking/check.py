@@ -19,7 +19,7 @@ import numpy as np
 from derivkit.checking.calls import BUDGET, Calls, Spent
 from derivkit.checking.contract import CROOKED, contract
 from derivkit.checking.diagnose import diagnose
-from derivkit.checking.directions import Direction, Measured, hidden, joint, only, settle
+from derivkit.checking.directions import Direction, Measured, hidden, joint, only, relaxed, settle
 from derivkit.checking.evidence import blamed, every_entry, evidence_for, slope, worst_entries
 from derivkit.checking.kinks import between, entries_alone, moved_aside, off_zeros, outside, shifts
 from derivkit.checking.libraries import hosted
@@ -174,11 +174,12 @@ def _along(task: Task, problem: Problem) -> Iterator[Measured]:
     """Measure along two joint directions, along those of what hides in them, and wherever they are too blunt."""
     rng = np.random.default_rng([task.seed, 1])
     directions = joint(problem, rng), joint(problem, rng)
-    residuals: list[Residual] = []
+    together: list[Measured] = []
     for direction in directions:
-        line, found = settle(task, problem, direction)
-        residuals.append(found)
-        yield line, found
+        together.append(settle(task, problem, direction))
+        yield together[-1]
+    yield from relaxed(task, problem, rng, together)
+    residuals = [r for _, r in together]
     problem = replace(problem, noise=max(r.noise for r in residuals))
     slack = negligible(residuals) if problem.unit <= COARSE else 0.0
     for direction in hidden(task, problem, *directions):
@@ -356,6 +357,9 @@ def _report_undecided(task: Task, unclear: Sequence[Measured]) -> Report:
 def _report_kink(task: Task, measured: Measured, found: tuple[float, float]) -> Report:
     line, worst = measured
     moving = tuple(k for k, u in enumerate(line.direction) if np.any(u))
+    if found[0] > found[1]:
+        summary = "f has a kink here and is not finite around: whether the claim is one of its slopes cannot be told"
+        return _report(task, ok=False, undecided=True, diagnosis="undecided", worst=worst, summary=summary, blame=moving)
     summary = "f has a kink here, and the claim is no slope of any point around"
     low, high = (worst.claimed + off for off in found)
     evidence = (

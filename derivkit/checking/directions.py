@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,6 +23,9 @@ HIDES = 1e-2
 #: Leaves that hide are measured together from one of these floors to the next, in units of f's rounding: a slope is
 #: known to about a hundred roundings, so one leaf's fault of 1e-6, 1e-4 or 1e-2 of itself shows.
 FLOORS = (1e8, 1e6, 1e4)
+#: What a claim is off by, in the mean over random directions, may be so many times larger along one of them; where the
+#: caller grants a tolerance, that mean is taken over so many directions, and may be off by so much of it.
+UNLIKELY, MEAN, LENIENT = 4.0, 8, 1.6
 
 Direction = tuple[Floats, ...]
 Measured = tuple[Line, Residual]
@@ -108,7 +111,7 @@ def slope_size(problem: Problem, direction: Direction) -> tuple[float, float]:
 def tolerance_of(task: Task, problem: Problem, direction: Direction) -> float:
     """Return how far a right claim may be off along ``direction``, by its own rounding and by what the caller grants."""
     size, mass = slope_size(problem, direction)
-    return max(task.rtol, GRANTED, 128 * problem.grain) * size + 4 * problem.grain * mass
+    return max(UNLIKELY * task.rtol, GRANTED, 128 * problem.grain) * size + 4 * problem.grain * mass
 
 
 def settle(task: Task, problem: Problem, direction: Direction, slack: float = 0.0, *, brief: bool = False) -> Measured:
@@ -135,6 +138,32 @@ def settle(task: Task, problem: Problem, direction: Direction, slack: float = 0.
     if result.verdict == "wrong" and problem.unit > COARSE and _contested(line, result, size):
         result = replace(result, verdict="unclear")
     return line, result
+
+
+def relaxed(task: Task, problem: Problem, rng: np.random.Generator, joint_ones: Sequence[Measured]) -> Iterator[Measured]:
+    """Yield further joint directions where the caller grants a tolerance that may be exceeded; "wrong" if in the mean it is.
+
+    The mean square over random signs is the square of the norm of what the claim is off by; one direction may show any part.
+    """
+    found, strict = list(joint_ones), replace(task, rtol=0.0)
+    line, r = found[-1]
+    if tolerance_of(task, problem, line.direction) <= tolerance_of(strict, problem, line.direction):
+        return
+
+    def share(measured: Measured) -> float:
+        return abs(measured[1].value) / max(slope_size(problem, measured[0].direction)[0], 1e-300)
+
+    if max(map(share, found)) <= 0.1 * task.rtol:
+        return
+    while len(found) < MEAN:
+        found.append(settle(task, problem, joint(problem, rng)))
+        yield found[-1]
+    line, r = max(found, key=share)
+    sure = [max(0.0, share(one) * (1 - 5 * one[1].error_bar / max(abs(one[1].value), 1e-300))) for one in found]
+    plain = tolerance_of(strict, problem, line.direction) / max(slope_size(problem, line.direction)[0], 1e-300)
+    exceeded = norm(np.array(sure)) / math.sqrt(MEAN) > max(LENIENT * task.rtol, plain)
+    if exceeded and not any(other.gap for _, other in found):
+        yield line, replace(r, verdict="wrong")
 
 
 def _contested(line: Line, found: Residual, size: float) -> bool:

@@ -27,6 +27,8 @@ LADDERS = 40
 FEW = 48
 #: Steps at which one difference may tell which parts are wrong, and to which share it must be as a ladder says.
 PROBES, CLEAR = (1e-4, 1e-3, 1e-2, 0.1), 0.1
+#: A Jacobian of up to so many columns gets a ladder for each.
+FEWEST = 6
 #: A slope takes about so many function values by a ladder, and this many by a single step.
 LADDER, STEP = 12, 2
 #: Further wrong leaves are not diagnosed once the check has taken so many function values.
@@ -147,7 +149,7 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
         raise AssertionError("an unclaimed leaf cannot be blamed")
     point = problem.point[k].astype(np.float64)
     if problem.jacobians and point.size <= SMALL and problem.output.size * point.size <= SMALL**2:
-        return _jacobian_evidence(task, problem, k)
+        return _jacobian_evidence(task, problem, k, rng)
     size = scales(point)
     if problem.unit > COARSE:  # wide steps rise above the rounding
         size = 4 * np.maximum(size, np.median(size))
@@ -198,7 +200,7 @@ def evidence_of(task: Task, problem: Problem, k: int, rng: np.random.Generator) 
     return Evidence(task.leaves[k].name, k, claim, point, rows, values, bars, others, wrong_on, own)
 
 
-def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
+def _jacobian_evidence(task: Task, problem: Problem, k: int, rng: np.random.Generator) -> Evidence:
     """Measure a whole Jacobian: its own rows and columns say more than their contraction with one cotangent."""
 
     def alone(x: Floats) -> Floats:
@@ -206,7 +208,8 @@ def _jacobian_evidence(task: Task, problem: Problem, k: int) -> Evidence:
         reached = tuple(x.astype(p.dtype) if j == k else p for j, p in enumerate(problem.point))
         return np.asarray(unalarmed(task.f, *rebuild(task.args, task.leaves, reached)), dtype=np.float64)
 
-    truth, bars = jacobian(alone, problem.point[k].astype(np.float64))
+    at = problem.point[k].astype(np.float64)
+    truth, bars = (quick.columns(alone, at, rng) if at.size > FEWEST and quick.trusted(problem) else None) or jacobian(alone, at)
     every = [np.asarray(j, dtype=np.float64) for j in problem.jacobians if j is not None]
     claim = np.asarray(problem.jacobians[k], dtype=np.float64)
     others = tuple(j for j in every if j.shape == claim.shape and not np.array_equal(j, claim))

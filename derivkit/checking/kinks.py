@@ -119,7 +119,8 @@ def outside(line: Line, problem: Problem, task: Task) -> tuple[float, float] | N
     """Return the range of residual slopes around the point if the claim is not in it (Clarke, 1983, ch. 2).
 
     The one-sided slopes at the point are too narrow a range where convex and concave kinks meet, so slopes are taken
-    at nearby points in many directions, until there are such on both sides of the claim.
+    at nearby points in many directions, until there are such on both sides of the claim.  Where f has none of them, the
+    range is empty: from infinity to minus infinity.
     """
     rng = np.random.default_rng([task.seed, 3])
     coarse = line.finest > 1e-8
@@ -144,7 +145,7 @@ def outside(line: Line, problem: Problem, task: Task) -> tuple[float, float] | N
     within = (centre for slope, centre in slopes if low + margin < slope < high - margin)
     if any(not _bend(line, problem, centre, step) > margin for centre in within):
         slack += 0.25 * (high - low)
-    return None if not slopes or low - slack <= 0.0 <= high + slack else (low, high)
+    return None if low - slack <= 0.0 <= high + slack else (low, high)
 
 
 def _bend(line: Line, problem: Problem, centre: Point, step: float) -> float:

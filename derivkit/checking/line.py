@@ -111,7 +111,7 @@ def narrowed(values: Floats) -> float:
 
     Whole numbers and the like fit as well; they need few digits, those of a narrow float most that it has.
 
-    >>> narrowed(np.array([1.0, 2.0, 3.0, 5.0])) == np.finfo(np.float32).eps
+    >>> bool(narrowed(np.array([1.0, 2.0, 3.0, 5.0])) == np.finfo(np.float32).eps)
     True
     """
     if values.size < 4:

@@ -14,7 +14,7 @@ from derivkit.checking.directions import line_along, only, tolerance_of
 from derivkit.checking.line import Line, Rung, rung
 from derivkit.checking.problem import COARSE, Floats, Problem, Task, norm
 from derivkit.checking.residual import Residual
-from derivkit.numeric.finite_difference import RATIO
+from derivkit.numeric.finite_difference import RATIO, derivative, scales
 
 #: Steps relative to the arguments: truncation and rounding are both near 1e-10 at the first, far folds ask for the second.
 STEPS = (1e-5, 1e-7)
@@ -101,6 +101,28 @@ def entries(
     for i in np.flatnonzero(blunt & (bends == 0)):
         values[i], bars[i] = ladder(singles[i])
     return values, np.maximum(bars, bends / 8)  # at a kink any slope between the two may be meant: five bars are half the gap
+
+
+def columns(f: Callable[[Floats], Floats], x: Floats, rng: np.random.Generator) -> tuple[Floats, Floats] | None:
+    """Return the Jacobian of ``f`` by one difference for each column, and its bars; ``None`` where the columns do not add up."""
+    size = scales(x)
+    mixtures = [rng.choice([-1.0, 1.0], x.shape) * rng.uniform(0.5, 1.5, x.shape) for _ in range(2)]
+    told = [derivative(f, x, weights * size) for weights in mixtures]
+    found = []
+    for index in np.ndindex(x.shape):
+        above, below = x.copy(), x.copy()
+        above[index] += STEPS[0] * size[index]
+        below[index] -= STEPS[0] * size[index]
+        try:
+            found.append((f(above) - f(below)) / (above[index] - below[index]))
+        except (ArithmeticError, ValueError, RuntimeWarning):
+            return None
+    moved = np.stack(found, -1) * size.ravel()
+    doubt = np.max([np.abs(moved @ w.ravel() - value) + bar for w, (value, bar) in zip(mixtures, told, strict=True)], axis=0)
+    if not np.all(doubt <= FITS * max(float(np.max(np.abs(value))) for value, _ in told)):
+        return None
+    shape, bars = moved.shape[:-1] + x.shape, 2 * doubt[..., None] / size.ravel()
+    return np.reshape(np.stack(found, -1), shape), np.reshape(bars, shape)
 
 
 def bend(problem: Problem, direction: Direction, found: Rung | None = None) -> float:

@@ -150,7 +150,11 @@ def _first_look(line: Line, claim: Claim, *, brief: bool) -> tuple[list[Rung], R
         value, bar = (float(n) for n in extrapolate([r.step for r in rungs], np.array([r.central for r in rungs]), noise))
         sharp = bar <= (SHARP / 10 if len(rungs) < QUICK else SHARP) * claim.scale
         floor = ROUNDED * noise / step if brief else 0.0
-        if (sharp or bar <= floor) and abs(value) <= 2 * bar + claim.tolerance and abs(value) <= max(1e-3 * claim.scale, floor):
+        if (
+            (sharp or bar <= floor)
+            and abs(value) <= 2 * bar + claim.tolerance
+            and abs(value) <= max(1e-3 * claim.scale, floor, claim.tolerance)
+        ):
             # a central difference is blind to a kink at the point itself: the one-sided slopes are not
             before, gap = (abs(r.forward - r.backward) for r in rungs[-2:])
             if gap <= 0.1 * claim.scale + floor and gap <= 0.6 * before + 1e-6 * claim.scale + floor:

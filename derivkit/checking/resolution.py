@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from derivkit.checking.directions import Measured, joint, only, settle, tolerance_of
+from derivkit.checking.directions import UNLIKELY, Measured, joint, only, settle, tolerance_of
 from derivkit.checking.problem import COARSE, SMALL, Floats, Problem, Task, norm, typical
 from derivkit.checking.residual import Residual
 from derivkit.numeric.finite_difference import scales
@@ -64,7 +64,7 @@ def _invisible(problem: Problem, r: Residual, floor: float) -> float:
 def _demand(task: Task, problem: Problem, shares: Floats) -> Floats:
     """Return the residual of each entry that must be seen: 1 % of it, and of a zero, a tenth of a typical entry."""
     rows = math.sqrt(problem.output.size) if problem.jacobians else 1.0
-    return np.where(shares > 0, VISIBLE * shares / rows, 0.1 * typical(shares)) + 3 * task.rtol * norm(shares)
+    return np.where(shares > 0, VISIBLE * shares / rows, 0.1 * typical(shares)) + UNLIKELY * task.rtol * norm(shares)
 
 
 def _entries(
@@ -114,7 +114,7 @@ def _groups(
     if problem.unit > COARSE:
         line, r = settle(task, problem, only(direction, k))
         reach = 3 * r.error_bar + tolerance_of(task, problem, only(direction, k))
-        unseen = reach > VISIBLE * size + 3 * task.rtol * norm(shares)
+        unseen = reach > VISIBLE * size + UNLIKELY * task.rtol * norm(shares)
         return [(line, replace(r, verdict="unclear") if unseen and r.verdict == "ok" else r)]
     rounding = ROUNDING * problem.grain * size
     found = []

@@ -124,7 +124,9 @@ class _Check:
         if again and not (verdict := self._directions(again)).ok:
             return verdict
         if doubtful := [j for j in trusted if np.any(j.unclear)]:
-            return self._undecided(doubtful)
+            return self._undecided(doubtful, "off by more than rounding should do, less than a fault would")
+        if unseen := [j for j in trusted if j.unseen]:
+            return self._undecided(unseen, "too faint: a change of its own size moves the loss by no more than rounding does")
         return self._ok(trusted, again)
 
     def _judged(self) -> list[Judged]:
@@ -227,9 +229,9 @@ class _Check:
             leaves=tuple(j.leaf() for j in wrong if j.claim.size <= DRAWN),
         )
 
-    def _undecided(self, doubtful: Sequence[Judged]) -> Report:
+    def _undecided(self, doubtful: Sequence[Judged], why: str) -> Report:
         names = ", ".join(j.name for j in doubtful)
-        summary = f"{names}: off by more than rounding should do, less than a fault would"
+        summary = f"{names}: {why}"
         error, bar = max(_relative(j) for j in doubtful)
         return self._report(ok=False, undecided=True, diagnosis="undecided", summary=summary, error=error, error_bar=bar)
 

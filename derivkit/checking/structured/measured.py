@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from derivkit.checking.structured.columns import Columns, typical
 from derivkit.checking.structured.routes import Array, Routes, Run, Share, behind, compiled
-from derivkit.numeric.codegen.cuts import alone, cut, renamed, valued
+from derivkit.numeric.codegen.cuts import alone, cut, valued
 from derivkit.numeric.codegen.lift import Program
 from derivkit.symbolic.expr import Name
 from derivkit.symbolic.graph import Definition
@@ -100,15 +100,10 @@ class Measurement:
         bounds = (slopes.bar, slopes.gap, np.abs(slopes.value), slopes.reach)
         return Leaf(self._run(share.pull, slopes.value), *(self._run(share.absolute, a) for a in bounds))
 
-    def pulled(self, share: Share, slopes: Floats) -> Floats:
-        """Return what the leaf gets of ``slopes`` of the cut."""
-        return slopes if share.pull is None else self._run(share.pull, slopes)
-
-    def slopes(self, name: Name, reader: Name | None = None) -> Floats:
-        """Measure the slopes of any definition; those through one ``reader`` of it alone, when that is given."""
-        program, alias = renamed(self.routes.program, name, [reader]) if reader is not None else (self.routes.program, name)
+    def slopes(self, name: Name) -> Floats:
+        """Measure the slopes of any definition."""
         point = np.array(self.values[name], dtype=np.float64)
-        made = cut(program, alias)
+        made = cut(self.routes.program, name)
         columns = Columns(behind(made, self.sizes, self.values), point, made.kept)
         columns.measure()
         self.others += columns.calls

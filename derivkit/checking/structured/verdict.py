@@ -68,9 +68,18 @@ class Judged:
         if not (np.all(np.isfinite(bars)) and np.all(np.isfinite(self.found.value))):
             return True
         size = max(typical(self.claim), typical(self.found.value))
-        known = float(np.max(np.abs(self.found.value) + BARS * bars, initial=0.0))
-        dead = float(np.max(np.abs(self.claim), initial=0.0)) <= self.faint and known <= SEEN * self.faint
-        return BARS * typical(bars) > 1e-2 * size and not dead
+        return BARS * typical(bars) > 1e-2 * size and not self.still
+
+    @property
+    def still(self) -> bool:
+        """Whether the claim says that the leaf does not move the loss, and no more was measured."""
+        known = float(np.max(np.abs(self.found.value) + BARS * self.found.bar, initial=0.0))
+        return float(np.max(np.abs(self.claim), initial=0.0)) <= self.faint and known <= SEEN * self.faint
+
+    @property
+    def unseen(self) -> bool:
+        """Whether the leaf moves the loss, or is claimed to, by less than its rounding shows."""
+        return self.still and bool(np.any(self.claim) or np.any(self.found.value))
 
     def leaf(self) -> Measured:
         """Return all entries, for pictures."""

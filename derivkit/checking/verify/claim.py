@@ -15,7 +15,19 @@ import numpy as np
 from derivkit.checking.report import UNDECIDED, Entry, Report
 from derivkit.checking.verify.conditions import conditions
 from derivkit.checking.verify.corruptions import cause
-from derivkit.checking.verify.samples import Case, Formula, Sample, close, decides, drawn, elsewhere, off, sampled, telling
+from derivkit.checking.verify.samples import (
+    Case,
+    Formula,
+    Sample,
+    close,
+    decides,
+    drawn,
+    elsewhere,
+    off,
+    sampled,
+    telling,
+    tolerated,
+)
 from derivkit.errors import DerivkitError, did_you_mean, echo
 from derivkit.layout import Layout, axis_order, read_layout
 from derivkit.symbolic.derive import derive
@@ -200,11 +212,10 @@ def _entries(name: str, sample: Sample) -> Iterator[Entry]:
         return
     gap = np.abs(np.asarray(sample.claim - sample.truth, dtype=float))
     gap = np.where(np.isnan(gap), np.inf, gap)
-    order = np.argsort(-gap, axis=None, kind="stable")
-    for flat in order[:5]:
+    wrong = np.flatnonzero(gap > tolerated(sample.truth))
+    for flat in wrong[np.argsort(-gap.ravel()[wrong], kind="stable")][:5]:
         at = tuple(int(i) for i in np.unravel_index(int(flat), gap.shape))
-        if gap[at] > 1e-9 * (abs(float(sample.truth[at])) + abs(float(np.max(np.abs(sample.truth))))):
-            yield Entry(name, at, float(sample.claim[at]), float(sample.truth[at]), 1e-9 * abs(float(sample.truth[at])))
+        yield Entry(name, at, float(sample.claim[at]), float(sample.truth[at]), 1e-9 * abs(float(sample.truth[at])))
 
 
 def _counterexample(sample: Sample) -> Iterator[str]:
@@ -213,10 +224,9 @@ def _counterexample(sample: Sample) -> Iterator[str]:
     if sample.claim.shape != sample.truth.shape:
         yield f"counterexample{where}: the claim has shape {sample.claim.shape}, the derivative {sample.truth.shape}"
         return
-    worst = next(_entries("", sample), None)
-    if worst is not None:
-        at = f" entry {list(worst.index)} of" if worst.index else ""
-        yield f"counterexample{where}:{at} the claim is {worst.yours:.6g}, the derivative {worst.measured:.6g}"
+    worst = next(_entries("", sample))
+    at = f" entry {list(worst.index)} of" if worst.index else ""
+    yield f"counterexample{where}:{at} the claim is {worst.yours:.6g}, the derivative {worst.measured:.6g}"
     if sum(v.size for v in sample.values.values()) <= _SHOWN:
         shown = (
             f"{n} = {np.array2string(np.asarray(v, dtype=float), precision=4, separator=', ')}" for n, v in sample.values.items()

@@ -259,8 +259,6 @@ def _is_square(given: Input) -> bool:
 
 def _edited(case: Case) -> Cause | None:
     """Return the edit of one place that leads from the derivative to the claim, or back."""
-    if not _same_shapes(case):
-        return None
     shown = Notation("program", Letters.of(case.formula.graph), ranks(case.formula.graph))
     forward = ((e, e.lost, case.axes, True) for e in edits(case.result.expr, case.formula.graph))
     back = ((e, e.extra, case.formula.axes, False) for e in edits(case.formula.expr, case.formula.graph))
@@ -273,8 +271,7 @@ def _edited(case: Case) -> Cause | None:
 
 def _told(case: Case, edit: Edit, code: str, sentence: str, shown: Callable[[Expr], str]) -> str:
     """Return the sentence on an edit: what it names repairs the claim as a whole, or it is said in which part it stands."""
-    if (place := edit.place) is None:
-        return sentence
+    place = edit.place
     if code == "missing-term" and edit.whole is not None and _repairs(case, edit.whole, None):
         return sentence.format(place=shown(edit.whole))
     repair = _REPAIRS.get(sentence)
@@ -318,8 +315,6 @@ def _explains(edit: Edit, axes: Axes, s: Sample, is_claim: bool) -> bool | None:
 
 def _slope(case: Case) -> Cause | None:
     """Return a local derivative, or a name, that is a factor of one side alone."""
-    if not _same_shapes(case):
-        return None
     graph = case.result.graph
     slopes: list[tuple[Expr, Axes]] = []
     for d in graph:
@@ -354,7 +349,7 @@ _OF_ALL_POINTS = frozenset({"sign", "scale", "zero", "swapped-args", "transpose"
 
 
 def _suspect(case: Case) -> Cause:
-    wrong = [s for s in case.samples if s.claim.shape == s.truth.shape and not close(s.claim, s.truth)]
+    wrong = [s for s in case.samples if not close(s.claim, s.truth)]
     if any(not np.all(np.isfinite(s.claim)) for s in wrong):
         return "non-finite", "has no finite value where the derivative has one"
     large = sorted(wrong, key=lambda s: -s.truth.size)[:2]
@@ -375,7 +370,8 @@ def _evidence(case: Case, s: Sample) -> Evidence:
     return Evidence(name, 0, claim, point, None, truth.ravel(), bars, (), lambda mask: bool(np.any(wrong & mask)))
 
 
-#: First match wins: the order runs from the whole to its parts, and from the certain to the vague.
+#: First match wins: the order runs from the whole to its parts, and from the certain to the vague.  Rows behind "has another
+#: shape", which takes all such claims, have two sides of one shape.
 ROWS: tuple[Row, ...] = (
     Row("transpose", "is the derivative in another layout", _layout),
     Row("transpose", "has its axes in another order", _transposed),

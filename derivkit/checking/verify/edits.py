@@ -26,7 +26,7 @@ class Edit:
     """
 
     expr: Expr
-    place: Expr | None
+    place: Expr
     lost: Told
     extra: Told
     node: Expr | None = None
@@ -43,7 +43,7 @@ def edits(expr: Expr, graph: Graph) -> Iterator[Edit]:
             count += 1
             if count > MOST:
                 return
-            whole = None if edit.lost[0] != "missing-term" or edit.place is None else _around(edit.place, path)
+            whole = None if edit.lost[0] != "missing-term" else _around(edit.place, path)
             yield Edit(_rebuilt(edit.expr, path), edit.place, edit.lost, edit.extra, node, whole)
         todo.extend((child, (*path, (node, n))) for n, child in enumerate(node.children))
 
@@ -104,7 +104,7 @@ def _here(node: Expr, names: dict[Name, list[Name]]) -> Iterator[Edit]:
         yield _both(node.args[0], node, code, "reads {place} without the function", "applies {place} where there is none")
 
 
-def _both(expr: Expr, place: Expr | None, code: str, lost: str, extra: str, other: str = "") -> Edit:
+def _both(expr: Expr, place: Expr, code: str, lost: str, extra: str, other: str = "") -> Edit:
     return Edit(expr, place, (code, lost), (other or code, extra))
 
 

@@ -25,6 +25,7 @@ POINTS = 12  # in all
 TOLERANCE = 1e-9
 MORE = 30  # where a program decides
 FEW = 6  # names of sizes
+FAR = 40  # a position beyond that is looked for no longer
 NOTHING = 1e-12  # what is smaller may be the rounding of a sum that cancels
 DOUBT = 1e-5  # a smaller difference is looked at with more digits
 #: Kinds that a claim may rest on, with the words for them.
@@ -84,9 +85,13 @@ def close(a: Array, b: Array) -> bool:
     """Return whether two arrays have one shape and the same entries, but for rounding."""
     if a.shape != b.shape or not np.all(np.isfinite(a)):
         return False
-    size = max(float(np.max(np.abs(a), initial=0.0)), float(np.max(np.abs(b), initial=0.0)))
-    allowed = TOLERANCE * np.maximum(np.abs(a), np.abs(b)) + 1e-2 * TOLERANCE * size
-    return bool(np.all(np.abs(a - b) <= allowed))
+    return bool(np.all(np.abs(a - b) <= tolerated(np.maximum(np.abs(a), np.abs(b)))))
+
+
+def tolerated(a: Array) -> Array:
+    """Return what each entry may be off by."""
+    size = np.abs(a)
+    return np.asarray(TOLERANCE * size + 1e-2 * TOLERANCE * np.max(size, initial=0.0))
 
 
 def off(a: Array, b: Array) -> float:
@@ -110,7 +115,7 @@ def drawn(
     """Yield what :func:`sampled` returns, one by one: who looks for a difference may stop at the first."""
     graph = declared(result.graph, kinds or {})
     rng = np.random.default_rng(seed)
-    sets = [*size_sets(graph), *_apart(graph)]
+    sets = [*size_sets(graph), *_apart(graph), *_beyond(graph, formula.expr)]
     for sizes in sets:
         for values in points(graph, sizes, rng, max(2, POINTS // max(1, len(sets)))):
             sample = at_point(result, formula, layout, sizes, values)
@@ -140,6 +145,14 @@ def _apart(graph: Graph) -> list[dict[str, int]]:
     """Return one more set of sizes, each other than in the first: a factor 1/N is no number then."""
     first = next(iter(size_sets(graph)), {})
     return [{n: 2 * v - 1 for n, v in first.items()}] if first and max(first.values()) > 1 and len(first) <= FEW else []
+
+
+def _beyond(graph: Graph, expr: Expr) -> list[dict[str, int]]:
+    """Return sizes at which the largest position that a claim reads is inside: of x[7] an axis of 3 shows nothing."""
+    first = next(iter(size_sets(graph)), {})
+    read = [abs(s.const.literal or 0) for n in walk(expr) for s in n.subscripts]
+    far = min(max(read, default=0), FAR)
+    return [{n: v + far for n, v in first.items()}] if first and far >= min(first.values()) else []
 
 
 def elsewhere(case: Case, seed: int) -> Iterator[Sample]:
