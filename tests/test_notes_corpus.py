@@ -77,3 +77,18 @@ def test_a_slip_is_refuted_and_nothing_that_says_the_same(every: int) -> None:
     assert not [s for s in found if s.alters is False and s.status == "wrong"]
     assert len(wrong) >= 0.92 * len(altered)
     assert len(named) >= 0.85 * len(wrong)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"Let $L = (y - t)^2 + \lambda w^2$, the model linear. $$\frac{\partial L}{\partial w} = 2 (y - t) x + 2 \lambda w$$",
+        r"$L = \frac{1}{2} (y - t)^2$, the output being linear in the input. $$\frac{\partial L}{\partial w} = (y - t) x$$",
+        r"For one example $$\frac{\partial}{\partial \theta_j} \frac{1}{2} (h(x) - y)^2 = (h(x) - y) x_j$$",
+        r"$D = W X$. $$\frac{\partial L}{\partial W} = \frac{\partial L}{\partial D} X^T$$",
+        r"$c_t = f_t \odot c_{t-1} + i_t \odot g_t$. $$\frac{\partial c_t}{\partial f_t} = c_{t-1}$$",
+    ],
+)
+def test_what_a_document_leaves_unsaid_accuses_nobody(text: str) -> None:
+    (document,) = verify_documents([("notes", text)]).files
+    assert not [c for c in document.claims if c.status == "wrong"]

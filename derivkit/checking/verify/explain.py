@@ -77,7 +77,7 @@ def _derivatives(judge: Judge, order: int, chain: f.Chain) -> Iterator[tuple[Def
         of, by = reading.term(derivative.of), reading.term(derivative.by[0])
         if not isinstance(by.expr, Ref):
             continue
-        refuse_unknown(reading, of, derivative.of, by.expr.name)
+        refuse_unknown(reading, of, by.expr.name)
         if isinstance(of.expr, Ref) and of.expr.name in judge.meaning.definitions:
             yield of.expr.name, by.expr.name
         else:

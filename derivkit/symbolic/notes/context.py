@@ -81,6 +81,7 @@ class Context:
     inferred: list[tuple[Formula, Formula]] = field(default_factory=list)
     whole: dict[Key, int] = field(default_factory=dict)
     general: set[Key] = field(default_factory=set)
+    layered: set[Key] = field(default_factory=set)
     eyes: set[Key] = field(default_factory=set)
     pairs: dict[Key, list[tuple[object, object]]] = field(default_factory=dict)
     atoms: dict[int, tuple[Formula, ...]] = field(default_factory=dict)
@@ -110,6 +111,8 @@ class Context:
         key = self.key(symbol)
         if symbol.label is not None and self.is_sample(symbol.label):
             subscripts = (symbol.label, *subscripts)
+        if key in self.layered and all(isinstance(s, Symbol) for s in subscripts) and len(subscripts) > 1:
+            return f"{key}<{''.join(map(spelled, subscripts))}>", subscripts  # w_ji and w_kj of two layers
         leading = next((n for n, s in enumerate(subscripts) if not isinstance(s, Number)), len(subscripts))
         if leading and key in self.numbered and (leading == len(subscripts) or key in self.parted):
             return f"{key}_{','.join(map(spelled, subscripts[:leading]))}", subscripts[leading:]

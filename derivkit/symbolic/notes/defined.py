@@ -44,6 +44,22 @@ def number_names(made: Context, nodes: Iterable[object]) -> None:
     made.parted = {key for key in behind if key in made.numbered and not counts.get(key, set()) & behind[key]}
 
 
+def layered_names(made: Context, chains: Sequence[Chain]) -> set[Key]:
+    """Find the letters that stand for one array in each layer, told apart by their subscripts: a_j has w_ji, and y_k has w_kj."""
+    seen: dict[Key, set[tuple[str, ...]]] = {}
+    for chain in chains:
+        if not isinstance(chain.first, Indexed) or not chain.links or chain.links[0][0] not in DEFINING:
+            continue
+        for n in walk((chain.links[0][2],)):
+            if isinstance(n, Indexed) and isinstance(n.base, Symbol) and len(n.subscripts) > 1:
+                letters = tuple(s.name for s in n.subscripts if isinstance(s, Symbol))
+                left = [s.name for s in chain.first.subscripts if isinstance(s, Symbol)]
+                if len(letters) == len(n.subscripts) and left == [letters[0]]:
+                    seen.setdefault(made.key(n.base), set()).add(letters)
+    follow = {k for k, many in seen.items() if any(a[-1] == b[0] for a in many for b in many if a != b)}
+    return {k for k in follow if len({a[0] for a in seen[k]}) > 1}
+
+
 def _numbers(subscripts: tuple[Formula, ...]) -> bool:
     return all(isinstance(s, Number) for s in subscripts)
 

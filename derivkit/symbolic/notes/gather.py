@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from derivkit.symbolic.notes.context import Context
-from derivkit.symbolic.notes.defined import define_names, number_names
+from derivkit.symbolic.notes.defined import define_names, layered_names, number_names
 from derivkit.symbolic.notes.formula import (
     Application,
     Big,
@@ -43,6 +43,7 @@ def read_context(
     made.matrices = any(map(made.is_whole, nodes)) or any(said.rank for said in made.told.values())
     made.lowest = min((int(n.lower.value) for n in nodes if isinstance(n, Big) and isinstance(n.lower, Number)), default=1)
     number_names(made, nodes)
+    made.layered = layered_names(made, chains)
     for n in nodes:
         if isinstance(n, Symbol):
             made.styles.setdefault(made.key(n), set()).add(n.style)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from derivkit.errors import echo
 from derivkit.symbolic.derive.differentiate import partial
-from derivkit.symbolic.expr import Expr, Fn, Name, Num, Pow, Ref, freshen, walk
+from derivkit.symbolic.expr import Expr, Fn, Name, Num, Pow, Ref, freshen
 from derivkit.symbolic.expr import replace as replaced
 from derivkit.symbolic.index import Affine, Index
 from derivkit.symbolic.notes import formula as f
@@ -36,7 +36,7 @@ def slope(reading: Reads, of: Term, written: f.Formula, by: f.Formula) -> Term:
     if not isinstance(target.expr, Ref):
         raise unclear("a derivative by something that is no name")
     name = target.expr.name
-    refuse_unknown(reading, of, written, name)
+    refuse_unknown(reading, of, name)
     places = tuple(i.fresh() for i in indices_of(reading, name))
     expr = partial(reading.meaning.inlined(of.expr, name), name, places)
     subs = dict(zip(places, target.expr.subs, strict=True))
@@ -92,12 +92,8 @@ def indices_of(reading: Reads, name: Name) -> tuple[Index, ...]:
     return tuple(Index("ijkl"[n % 4], size) for n, size in enumerate(reading.meaning.inputs[name][1]))
 
 
-def refuse_unknown(reading: Reads, of: Term, written: f.Formula, target: Name) -> None:
-    """Refuse the derivative of a bare name that the document does not relate to what it is differentiated by."""
-    if reading.meaning.depends(of.expr, target):
-        return
-    named = isinstance(of.expr, Ref)
-    if named or not any(isinstance(n, Ref) for n in walk(of.expr)):
+def refuse_unknown(reading: Reads, of: Term, target: Name) -> None:
+    """Refuse the derivative of what the document does not relate to that by which it is differentiated."""
+    if not reading.meaning.depends(of.expr, target):
         word = str(of.expr.name) if isinstance(of.expr, Ref) else "this"
         raise unclear(f"the document does not say how {echo(word)} depends on {echo(str(target))}")
-    del written
