@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from derivkit.checking.verify.findings import Claim
 from derivkit.checking.verify.refute import DOUBT, Side, refuted
-from derivkit.checking.verify.relations import agree, points, sides, values
+from derivkit.checking.verify.relations import agree, is_unsteady, points, sides, values
 from derivkit.errors import DerivkitError
 from derivkit.symbolic.evaluate import evaluate_expr
 from derivkit.symbolic.expr import Expr, Name
@@ -225,9 +225,11 @@ class Judge:
             pair = values(given, point)
             if pair is None or not np.all(np.isfinite(pair[0])):
                 continue
-            seen = seen or pair[0].size > 0
             if not agree(*pair, 0 if where is not None else len(given.free), point.floor) and not _rounded(*pair, after.formula):
+                if is_unsteady(self.meaning, given, point, pair):
+                    continue
                 return False
+            seen = seen or pair[0].size > 0
         return True if seen else None
 
     # -- names -------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from derivkit.symbolic.notes.terms import Term
 Array = NDArray[Any]
 POINTS = 4
 LONGEST, TRIES = 8, 400  # sizes that are drawn where windows have to fit
+LEAST, MOST = 1e-9, 1e-5  # the change of the numbers at a point, and that of a side which it may bring
 SAMPLERS = ("spread", "positive", "unit")
 
 
@@ -156,6 +157,28 @@ def values(given: Sides, point: Point) -> tuple[Array, Array] | None:
     except (DerivkitError, ArithmeticError, ValueError, KeyError, IndexError):
         return None
     return left, right
+
+
+def is_unsteady(meaning: Meaning, given: Sides, point: Point, pair: tuple[Array, Array]) -> bool:
+    """Say whether a point tells nothing: the least change of its numbers changes a side, as where a matrix has no inverse."""
+    env: dict[Name, Array] = {}
+    try:
+        with np.errstate(all="ignore"):
+            for name, array in point.values.items():
+                definition = meaning.definitions.get(name)
+                if definition is not None:
+                    env[name] = evaluate_expr(definition.rhs, env, point.sizes, definition.indices)
+                else:
+                    fixed = meaning.inputs[name][0] in ("label", "onehot", "mask", "simplex")
+                    env[name] = array if fixed else array * (1 + LEAST * np.cos(np.arange(array.size)).reshape(array.shape))
+    except (DerivkitError, ArithmeticError, ValueError, KeyError, IndexError):
+        return True
+    moved = values(given, Point(point.sizes, env))
+    if moved is None:
+        return True
+    sizes = [float(np.max(np.abs(a), initial=0.0)) for a in pair]
+    changes = [float(np.max(np.abs(a - b), initial=0.0)) for a, b in zip(pair, moved, strict=True)]
+    return any(not change <= MOST * size + point.floor for change, size in zip(changes, sizes, strict=True))
 
 
 def agree(left: Array, right: Array, free: int, floor: float) -> bool:
