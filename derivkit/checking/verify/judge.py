@@ -223,7 +223,7 @@ class Judge:
         seen = False
         for point in points(self.meaning, (before.term, after.term), kinds=kinds):
             pair = values(given, point)
-            if pair is None or not np.all(np.isfinite(pair[0])):
+            if pair is None or not all(np.all(np.isfinite(side)) for side in pair):
                 continue
             if not agree(*pair, 0 if where is not None else len(given.free), point.floor) and not _rounded(*pair, after.formula):
                 if is_unsteady(self.meaning, given, point, pair):

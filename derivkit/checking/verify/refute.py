@@ -172,15 +172,15 @@ def corrected(
 
 
 def lost(judge: Judged, reading: Reading, before: Side, after: Side, where: Expr | None) -> Found | None:
-    """Return what a line lacks of the names of the document, or of its left side."""
+    """Return what a line lacks: all but its diagonal, a name of the document, a part of its left side, a factor."""
+    if before.term is not None and after.term is not None and is_diagonal(judge, before, after):
+        return "diagonal", None, "only the diagonal is right"
     if (found := corrected(judge, reading, before, after, where, MISSING)) is not None:
         return found
     if (gone := cut(judge, before, after, where)) is not None:
         return gone
     if (told := ratio(judge, before, after, where)) is not None:
         return "factor", None, told
-    if before.term is not None and after.term is not None and is_diagonal(judge, before, after):
-        return "diagonal", None, "only the diagonal is right"
     return None
 
 

@@ -196,4 +196,6 @@ def agree(left: Array, right: Array, free: int, floor: float) -> bool:
 
 
 def _near(left: Array, right: Array, floor: float) -> bool:
-    return close(left, right) or (left.shape == right.shape and bool(np.max(np.abs(left - right), initial=0.0) <= floor))
+    if left.shape != right.shape or not np.all(np.isfinite(right)):  # within what is granted of infinity lies everything
+        return False
+    return close(left, right) or bool(np.max(np.abs(left - right), initial=0.0) <= floor)
