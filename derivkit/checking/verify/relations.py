@@ -174,7 +174,7 @@ def is_unsteady(meaning: Meaning, given: Sides, point: Point, pair: tuple[Array,
     except (DerivkitError, ArithmeticError, ValueError, KeyError, IndexError):
         return True
     moved = values(given, Point(point.sizes, env))
-    if moved is None:
+    if moved is None or any(a.shape != b.shape for a, b in zip(pair, moved, strict=True)):
         return True
     sizes = [float(np.max(np.abs(a), initial=0.0)) for a in pair]
     changes = [float(np.max(np.abs(a - b), initial=0.0)) for a, b in zip(pair, moved, strict=True)]

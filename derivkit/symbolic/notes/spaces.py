@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 from derivkit.symbolic.index import Size
@@ -43,6 +44,9 @@ _WORDS = (
 def space(formula: Formula) -> Told | None:
     r"""Return what ``\mathbf{R}^{N \times D}`` or ``\{0, 1\}^N`` says of its elements; ``None`` for no space of arrays."""
     base, sizes = (formula.base, sizes_of(formula.exponent)) if isinstance(formula, Power) else (formula, ())
+    if isinstance(base, Symbol) and base.label is not None and not isinstance(formula, Power):  # R^L, as a layer is written
+        sizes = sizes_of(base.label)
+        base = replace(base, label=None)
     if isinstance(formula, Power) and bits(base):
         return None if sizes is None else Told("mask", len(sizes), sizes)
     if not (isinstance(base, Symbol) and base.name == "R" and base.style in ("bold", "bb")) or base.label is not None:
