@@ -146,7 +146,7 @@ def needs_class(judge: Judged, before: Side, after: Side, where: Expr | None) ->
     free = sides(before.term, after.term).free
     for name in judge.inputs_of(before, after):
         kind, shape = judge.meaning.inputs[name]
-        if len(shape) != 1 or kind not in ("onehot", "simplex", "real") or str(name) in DATA:
+        if len(shape) != 1 or kind not in ("onehot", "simplex") or str(name) in DATA:
             continue
         for index in (i for i in free if i.size == shape[0]):
             here = Fn("equal", (Ref(name, (Affine.of(index),)), Num(1)))
