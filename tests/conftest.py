@@ -13,7 +13,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 #: Of tests marked ``sweep`` one in so many runs, all of them with ``--whole`` and in CI.
-SHARE = 3
+SHARE = 6
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave two thirds of the long sweeps to CI."""
+    """Leave most of the long sweeps to CI."""
     if config.getoption("--whole"):
         return
     long = [item for item in items if item.get_closest_marker("sweep")]
