@@ -236,10 +236,7 @@ class Judge:
 
     def inputs_of(self, *given: Side) -> list[Name]:
         """Return the inputs that some terms are made of."""
-        found = {n for s in given if s.term is not None for n in s.term.expr.reads}
-        for name in reversed(list(self.meaning.definitions)):
-            if name in found:
-                found.update(self.meaning.definitions[name].rhs.reads)
+        found = self.meaning.needed(n for s in given if s.term is not None for n in s.term.expr.reads)
         return [n for n in self.meaning.inputs if n in found]
 
 

@@ -37,7 +37,7 @@ class Point:
     @property
     def floor(self) -> float:
         """What the rounding of terms that cancel may leave here."""
-        return 1e-12 * max(1.0, *(float(np.max(np.abs(a), initial=0.0)) for a in self.values.values()), 1.0)
+        return 1e-12 * max((float(np.max(np.abs(a), initial=1.0)) for a in self.values.values()), default=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def points(
     ``kinds`` are other kinds for some inputs; the ``smallest`` sizes come first where that is asked for.
     """
     exprs = tuple(t.expr for t in terms)
-    needed = _needed(meaning, exprs)
+    needed = meaning.needed(n for e in exprs for n in e.reads)
     lengths = _lengths(meaning, exprs, needed) | {i.size for t in terms for i in t.axes}
     names = sorted({w for s in lengths for w in s.names()})
     rng = np.random.default_rng(seed)
@@ -80,14 +80,6 @@ def points(
                 if point is not None:
                     yield point
                     break
-
-
-def _needed(meaning: Meaning, exprs: tuple[Expr, ...]) -> set[Name]:
-    found = {n for e in exprs for n in e.reads}
-    for name in reversed(list(meaning.definitions)):
-        if name in found:
-            found.update(meaning.definitions[name].rhs.reads)
-    return found
 
 
 def _lengths(meaning: Meaning, exprs: tuple[Expr, ...], needed: set[Name]) -> set[Size]:

@@ -6,6 +6,7 @@ does not define is an input.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -55,6 +56,14 @@ class Meaning:
             more = {n for n, d in self.definitions.items() if n not in found and not found.isdisjoint(d.rhs.reads)}
             grown = bool(more)
             found |= more
+        return found
+
+    def needed(self, names: Iterable[Name]) -> set[Name]:
+        """Return some names and everything that they are made of."""
+        found = {*names}
+        for name in reversed(list(self.definitions)):
+            if name in found:
+                found.update(self.definitions[name].rhs.reads)
         return found
 
     def depends(self, expr: Expr, target: Name) -> bool:
