@@ -225,7 +225,7 @@ class Judge:
             pair = values(given, point)
             if pair is None or not all(np.all(np.isfinite(side)) for side in pair):
                 continue
-            if not agree(*pair, 0 if where is not None else len(given.free), point.floor) and not _rounded(*pair, after.formula):
+            if not agree(*pair, given.lettered, point.floor) and not _rounded(*pair, after.formula):
                 if is_unsteady(self.meaning, given, point, pair):
                     continue
                 return False

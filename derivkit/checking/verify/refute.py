@@ -260,7 +260,7 @@ def counterexample(judge: Judged, before: Side, after: Side, where: Expr | None)
     given = sides(before.term, after.term, where)
     for point in points(judge.meaning, (before.term, after.term), smallest=True):
         pair = values(given, point)
-        if pair is None or agree(*pair, 0 if where is not None else len(given.free), point.floor):
+        if pair is None or agree(*pair, given.lettered, point.floor):
             continue
         inputs = {str(n): point.values[n] for n in judge.inputs_of(before, after)}
         shown = {n: _shown(a) for n, a in inputs.items()} if sum(a.size for a in inputs.values()) <= NUMBERS else {}

@@ -49,6 +49,11 @@ class Sides:
     free: tuple[Index, ...]
     where: Expr | None = None
 
+    @property
+    def lettered(self) -> int:
+        """How many axes of the values are letters': a condition leaves a list of the entries at which it holds."""
+        return 0 if self.where is not None else len(self.free)
+
 
 def sides(left: Term, right: Term, where: Expr | None = None) -> Sides:
     """Return two terms with the free indices of both in one order."""
@@ -119,20 +124,23 @@ def _point(
     sampler: str,
     kinds: Mapping[Name, str],
 ) -> Point | None:
-    env: dict[Name, Array] = {}
+    inputs = ((n, Input(n, kinds.get(n, kind), shape, meaning.ranges.get(n))) for n, (kind, shape) in meaning.inputs.items())
     try:
         with np.errstate(all="ignore"):
-            for name, (kind, shape) in meaning.inputs.items():
-                if name in needed:
-                    env[name] = sample(Input(name, kinds.get(name, kind), shape, meaning.ranges.get(name)), sizes, rng, sampler)
-            for name, definition in meaning.definitions.items():
-                if name in needed:
-                    env[name] = evaluate_expr(definition.rhs, env, sizes, definition.indices)
+            env = {name: sample(given, sizes, rng, sampler) for name, given in inputs if name in needed}
+            _evaluate_lines(meaning, needed, env, sizes)
     except (DerivkitError, ArithmeticError, ValueError, KeyError, IndexError):
         return None
     if not all(np.all(np.isfinite(a)) and np.max(np.abs(a), initial=0.0) < 1e6 for a in env.values()):
         return None
     return Point(sizes, env)
+
+
+def _evaluate_lines(meaning: Meaning, needed: Collection[Name], env: dict[Name, Array], sizes: Mapping[str, int]) -> None:
+    """Add the values of the needed lines to those of the inputs."""
+    for name, definition in meaning.definitions.items():
+        if name in needed:
+            env[name] = evaluate_expr(definition.rhs, env, sizes, definition.indices)
 
 
 def values(given: Sides, point: Point) -> tuple[Array, Array] | None:
@@ -156,13 +164,10 @@ def is_unsteady(meaning: Meaning, given: Sides, point: Point, pair: tuple[Array,
     env: dict[Name, Array] = {}
     try:
         with np.errstate(all="ignore"):
-            for name, array in point.values.items():
-                definition = meaning.definitions.get(name)
-                if definition is not None:
-                    env[name] = evaluate_expr(definition.rhs, env, point.sizes, definition.indices)
-                else:
-                    fixed = meaning.inputs[name][0] in ("label", "onehot", "mask", "simplex")
-                    env[name] = array if fixed else array * (1 + LEAST * np.cos(np.arange(array.size)).reshape(array.shape))
+            for name, array in ((n, a) for n, a in point.values.items() if n not in meaning.definitions):
+                fixed = meaning.inputs[name][0] in ("label", "onehot", "mask", "simplex")
+                env[name] = array if fixed else array * (1 + LEAST * np.cos(np.arange(array.size)).reshape(array.shape))
+            _evaluate_lines(meaning, point.values, env, point.sizes)
     except (DerivkitError, ArithmeticError, ValueError, KeyError, IndexError):
         return True
     moved = values(given, Point(point.sizes, env))
